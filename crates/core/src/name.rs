@@ -1,0 +1,159 @@
+//! Names that people choose: agents, servers, tools, owners, users, stages. Parsed once at the edge, never normalised.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Text that does not have the form of the name it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{found}` is not {wanted}")]
+pub struct BadName {
+    found: String,
+    wanted: &'static str,
+}
+
+macro_rules! names {
+    ($($name:ident $check:ident $wanted:literal $doc:literal;)*) => {$(
+        #[doc = $doc]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Arc<str>);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+
+            fn from_str(text: &str) -> Result<Self, BadName> {
+                if $check(text) {
+                    Ok(Self(text.into()))
+                } else {
+                    Err(BadName { found: text.chars().take(64).collect(), wanted: $wanted })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&*self.0, f)
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    )*};
+}
+
+names! {
+    AgentName is_label "an agent name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "Name of a registered agent; a path segment of its SPIFFE ID.";
+    ServerName is_server "a server name: 1 to 32 of a-z 0-9 -"
+        "Name of a tool server; a path segment of its gateway URL.";
+    ToolName is_tool "a tool name: 1 to 128 bytes without control characters, blanks or `/`"
+        "Name of a tool as its server gives it.";
+    OwnerName is_label "an owner name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "The person or team accountable for an agent.";
+    UserId is_user "a user id: `user:<issuer>:<subject>`, at most 255 visible ASCII characters"
+        "The person or service on whose behalf a task runs; the `sub` of its tokens.";
+    StageName is_label "a stage name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "A stage of a workflow.";
+    WorkflowName is_label "a workflow name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "A workflow of the policy bundle.";
+    CredentialName is_label "a credential name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "A named credential template at a backend.";
+    AccountName is_label "an account name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "Name of a person's account on this node.";
+    NodeName is_label "a node name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "Name of one node; part of its log's origin.";
+}
+
+/// Name of a tool with its server, written `server/tool`; also the id of its Cedar action.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ToolRef {
+    /// The server.
+    pub server: ServerName,
+    /// The tool.
+    pub tool: ToolName,
+}
+
+impl fmt::Display for ToolRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.server, self.tool)
+    }
+}
+
+impl FromStr for ToolRef {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let (server, tool) = text.split_once('/').ok_or_else(|| BadName {
+            found: text.chars().take(64).collect(),
+            wanted: "a tool reference of the form server/tool",
+        })?;
+        Ok(Self { server: server.parse()?, tool: tool.parse()? })
+    }
+}
+
+impl Serialize for ToolRef {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ToolRef {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+fn is_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn is_server(text: &str) -> bool {
+    // `__` separates server and tool in the aggregate endpoint, so `_` is not a server's character.
+    (1..=32).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+}
+
+fn is_tool(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '/')
+}
+
+fn is_user(text: &str) -> bool {
+    text.len() <= 255
+        && text.bytes().all(|b| b.is_ascii_graphic())
+        && text
+            .strip_prefix("user:")
+            .and_then(|rest| rest.split_once(':'))
+            .is_some_and(|(issuer, subject)| !issuer.is_empty() && !subject.is_empty())
+}
+
+#[cfg(test)]
+mod tests;
