@@ -1,0 +1,130 @@
+//! SHA-256 (FIPS 180-4), HMAC-SHA-256 (RFC 2104), HKDF-SHA-256 (RFC 5869) and comparison in constant time.
+
+use aws_lc_rs::{digest, hkdf, hmac};
+use bailiwick_core::Digest;
+use zeroize::Zeroizing;
+
+/// Bytes of a SHA-256 value, an HMAC-SHA-256 tag and a derived key.
+pub const LEN: usize = 32;
+
+/// SHA-256 of the parts, one after the other, with nothing between them.
+pub fn sha256(parts: &[&[u8]]) -> Digest {
+    let mut hasher = Hasher::new();
+    for part in parts {
+        hasher.update(part);
+    }
+    hasher.finish()
+}
+
+/// SHA-256 of `domain`, a zero byte and `content`: the digest of one kind of thing can never be mistaken for that of another.
+/// `domain` is a constant such as `bailiwick/scope/v1`.
+pub fn domain_digest(domain: &'static str, content: &[u8]) -> Digest {
+    sha256(&[domain.as_bytes(), &[0], content])
+}
+
+/// HMAC-SHA-256 over the parts, one after the other.
+pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; LEN] {
+    let mut mac = Mac::new(key);
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finish()
+}
+
+/// HKDF-SHA-256 without salt: one 32-byte key from `secret`, bound to `info` (its parts one after the other).
+pub fn hkdf_sha256(secret: &[u8], info: &[&[u8]]) -> Zeroizing<[u8; LEN]> {
+    one_block(
+        &hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret),
+        info,
+    )
+}
+
+/// Whether two byte strings are equal, in time that depends on their lengths only.
+pub fn equal(left: &[u8], right: &[u8]) -> bool {
+    use subtle::ConstantTimeEq;
+    left.ct_eq(right).into()
+}
+
+/// SHA-256 of a stream.
+#[derive(Clone)]
+pub struct Hasher(digest::Context);
+
+impl Hasher {
+    /// An empty stream.
+    pub fn new() -> Self {
+        Self(digest::Context::new(&digest::SHA256))
+    }
+
+    /// Appends bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The digest of all bytes appended.
+    pub fn finish(self) -> Digest {
+        Digest(fixed(self.0.finish().as_ref()))
+    }
+}
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hasher(…)")
+    }
+}
+
+/// HMAC-SHA-256 of a stream.
+#[derive(Clone)]
+pub struct Mac(hmac::Context);
+
+impl Mac {
+    /// An empty stream under `key` (any length; 32 random bytes are right).
+    pub fn new(key: &[u8]) -> Self {
+        Self(hmac::Context::with_key(&hmac::Key::new(
+            hmac::HMAC_SHA256,
+            key,
+        )))
+    }
+
+    /// Appends bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The tag. Compare it with [`equal`], never with `==`.
+    pub fn finish(self) -> [u8; LEN] {
+        fixed(self.0.sign().as_ref())
+    }
+}
+
+impl std::fmt::Debug for Mac {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Mac(…)")
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "HKDF-SHA-256 fails only beyond 255 blocks of output (RFC 5869 §2.3); this is one"
+)]
+fn one_block(prk: &hkdf::Prk, info: &[&[u8]]) -> Zeroizing<[u8; LEN]> {
+    let mut key = Zeroizing::new([0_u8; LEN]);
+    prk.expand(info, hkdf::HKDF_SHA256)
+        .and_then(|okm| okm.fill(key.as_mut_slice()))
+        .expect("one block");
+    key
+}
+
+fn fixed(bytes: &[u8]) -> [u8; LEN] {
+    let mut out = [0_u8; LEN];
+    out.copy_from_slice(bytes);
+    out
+}
+
+#[cfg(test)]
+mod tests;
