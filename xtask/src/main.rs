@@ -1,0 +1,61 @@
+//! Tasks on this repository that need more than a line of shell: `cargo xtask --help` lists them.
+
+mod bench;
+mod codegen;
+mod tidy;
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Tasks on the Bailiwick repository")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check the rules that no compiler checks: layers, walls, file sizes, module docs, dead paths
+    Tidy,
+    /// Write the generated gRPC types; with --check only compare
+    Codegen {
+        /// Fail if a committed file is stale, write nothing
+        #[arg(long)]
+        check: bool,
+    },
+    /// Measure and print one `figure` line per value; all benches, or the one named
+    Bench {
+        /// A bench; an unknown name lists those there are
+        name: Option<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    run(Arguments::parse().task).unwrap_or_else(|error| {
+        // Nothing is left to do when the error cannot be written either.
+        let _ = writeln!(io::stderr(), "xtask: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    let code = match task {
+        Task::Tidy => tidy::run(&repository(), &mut out)?,
+        Task::Codegen { check } => codegen::run(&repository(), check, &mut out)?,
+        Task::Bench { name } => bench::run(name.as_deref(), &mut out)?,
+    };
+    out.flush()?;
+    Ok(code)
+}
+
+/// The root of the repository: where the workspace's `Cargo.toml` is.
+fn repository() -> PathBuf {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.parent().unwrap_or(package).to_owned()
+}
