@@ -7,7 +7,7 @@ use super::{Finding, Repository};
 const RULE: &str = "rust";
 
 /// Words in a module doc below which it says nothing.
-const FEW_WORDS: usize = 3;
+const FEW_WORDS: usize = 2;
 
 /// A piece of code that must not occur, and what to write instead.
 const FORBIDDEN: &[(&str, &str)] = &[
