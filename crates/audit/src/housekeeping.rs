@@ -1,0 +1,143 @@
+//! The second thread of a log: makes the spare segment, writes tiles, publishes checkpoints. Nothing here delays a commit, and whatever
+//! fails is tried again at the next tick.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use bailiwick_core::Clock;
+use tokio::sync::watch;
+
+use crate::disk::Disk;
+use crate::tiler::Tiler;
+use crate::wal::segment;
+use crate::wal::spare::Spare;
+
+/// How long the thread rests when there is nothing to do.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Wakes the thread. Several calls before it looks are one.
+#[derive(Debug, Default)]
+pub(crate) struct Wake {
+    state: Mutex<Woken>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Woken {
+    work: bool,
+    stop: bool,
+}
+
+impl Wake {
+    /// There is something to do.
+    pub(crate) fn notify(&self) {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .work = true;
+        self.changed.notify_one();
+    }
+
+    /// Finish what there is and end.
+    pub(crate) fn stop(&self) {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .stop = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for work or for `at_most`; true if the thread should end.
+    fn wait(&self, at_most: Duration) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut state, _) = self
+            .changed
+            .wait_timeout_while(state, at_most, |state| !state.work && !state.stop)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.work = false;
+        state.stop
+    }
+}
+
+/// The thread's state.
+pub(crate) struct Housekeeping {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) wal: PathBuf,
+    pub(crate) segment_size: u64,
+    pub(crate) spare: Arc<Spare>,
+    pub(crate) wake: Arc<Wake>,
+    pub(crate) durable: watch::Receiver<u64>,
+    pub(crate) published: watch::Sender<u64>,
+    pub(crate) publish_every: Duration,
+    pub(crate) tiler: Tiler,
+}
+
+impl Housekeeping {
+    /// Runs until told to stop, then tiles and publishes what is left.
+    pub(crate) fn run(mut self) {
+        let mut last_publish: Option<Duration> = None;
+        let mut rest = Duration::ZERO;
+        let mut stopping = false;
+        loop {
+            let stop = self.wake.wait(rest) || stopping;
+            let mut settled = self.make_spare(stop);
+            let durable = *self.durable.borrow();
+            let before = self.tiler.size();
+            let tiled = self.tiler.advance(durable);
+            if tiled.is_ok() && before < self.tiler.size() && self.tiler.size() < durable {
+                // More is there: no checkpoint for a tree that is already old, and no rest.
+                rest = Duration::ZERO;
+                stopping |= stop;
+                continue;
+            }
+            if let Err(error) = &tiled {
+                tracing::warn!(%error, "the audit log's tiles cannot be written now");
+                settled = false;
+            }
+            let now = self.clock.monotonic();
+            let due =
+                last_publish.is_none_or(|last| now.saturating_sub(last) >= self.publish_every);
+            if tiled.is_ok() && self.tiler.size() > *self.published.borrow() {
+                if due || stop {
+                    settled &= self.publish();
+                    last_publish = Some(now);
+                } else {
+                    settled = false;
+                }
+            }
+            if stop {
+                return;
+            }
+            rest = if settled { IDLE } else { self.publish_every };
+        }
+    }
+
+    fn publish(&mut self) -> bool {
+        match self.tiler.publish() {
+            Ok(size) => {
+                self.published.send_replace(size);
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the audit log's checkpoint cannot be published now");
+                false
+            }
+        }
+    }
+
+    /// Makes the spare if it is wanted. At the end there is no need for one.
+    fn make_spare(&self, stop: bool) -> bool {
+        if stop || !self.spare.wanted() {
+            return true;
+        }
+        let made = segment::make_spare(&*self.disk, &self.wal, self.segment_size);
+        if let Err(error) = &made {
+            tracing::warn!(%error, "no room for another segment of the audit log");
+        }
+        self.spare.made(made.is_ok());
+        made.is_ok()
+    }
+}

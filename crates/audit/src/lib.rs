@@ -1,0 +1,40 @@
+//! The audit log: nothing that grants authority happens before it is durably on record, and the record can be checked with other
+//! people's tools.
+//!
+//! A node has one log with one writer. An event becomes a *leaf* (`leaf`, `seal`), is made durable in batches (`wal`), and is published
+//! as static files in the layout of C2SP tlog-tiles (`tile`, `bundle`, `tiler`) under signed checkpoints (`checkpoint`). What is on disk
+//! is enough to read, prove and verify without a running node (`read`, `proof`, `verify`).
+//!
+//! Limits: the log proves the integrity of what was recorded, not that nothing bypassed an enforcement point. Bits flipped in the last,
+//! unpublished batch look like a torn write. Write-ahead segments are kept for ever: a node's start and its disk grow with the log.
+
+pub mod bundle;
+pub mod checkpoint;
+pub mod disk;
+pub mod filter;
+pub mod hlc;
+mod housekeeping;
+pub mod leaf;
+pub mod log;
+pub mod proof;
+pub mod read;
+pub mod record;
+pub mod seal;
+pub mod tile;
+mod tiler;
+pub mod timeline;
+pub mod tree;
+pub mod verify;
+mod wal;
+
+pub use leaf::Leaf;
+pub use log::{Log, Options};
+pub use record::{Class, Receipt, RecordError, Recorder};
+pub use wal::recover::RecoverError;
+
+use bailiwick_core::Digest;
+
+/// What segments carry of their log's origin.
+fn origin_hash(origin: &str) -> Digest {
+    bailiwick_crypto::hash::sha256(&[origin.as_bytes()])
+}

@@ -1,0 +1,255 @@
+//! Values that stand in no leaf: committed to in the leaf, kept (if at all) in one box beside it, under a key of that event alone.
+//!
+//! Destroying a 64-byte key slot erases the values of an event, the salts of its commitments with them, and changes no proof.
+
+use bailiwick_core::event::{Sealed, SealedClass};
+use bailiwick_core::id::EventId;
+use bailiwick_core::{Code, Digest, Fault, Rng, Secret};
+use bailiwick_crypto::aead::{AeadError, AeadKey, NONCE_LEN};
+use bailiwick_crypto::hash::{Mac, equal, hkdf_sha256};
+use bailiwick_crypto::system::random;
+use zeroize::Zeroizing;
+
+use crate::leaf::{Commitment, Leaf};
+
+/// Bytes of a key slot: key number, nonce, wrapped event key, tag.
+pub const SLOT: usize = 64;
+/// Most bytes of values kept for one event; what is beyond is committed to only.
+pub const MAX_KEPT: usize = 512 << 10;
+
+/// A key-encryption key of this node, with its number.
+#[derive(Debug, Clone)]
+pub struct Kek {
+    /// Counts up with each rotation.
+    pub id: u32,
+    /// The key.
+    pub key: Secret<[u8; 32]>,
+}
+
+/// What sealing an event's values gives.
+#[derive(Debug)]
+pub(crate) struct SealedValues {
+    pub(crate) commitments: Vec<Commitment>,
+    /// All zero if the event has no sealed value.
+    pub(crate) slot: [u8; SLOT],
+    /// Empty if no value is kept.
+    pub(crate) sealed: Vec<u8>,
+}
+
+/// Commits to the values of one event and seals those to be kept. Draws a fresh key: nothing is ever sealed twice under one.
+pub(crate) fn seal(
+    kek: &Kek,
+    rng: &dyn Rng,
+    event: EventId,
+    values: &[Sealed],
+    value_max: usize,
+) -> Result<SealedValues, AeadError> {
+    if values.is_empty() {
+        return Ok(SealedValues {
+            commitments: Vec::new(),
+            slot: [0; SLOT],
+            sealed: Vec::new(),
+        });
+    }
+    let id = event.to_string();
+    let event_key = Secret::new(random::<32>(rng));
+    let mut commitments = Vec::with_capacity(values.len());
+    // Allocated once, so that growing leaves no copies behind.
+    let room = values
+        .iter()
+        .map(|value| value.path.len() + value.value.len() + 6)
+        .sum::<usize>();
+    let mut kept = Zeroizing::new(Vec::with_capacity(room.min(MAX_KEPT)));
+    for value in values {
+        let fits = value.value.len() <= value_max
+            && kept.len() + value.path.len() + value.value.len() + 6 <= MAX_KEPT;
+        // A secret is never kept, whatever its producer says.
+        let keep = value.keep && fits && value.class != SealedClass::Secret;
+        if keep {
+            put_value(&mut kept, value.path, &value.value);
+        }
+        commitments.push(Commitment {
+            path: value.path.to_owned(),
+            class: value.class,
+            bytes: value.value.len() as u64,
+            commit: commit(&salt(&event_key, value.path), &id, value.path, &value.value),
+            kept: keep,
+        });
+    }
+    let sealed = if kept.is_empty() {
+        Vec::new()
+    } else {
+        // The key seals this one box and nothing else, so the zero nonce is used once.
+        box_key(&event_key).seal_with_nonce([0; NONCE_LEN], id.as_bytes(), &kept)?
+    };
+    let wrapped = AeadKey::new(kek.key.expose()).seal(rng, id.as_bytes(), event_key.expose())?;
+    let mut slot = [0; SLOT];
+    for (byte, from) in slot
+        .iter_mut()
+        .zip(kek.id.to_le_bytes().into_iter().chain(wrapped))
+    {
+        *byte = from;
+    }
+    Ok(SealedValues {
+        commitments,
+        slot,
+        sealed,
+    })
+}
+
+/// A value that was opened and fits the leaf's commitment.
+#[derive(Debug)]
+pub struct Revealed {
+    /// Where it belongs.
+    pub path: String,
+    /// What kind of data.
+    pub class: SealedClass,
+    /// Salt of its commitment. `[salt, path, value]` discloses this value to others and says nothing of the event's other values.
+    pub salt: Secret<[u8; 32]>,
+    /// The value.
+    pub value: Secret<Vec<u8>>,
+}
+
+/// Opens the kept values of one event and checks each against its commitment in `leaf`.
+pub(crate) fn reveal(
+    keks: &[Kek],
+    leaf: &Leaf,
+    slot: &[u8; SLOT],
+    sealed: &[u8],
+) -> Result<Vec<Revealed>, RevealError> {
+    let id = leaf.event.id.to_string();
+    if !leaf.sealed.iter().any(|commitment| commitment.kept) {
+        return Err(RevealError::NotKept);
+    }
+    if slot == &[0; SLOT] {
+        return Err(RevealError::Erased);
+    }
+    let (number, wrapped) = slot.split_first_chunk::<4>().ok_or(RevealError::Altered)?;
+    let number = u32::from_le_bytes(*number);
+    let kek = keks
+        .iter()
+        .find(|kek| kek.id == number)
+        .ok_or(RevealError::NoKey { kek: number })?;
+    let opened = AeadKey::new(kek.key.expose())
+        .open(id.as_bytes(), wrapped)
+        .map_err(|_| RevealError::Altered)?;
+    let event_key =
+        Secret::new(<[u8; 32]>::try_from(opened.as_slice()).map_err(|_| RevealError::Altered)?);
+    let opened = box_key(&event_key)
+        .open_with_nonce([0; NONCE_LEN], id.as_bytes(), sealed)
+        .map_err(|_| RevealError::Altered)?;
+    let mut rest = opened.as_slice();
+    let mut revealed = Vec::new();
+    for commitment in leaf.sealed.iter().filter(|commitment| commitment.kept) {
+        let (path, value, tail) = take_value(rest).ok_or(RevealError::Altered)?;
+        let salt = salt(&event_key, path);
+        let actual = commit(&salt, &id, path, value);
+        if path != commitment.path || !equal(&actual.0, &commitment.commit.0) {
+            return Err(RevealError::Altered);
+        }
+        revealed.push(Revealed {
+            path: path.to_owned(),
+            class: commitment.class,
+            salt: Secret::new(*salt),
+            value: Secret::new(value.to_vec()),
+        });
+        rest = tail;
+    }
+    Ok(revealed)
+}
+
+/// Whether `[salt, path, value]` opens a commitment of the leaf. What a disclosure proves, once the leaf is proven.
+pub fn discloses(leaf: &Leaf, salt: &[u8; 32], path: &str, value: &[u8]) -> bool {
+    let actual = commit(salt, &leaf.event.id.to_string(), path, value);
+    leaf.sealed
+        .iter()
+        .any(|commitment| commitment.path == path && equal(&actual.0, &commitment.commit.0))
+}
+
+/// Why sealed values do not open.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RevealError {
+    /// Nothing was kept.
+    #[error("the event's values were committed to but not kept")]
+    NotKept,
+    /// The key slot is destroyed.
+    #[error("the event's values were erased")]
+    Erased,
+    /// The key that wraps the event's key is not here.
+    #[error("the event's values are sealed under key {kek}, which is not open here")]
+    NoKey {
+        /// Its number.
+        kek: u32,
+    },
+    /// Slot, box or value does not fit the leaf. The leaf itself stays proven.
+    #[error("the event's sealed values were altered")]
+    Altered,
+}
+
+impl Fault for RevealError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NotKept | Self::Erased => Code::NotFound,
+            Self::NoKey { .. } => Code::SealLocked,
+            Self::Altered => Code::LogAltered,
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Self::NotKept | Self::Erased => {
+                "The commitment in the leaf still proves what a copy of the value is worth.".into()
+            }
+            Self::NoKey { .. } => {
+                "Run this on the node that recorded the event, with its seal open.".into()
+            }
+            Self::Altered => {
+                "Keep the files; `audit verify` says whether anything else was altered.".into()
+            }
+        }
+    }
+}
+
+/// Salt of one value's commitment.
+fn salt(event_key: &Secret<[u8; 32]>, path: &str) -> Zeroizing<[u8; 32]> {
+    hkdf_sha256(event_key.expose(), &[b"salt", &[0], path.as_bytes()])
+}
+
+fn box_key(event_key: &Secret<[u8; 32]>) -> AeadKey {
+    AeadKey::new(&hkdf_sha256(event_key.expose(), &[b"seal"]))
+}
+
+fn commit(salt: &[u8; 32], id: &str, path: &str, value: &[u8]) -> Digest {
+    let mut mac = Mac::new(salt);
+    for part in [
+        b"bailiwick/commit/v1",
+        &[0][..],
+        id.as_bytes(),
+        &[0],
+        path.as_bytes(),
+        &[0],
+        value,
+    ] {
+        mac.update(part);
+    }
+    Digest(mac.finish())
+}
+
+/// One kept value inside a box: `path_len u16le | path | len u32le | value`.
+fn put_value(out: &mut Vec<u8>, path: &str, value: &[u8]) {
+    out.extend_from_slice(&u16::try_from(path.len()).unwrap_or(u16::MAX).to_le_bytes());
+    out.extend_from_slice(path.as_bytes());
+    out.extend_from_slice(&u32::try_from(value.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(value);
+}
+
+fn take_value(bytes: &[u8]) -> Option<(&str, &[u8], &[u8])> {
+    let (len, rest) = bytes.split_first_chunk::<2>()?;
+    let (path, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes(*len)))?;
+    let (len, rest) = rest.split_first_chunk::<4>()?;
+    let (value, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
+    Some((std::str::from_utf8(path).ok()?, value, rest))
+}
+
+#[cfg(test)]
+mod tests;

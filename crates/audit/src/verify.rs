@@ -1,0 +1,313 @@
+//! Checks a log's files against a key that the reader brings: signature, tree, every byte of every leaf and tile, and the write-ahead
+//! log behind the checkpoint. Needs no running node and no lock.
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bailiwick_core::Digest;
+use bailiwick_crypto::note::{NoteError, NoteVerifier};
+
+use crate::bundle;
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
+use crate::proof::{TileReadError, read_tile};
+use crate::tile::{self, Kind, RightEdge, Tile, WIDTH};
+use crate::tree::{CompactRange, leaf_hash};
+
+mod tail;
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything that the checkpoint covers is as it was when it was signed.
+    Proven(Report),
+    /// Something was altered.
+    Altered(Alteration),
+    /// Data needed for an answer is missing, or the key is not the log's.
+    CannotTell {
+        /// File concerned, below the log's directory.
+        file: PathBuf,
+        /// What is missing.
+        why: String,
+    },
+}
+
+impl Verdict {
+    /// Exit code of a command that reports this: 0 proven, 1 altered, 6 cannot tell.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Proven(_) => 0,
+            Self::Altered(_) => 1,
+            Self::CannotTell { .. } => 6,
+        }
+    }
+}
+
+/// What is proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// The signed checkpoint.
+    pub checkpoint: Checkpoint,
+    /// Events in the write-ahead log, which chains those behind the checkpoint but does not sign them. `None` if the directory has none.
+    pub wal_size: Option<u64>,
+}
+
+/// What was altered, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alteration {
+    /// What kind of file.
+    pub what: Altered,
+    /// The log, if its checkpoint could be believed.
+    pub origin: Option<String>,
+    /// First event affected.
+    pub index: Option<u64>,
+    /// The file, below the log's directory.
+    pub file: PathBuf,
+}
+
+/// What kind of file was altered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Altered {
+    /// The checkpoint's text or signature.
+    Signature,
+    /// A leaf in an entry bundle.
+    Leaf,
+    /// A hash in a tile.
+    Tile,
+    /// The write-ahead log.
+    Wal,
+    /// All of it fits together but not the checkpoint: the whole log was rewritten.
+    Everything,
+}
+
+impl fmt::Display for Alteration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.what {
+            Altered::Signature => "the checkpoint was altered",
+            Altered::Leaf => "a leaf was altered",
+            Altered::Tile => "a tile was altered",
+            Altered::Wal => "the write-ahead log was altered or cut",
+            Altered::Everything => "the files fit together but not the signed checkpoint",
+        };
+        write!(f, "{what}: {}", self.file.display())?;
+        if let Some(index) = self.index {
+            write!(f, ", index {index}")?;
+        }
+        match &self.origin {
+            Some(origin) => write!(f, " of {origin}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Checks the log in `dir` against the keys of its origin. Keys come from the reader, never from the directory.
+pub fn verify(dir: &Path, keys: &[NoteVerifier]) -> Verdict {
+    match check(dir, keys) {
+        Ok(report) => Verdict::Proven(report),
+        Err(verdict) => *verdict,
+    }
+}
+
+/// Everything but `Proven` ends the check.
+type Checked<T> = Result<T, Box<Verdict>>;
+
+fn check(dir: &Path, keys: &[NoteVerifier]) -> Checked<Report> {
+    let checkpoint = signed_checkpoint(dir, keys)?;
+    let found = check_tree(dir, &checkpoint)?;
+    if let Some(alteration) = found {
+        return Err(Box::new(Verdict::Altered(alteration)));
+    }
+    let wal_size = tail::check(dir, &checkpoint)?;
+    Ok(Report {
+        checkpoint,
+        wal_size,
+    })
+}
+
+fn signed_checkpoint(dir: &Path, keys: &[NoteVerifier]) -> Checked<Checkpoint> {
+    let file = PathBuf::from(checkpoint::FILE);
+    let note = match fs::read(dir.join(&file)) {
+        Ok(note) => note,
+        Err(error) => {
+            return Err(cannot_tell(
+                file,
+                format!("the checkpoint cannot be read: {error}"),
+            ));
+        }
+    };
+    match Checkpoint::verify(&note, keys) {
+        Ok(checkpoint) => Ok(checkpoint),
+        Err(CheckpointError::Note(NoteError::Unsigned)) => Err(cannot_tell(
+            file,
+            "the key given did not sign this checkpoint: it is another log's key, or another log"
+                .into(),
+        )),
+        Err(_) => Err(altered(Altered::Signature, None, None, file)),
+    }
+}
+
+/// Reads every leaf and tile, and compares each with what the leaves give.
+fn check_tree(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<Alteration>> {
+    let size = checkpoint.size;
+    let mut walk = Walk {
+        dir,
+        size,
+        origin: &checkpoint.origin,
+        edge: RightEdge::default(),
+        first: None,
+    };
+    let mut tree = CompactRange::default();
+    for number in 0..size.div_ceil(WIDTH as u64) {
+        for hash in walk.bundle(number)? {
+            tree.push(hash);
+            walk.push(hash)?;
+        }
+    }
+    for (tile, hashes) in walk.edge.clone().partials() {
+        walk.compare(tile, hashes)?;
+    }
+    if tree.root() == checkpoint.root {
+        // Every leaf is right, so a difference can only lie in a tile.
+        return Ok(walk.first.map(|difference| Alteration {
+            what: Altered::Tile,
+            ..difference.in_tile
+        }));
+    }
+    Ok(Some(match walk.first {
+        Some(difference) => difference.in_leaf,
+        None => Alteration {
+            what: Altered::Everything,
+            origin: Some(checkpoint.origin.clone()),
+            index: None,
+            file: PathBuf::from("tile"),
+        },
+    }))
+}
+
+/// The walk over bundles and tiles, and the first difference on it.
+struct Walk<'a> {
+    dir: &'a Path,
+    size: u64,
+    origin: &'a str,
+    edge: RightEdge,
+    first: Option<Difference>,
+}
+
+/// A place where tile and leaves differ. Which of the two was altered shows only in the root.
+struct Difference {
+    in_tile: Alteration,
+    in_leaf: Alteration,
+}
+
+impl Walk<'_> {
+    /// Leaf hashes of a bundle.
+    fn bundle(&self, number: u64) -> Checked<Vec<Digest>> {
+        let first = number * WIDTH as u64;
+        let width = (self.size - first).min(WIDTH as u64);
+        let tile = Tile {
+            kind: Kind::Entries,
+            index: number,
+            width: u16::try_from(width).unwrap_or(256),
+        };
+        let bytes = read_tile(self.dir, tile).map_err(missing)?;
+        let leaves = bundle::leaves(&bytes).filter(|leaves| leaves.len() as u64 >= width);
+        let Some(leaves) = leaves else {
+            return Err(altered(
+                Altered::Leaf,
+                Some(self.origin),
+                Some(first),
+                tile.path(),
+            ));
+        };
+        Ok(leaves
+            .into_iter()
+            .take(usize::from(tile.width))
+            .map(leaf_hash)
+            .collect())
+    }
+
+    fn push(&mut self, hash: Digest) -> Checked<()> {
+        let mut full = Vec::new();
+        self.edge
+            .push(hash, &mut |tile, hashes| full.push((tile, hashes.to_vec())));
+        for (tile, hashes) in full {
+            self.compare(tile, &hashes)?;
+        }
+        Ok(())
+    }
+
+    /// Compares a tile with the hashes that the leaves give for it.
+    fn compare(&mut self, tile: Tile, expected: &[Digest]) -> Checked<()> {
+        let bytes = read_tile(self.dir, tile).map_err(missing)?;
+        let stored = tile::hashes(&bytes).unwrap_or_default();
+        let position = expected
+            .iter()
+            .enumerate()
+            .find(|(at, hash)| stored.get(*at) != Some(hash))
+            .map(|(at, _)| at);
+        let Some(position) =
+            position.or_else(|| (stored.len() < expected.len()).then_some(stored.len()))
+        else {
+            return Ok(());
+        };
+        let Kind::Hashes(level) = tile.kind else {
+            return Ok(());
+        };
+        let index = (tile.index * 256 + position as u64) << (8 * u32::from(level));
+        let earlier = self
+            .first
+            .as_ref()
+            .is_some_and(|first| first.in_tile.index.is_some_and(|first| first <= index));
+        // A difference below explains one above; of two at one place the higher is the better witness only if the lower agrees.
+        if !earlier {
+            let bundle = Tile {
+                kind: Kind::Entries,
+                index: index / 256,
+                width: u16::try_from((self.size - index / 256 * 256).min(256)).unwrap_or(256),
+            };
+            let at = |what, file| Alteration {
+                what,
+                origin: Some(self.origin.to_owned()),
+                index: Some(index),
+                file,
+            };
+            self.first = Some(Difference {
+                in_tile: at(Altered::Tile, tile.path()),
+                in_leaf: at(Altered::Leaf, bundle.path()),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn missing(error: TileReadError) -> Box<Verdict> {
+    match error {
+        TileReadError::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
+            cannot_tell(
+                path,
+                "the checkpoint needs this file and it is not there".into(),
+            )
+        }
+        TileReadError::Io { path, source } => {
+            cannot_tell(path, format!("the file cannot be read: {source}"))
+        }
+        TileReadError::Form { path } => altered(Altered::Tile, None, None, path),
+    }
+}
+
+fn cannot_tell(file: PathBuf, why: String) -> Box<Verdict> {
+    Box::new(Verdict::CannotTell { file, why })
+}
+
+fn altered(what: Altered, origin: Option<&str>, index: Option<u64>, file: PathBuf) -> Box<Verdict> {
+    Box::new(Verdict::Altered(Alteration {
+        what,
+        origin: origin.map(str::to_owned),
+        index,
+        file,
+    }))
+}
+
+#[cfg(test)]
+mod tests;

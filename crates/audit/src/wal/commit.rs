@@ -1,0 +1,209 @@
+//! The commit thread: takes what waits, makes it durable in one batch, answers. No timer: what arrives during a sync is the next batch.
+//!
+//! It alone decides whether space is short, batch by batch, so a log that has space again takes grants again with the next event.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bailiwick_core::{Clock, Digest};
+use tokio::sync::watch;
+
+use super::batch::Stored;
+use super::queue::{Pending, Queue};
+use super::spare::Spare;
+use super::writer::Writer;
+use crate::disk::{Disk, WriteFault};
+use crate::housekeeping::Wake;
+use crate::record::{Class, Receipt, RecordError, Unavailable};
+use crate::tree::leaf_hash;
+
+/// What the log says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Notice {
+    Opened,
+    Closed,
+    Recovered { zeroed: u64 },
+    Degraded { reason: String },
+    Restored { refused: u64 },
+}
+
+/// Turns a notice into an event in its stored form. `None` if it does not encode, which is logged where it is tried.
+pub(crate) type Announce = Box<dyn Fn(Notice) -> Option<Pending> + Send>;
+
+/// Called when the disk cannot be trusted any more; does not return in production.
+pub(crate) type Abort = Box<dyn Fn(&str) + Send>;
+
+/// The commit thread's state.
+pub(crate) struct Commit {
+    pub(crate) writer: Writer,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) spare: Arc<Spare>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) origin: Arc<str>,
+    pub(crate) dir: PathBuf,
+    pub(crate) min_free: u64,
+    pub(crate) durable: watch::Sender<u64>,
+    pub(crate) degraded: Arc<AtomicBool>,
+    pub(crate) wake: Arc<Wake>,
+    pub(crate) announce: Announce,
+    pub(crate) abort: Abort,
+    pub(crate) standing: Standing,
+}
+
+/// What has been said about space, and what could not be.
+#[derive(Debug, Default)]
+pub(crate) struct Standing {
+    /// `log.degraded` is on record and `log.restored` not yet.
+    announced: bool,
+    /// Events that narrowed authority and could only be counted.
+    refused: u64,
+}
+
+/// The disk failed; the thread ends.
+struct Broken;
+
+impl Commit {
+    /// Runs until the queue is closed and empty, or the disk fails.
+    pub(crate) fn run(mut self, opening: Vec<Notice>) {
+        let first = opening
+            .into_iter()
+            .filter_map(|notice| (self.announce)(notice))
+            .collect();
+        if self.commit(first).is_err() {
+            return self.queue.refuse_all();
+        }
+        while let Some(batch) = self.queue.take() {
+            if self.commit(batch).is_err() {
+                return self.queue.refuse_all();
+            }
+        }
+        let last = (self.announce)(Notice::Closed).into_iter().collect();
+        // Nothing waits any more, so there is nobody to tell.
+        let _ = self.commit(last);
+    }
+
+    fn commit(&mut self, batch: Vec<Pending>) -> Result<(), Broken> {
+        let (mut batch, notice) = match self.shortage() {
+            Some(reason) => {
+                let (kept, grants) = batch
+                    .into_iter()
+                    .partition(|pending| pending.class == Class::Narrow);
+                refuse(grants, Unavailable::Degraded);
+                let notice = (!self.standing.announced).then_some(Notice::Degraded { reason });
+                (kept, notice)
+            }
+            None if self.standing.announced || self.standing.refused > 0 => (
+                batch,
+                Some(Notice::Restored {
+                    refused: self.standing.refused,
+                }),
+            ),
+            None => (batch, None),
+        };
+        let own = notice.clone().and_then(|notice| (self.announce)(notice));
+        batch.splice(0..0, own);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.write(batch, notice)
+    }
+
+    fn write(&mut self, batch: Vec<Pending>, notice: Option<Notice>) -> Result<(), Broken> {
+        let stored: Vec<Stored<'_>> = batch
+            .iter()
+            .map(|pending| Stored {
+                leaf: &pending.leaf,
+                slot: &pending.slot,
+                sealed: &pending.sealed,
+            })
+            .collect();
+        let hashes: Vec<Digest> = batch
+            .iter()
+            .map(|pending| leaf_hash(&pending.leaf))
+            .collect();
+        let hlc = batch
+            .iter()
+            .map(|pending| pending.hlc)
+            .max()
+            .unwrap_or_default();
+        let bytes = super::batch::FIXED + batch.iter().map(Pending::cost).sum::<usize>();
+        if self.writer.needs_spare(bytes) && !self.spare.wait_ready() {
+            self.count_refused(batch);
+            return Ok(());
+        }
+        let (index, number) = (self.writer.tree().size(), self.writer.next_batch());
+        let segment = self.writer.segment();
+        let written = self
+            .writer
+            .append(&stored, &hashes, self.clock.wall(), hlc.0);
+        if self.writer.segment() != segment {
+            self.spare.taken();
+        }
+        match written {
+            Ok(()) => {
+                match notice {
+                    Some(Notice::Degraded { .. }) => self.standing.announced = true,
+                    Some(Notice::Restored { .. }) => self.standing = Standing::default(),
+                    _ => {}
+                }
+                self.degraded
+                    .store(self.standing.announced, Ordering::Relaxed);
+                self.durable.send_replace(self.writer.tree().size());
+                self.wake.notify();
+                for ((pending, leaf_hash), index) in batch.into_iter().zip(hashes).zip(index..) {
+                    let event = pending.id;
+                    pending.answer(Ok(Receipt {
+                        origin: self.origin.clone(),
+                        index,
+                        leaf_hash,
+                        batch: number,
+                        event,
+                    }));
+                }
+                Ok(())
+            }
+            Err(WriteFault::Full(error)) => {
+                tracing::warn!(%error, "the audit log's disk is full");
+                self.count_refused(batch);
+                Ok(())
+            }
+            Err(WriteFault::Broken(error)) => {
+                (self.abort)(&format!(
+                    "the audit log cannot be made durable any more: {error}"
+                ));
+                // Only reached where the abort is observed rather than obeyed. Nothing of this batch was promised.
+                refuse(batch, Unavailable::Stopped);
+                Err(Broken)
+            }
+        }
+    }
+
+    /// Why space is short, if it is. What cannot be asked counts as short.
+    fn shortage(&self) -> Option<String> {
+        match self.disk.free(&self.dir) {
+            Ok(free) if free < self.min_free => {
+                Some(format!("{free} bytes free, {} wanted", self.min_free))
+            }
+            Ok(_) if self.spare.failed() => Some("no room for another segment".into()),
+            Ok(_) => None,
+            Err(error) => Some(format!("free space unknown: {error}")),
+        }
+    }
+
+    fn count_refused(&mut self, batch: Vec<Pending>) {
+        let narrowing = batch
+            .iter()
+            .filter(|pending| pending.class == Class::Narrow && pending.answer.is_some())
+            .count();
+        self.standing.refused += narrowing as u64;
+        refuse(batch, Unavailable::Full);
+    }
+}
+
+fn refuse(batch: Vec<Pending>, why: Unavailable) {
+    for pending in batch {
+        pending.answer(Err(RecordError::Unavailable(why)));
+    }
+}
