@@ -49,6 +49,7 @@ impl Limits {
     };
 
     /// The same bounds where keys may differ in case alone.
+    #[must_use]
     pub const fn case_sensitive(self) -> Self {
         Self {
             caseless: false,

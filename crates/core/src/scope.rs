@@ -118,6 +118,10 @@ impl Scope {
     }
 
     /// Canonical JSON (RFC 8785, integers digit for digit, so that no two scopes share it beyond 2⁵³).
+    ///
+    /// # Panics
+    ///
+    /// Never: a scope has string keys and exact integers only.
     pub fn canonical(&self) -> Vec<u8> {
         #[expect(
             clippy::expect_used,

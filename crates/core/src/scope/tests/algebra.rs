@@ -1,0 +1,142 @@
+//! The laws of the algebra, against brute force over every call of a small world.
+
+use proptest::prelude::*;
+
+use super::oracle::{Asked, CALLS, grants, permitted};
+use crate::Timestamp;
+use crate::budget::Budget;
+use crate::json::{Limits, Numbers, check};
+use crate::scope::{Grant, Scope, ScopeError, delegate};
+
+fn scope(grants: Vec<Grant>, bounds: (Option<u64>, i64, u8)) -> Option<Scope> {
+    let (calls, deadline, depth) = bounds;
+    let budget = Budget {
+        calls,
+        ..Budget::UNLIMITED
+    };
+    kept(Scope::new(
+        grants,
+        budget,
+        Timestamp::from_secs(deadline),
+        depth,
+    ))
+}
+
+/// An empty scope permits nothing; the small world is too small for any limit.
+fn kept(result: Result<Scope, ScopeError>) -> Option<Scope> {
+    match result {
+        Ok(scope) => Some(scope),
+        Err(ScopeError::Empty) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn allows(scope: Option<&Scope>, asked: &Asked) -> bool {
+    scope.is_some_and(|scope| scope.permits(&asked.call()).is_ok())
+}
+
+fn bounds() -> impl Strategy<Value = (Option<u64>, i64, u8)> {
+    (prop::option::of(0..4_u64), 0..4_i64, 0..4_u8)
+}
+
+fn any_scope() -> impl Strategy<Value = Scope> {
+    (grants(), bounds()).prop_filter_map("empty", |(grants, bounds)| scope(grants, bounds))
+}
+
+proptest! {
+    #[test]
+    fn permitted_is_what_the_definition_says_and_normal_form_preserves_it(grants in grants()) {
+        let normal = scope(grants.clone(), (None, 0, 0));
+        for asked in CALLS.iter() {
+            prop_assert_eq!(allows(normal.as_ref(), asked), permitted(&grants, asked), "{:?}", asked);
+        }
+        if let Some(normal) = normal {
+            prop_assert_eq!(scope(normal.grants().to_vec(), (None, 0, 0)), Some(normal));
+        }
+    }
+
+    #[test]
+    fn the_meet_permits_exactly_what_both_permit(a in any_scope(), b in any_scope()) {
+        let both = kept(a.meet(&b));
+        for asked in CALLS.iter() {
+            let expected = permitted(a.grants(), asked) && permitted(b.grants(), asked);
+            prop_assert_eq!(allows(both.as_ref(), asked), expected, "{:?}", asked);
+        }
+        prop_assert_eq!(&both, &kept(b.meet(&a)));
+        if let Some(both) = both {
+            prop_assert_eq!(both.within(&a), Ok(()));
+            prop_assert_eq!(both.within(&b), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_scope_within_another_permits_no_more(a in any_scope(), b in any_scope()) {
+        prop_assert_eq!(a.within(&a), Ok(()));
+        prop_assert_eq!(a.meet(&a), Ok(a.clone()));
+        if a.within(&b).is_ok() {
+            for asked in CALLS.iter() {
+                prop_assert!(!permitted(a.grants(), asked) || permitted(b.grants(), asked), "{:?}", asked);
+            }
+            prop_assert!(a.deadline() <= b.deadline() && a.depth() <= b.depth());
+        }
+    }
+
+    /// Random pairs are seldom within each other, so one field of a grant is varied and the rest kept.
+    #[test]
+    fn nearly_equal_grants_are_ordered_soundly(a in grants(), b in grants(), field in 0..6_u8) {
+        let (a, b) = (a[0].clone(), b[0].clone());
+        let mixed = match field {
+            0 => Grant { server: b.server, ..a.clone() },
+            1 => Grant { tool: b.tool, ..a.clone() },
+            2 => Grant { effects: b.effects, ..a.clone() },
+            3 => Grant { args: b.args, ..a.clone() },
+            4 => Grant { closed: !a.closed, ..a.clone() },
+            _ => Grant { resources: b.resources, ..a.clone() },
+        };
+        if let (Some(mixed), Some(whole)) = (scope(vec![mixed], (None, 0, 0)), scope(vec![a], (None, 0, 0)))
+            && mixed.within(&whole).is_ok()
+        {
+            for asked in CALLS.iter() {
+                prop_assert!(!permitted(mixed.grants(), asked) || permitted(whole.grants(), asked), "{:?}", asked);
+            }
+        }
+    }
+
+    #[test]
+    fn being_within_is_transitive_along_delegations(a in any_scope(), b in any_scope(), c in any_scope()) {
+        if let Some(ab) = kept(a.meet(&b)) && let Some(abc) = kept(ab.meet(&c)) {
+            prop_assert_eq!(abc.within(&ab), Ok(()));
+            prop_assert_eq!(abc.within(&a), Ok(()));
+        }
+    }
+
+    #[test]
+    fn a_child_is_within_parent_ceiling_and_cap(
+        parent in any_scope(), request in any_scope(), ceiling in any_scope(), cap in any_scope(),
+    ) {
+        // Asking for the meet makes many requests that fit; asking as generated makes many that do not.
+        for request in [Some(request.clone()), kept(request.meet(&parent))].into_iter().flatten() {
+            let result = delegate(&parent, &request, Some(&ceiling), Some(&cap));
+            if let Ok(child) = result {
+                prop_assert_eq!(request.within(&parent), Ok(()));
+                prop_assert!(child.scope.depth() < parent.depth());
+                for bound in [&parent, &request, &ceiling, &cap] {
+                    prop_assert_eq!(child.scope.within(bound), Ok(()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn canonical_json_is_stable_and_reads_back(a in any_scope()) {
+        let canonical = a.canonical();
+        let text = check(&canonical, &Limits::JOSE).unwrap();
+        prop_assert_eq!(&text.canonical(Numbers::AsWritten).unwrap(), &canonical);
+        let back: Scope = serde_json::from_slice(&canonical).unwrap();
+        prop_assert_eq!(&back, &a);
+        prop_assert_eq!(back.canonical(), canonical);
+        let mut reversed = a.grants().to_vec();
+        reversed.reverse();
+        prop_assert_eq!(Scope::new(reversed, *a.budget(), a.deadline(), a.depth()), Ok(a));
+    }
+}
