@@ -1,0 +1,69 @@
+//! The only SQL on our own state: noun traits, the SQLite engine behind them, and the gap-free change feed.
+//!
+//! Callers see [`Store`], [`Reads`] and [`Tx`]. No SQLite type is in a signature, and a write's closure is `Fn`, so that an
+//! engine that must retry (serialisation failures) can.
+//!
+//! **Versions.** What has a `version` is written with the next one: `put_*` stores version 1 if nothing is there, and version
+//! *n + 1* if *n* is; anything else is [`StoreError::VersionConflict`]. `If-Match` rests on that and is checked by the caller.
+
+mod accounts;
+mod agents;
+mod approvals;
+mod error;
+mod feed;
+mod fences;
+mod instances;
+mod job;
+mod journal;
+mod keys;
+mod leases;
+mod meta;
+mod observer;
+mod outbox;
+mod policies;
+mod revocations;
+mod secrets;
+mod servers;
+mod sqlite;
+mod store;
+mod tasks;
+mod tokens;
+mod tools;
+mod tx;
+mod users;
+
+#[cfg(test)]
+mod conformance;
+
+pub use accounts::{Accounts, AccountsMut, ApiToken};
+pub use agents::{Agents, AgentsMut};
+pub use approvals::{ApprovalFilter, Approvals, ApprovalsMut};
+pub use error::{OpenError, StoreError};
+pub use feed::Feed;
+pub use fences::{Fences, FencesMut};
+pub use instances::{Instances, InstancesMut};
+pub use journal::{Journal, Settled};
+pub use keys::{KeyClass, KeyPublic, KeyRow, KeyState, Keys, KeysMut};
+pub use leases::{LeaseFilter, Leases, LeasesMut};
+pub use meta::{Meta, MetaMut};
+pub use observer::Observer;
+pub use outbox::{Outbox, OutboxMut, Pending};
+pub use policies::{Policies, PoliciesMut, PolicyVersion};
+pub use revocations::{RevocationRow, Revocations, RevocationsMut};
+pub use secrets::{SecretName, SecretRow, Secrets, SecretsMut};
+pub use servers::{Servers, ServersMut};
+pub use store::{Options, Store};
+pub use tasks::{TaskFilter, Tasks, TasksMut};
+pub use tokens::{TokenRow, Tokens, TokensMut};
+pub use tools::{Tools, ToolsMut};
+pub use tx::{Reads, Tx};
+pub use users::{Users, UsersMut};
+
+/// Most rows of one page; a larger limit is cut to it.
+pub const MAX_PAGE: usize = 1_000;
+/// Writes that wait for the writer thread; the next one is refused as overloaded.
+pub const MAX_QUEUED_WRITES: usize = 1_024;
+/// Reads that run at the same time, each on its own connection.
+pub const MAX_READERS: usize = 4;
+/// Reads that wait for a connection; the next one is refused as overloaded.
+pub const MAX_QUEUED_READS: usize = 1_024;

@@ -1,0 +1,47 @@
+//! Published policy bundles. The newest version is the active one; publishing an old bundle again is a new version.
+
+use bailiwick_core::{Digest, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::StoreError;
+
+/// One publication.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PolicyVersion {
+    /// Digest of the bundle's canonical source.
+    pub digest: Digest,
+    /// 1, 2, 3, …
+    pub number: u64,
+    /// When it was published.
+    pub published_at: Timestamp,
+    /// Who published it.
+    pub published_by: String,
+}
+
+/// Reads of policies.
+pub trait Policies {
+    /// The active version; none before the first publication.
+    fn active_policy(&self) -> Result<Option<PolicyVersion>, StoreError>;
+
+    /// The source of a bundle, as JSON, exactly as it was published.
+    fn policy_source(&self, digest: Digest) -> Result<Option<String>, StoreError>;
+
+    /// Publications, newest first; at most [`crate::MAX_PAGE`].
+    fn policy_history(&self, limit: usize) -> Result<Vec<PolicyVersion>, StoreError>;
+}
+
+/// Writes of policies.
+pub trait PoliciesMut {
+    /// Makes a bundle the active one and appends it to the feed. `version.number` is the last one + 1. With `expected_active`
+    /// given, the active digest (or none) has to be that. Both are [`StoreError::VersionConflict`] otherwise.
+    #[expect(
+        clippy::option_option,
+        reason = "outer: whether to compare; inner: the digest that is active, or that none is"
+    )]
+    fn publish_policy(
+        &mut self,
+        version: &PolicyVersion,
+        source: &str,
+        expected_active: Option<Option<Digest>>,
+    ) -> Result<(), StoreError>;
+}

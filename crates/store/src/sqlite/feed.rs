@@ -1,0 +1,28 @@
+//! The change feed in SQLite.
+
+use bailiwick_core::change::Change;
+
+use super::view::{View, decode, page, signed, unsigned};
+use crate::{Feed, StoreError};
+
+impl Feed for View<'_> {
+    fn head(&self) -> u64 {
+        View::head(self)
+    }
+
+    fn changes(&self, after: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
+        let rows: Vec<(i64, String)> = self.rows(
+            "SELECT seq, body FROM change WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            (signed("change", after)?, page(limit)),
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        rows.into_iter()
+            .map(|(seq, body)| {
+                Ok(Change {
+                    seq: unsigned(seq),
+                    body: decode("change", &body)?,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,105 @@
+//! Instances in SQLite.
+
+use bailiwick_core::change::ChangeBody;
+use bailiwick_core::id::InstanceId;
+use bailiwick_core::instance::{Instance, InstanceState};
+use bailiwick_core::name::AgentName;
+
+use super::view::{View, encode, refused, signed};
+use crate::{Instances, InstancesMut, StoreError};
+
+const KIND: &str = "instance";
+
+impl Instances for View<'_> {
+    fn instance(&self, id: InstanceId) -> Result<Option<Instance>, StoreError> {
+        self.one(
+            KIND,
+            "SELECT body FROM instance WHERE id = ?1",
+            [id.to_string()],
+        )
+    }
+
+    fn instance_of_process(&self, pid: u32, start: u64) -> Result<Option<Instance>, StoreError> {
+        self.one(
+            KIND,
+            "SELECT body FROM instance WHERE pid = ?1 AND pid_start = ?2 AND state = 'live'",
+            (pid, signed(KIND, start)?),
+        )
+    }
+
+    fn live_instances(&self) -> Result<Vec<Instance>, StoreError> {
+        self.many(
+            KIND,
+            "SELECT body FROM instance WHERE state = 'live' ORDER BY id",
+            [],
+        )
+    }
+
+    fn live_instances_of_agent(&self, agent: &AgentName) -> Result<Vec<Instance>, StoreError> {
+        self.many(
+            KIND,
+            "SELECT body FROM instance WHERE agent = ?1 AND state = 'live' ORDER BY id",
+            [agent.as_str()],
+        )
+    }
+}
+
+impl InstancesMut for View<'_> {
+    fn put_instance(&mut self, instance: &Instance) -> Result<(), StoreError> {
+        let id = instance.id.to_string();
+        match self.instance(instance.id)? {
+            None if instance.born_seq > self.head().saturating_add(1) => {
+                return Err(refused(
+                    KIND,
+                    &id,
+                    "it is born after the next change, so a fence could miss it",
+                ));
+            }
+            None => {}
+            Some(stored)
+                if stored.state == InstanceState::Ended
+                    && instance.state == InstanceState::Live =>
+            {
+                return Err(refused(KIND, &id, "it has ended"));
+            }
+            Some(stored)
+                if (stored.born_seq, stored.pid, stored.pid_start, &stored.agent)
+                    != (
+                        instance.born_seq,
+                        instance.pid,
+                        instance.pid_start,
+                        &instance.agent,
+                    ) =>
+            {
+                return Err(refused(
+                    KIND,
+                    &id,
+                    "its agent, process and birth never change",
+                ));
+            }
+            Some(_) => {}
+        }
+        self.execute(
+            KIND,
+            &id,
+            "INSERT INTO instance (id, agent, pid, pid_start, state, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (id) DO UPDATE SET state = excluded.state, body = excluded.body",
+            (
+                &id,
+                instance.agent.as_str(),
+                instance.pid,
+                signed(KIND, instance.pid_start)?,
+                state(instance.state),
+                encode(KIND, instance)?,
+            ),
+        )?;
+        self.append(&id, ChangeBody::Instance(instance.clone()))
+    }
+}
+
+const fn state(state: InstanceState) -> &'static str {
+    match state {
+        InstanceState::Live => "live",
+        InstanceState::Ended => "ended",
+    }
+}

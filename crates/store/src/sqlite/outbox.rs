@@ -1,0 +1,57 @@
+//! The outbox in SQLite.
+
+use bailiwick_core::id::EventId;
+
+use super::view::{View, damaged, page, unsigned};
+use crate::{Outbox, OutboxMut, Pending, StoreError};
+
+const KIND: &str = "event";
+
+impl Outbox for View<'_> {
+    fn outbox_pending(&self, limit: usize) -> Result<Vec<Pending>, StoreError> {
+        let rows: Vec<(String, Vec<u8>)> = self.rows(
+            "SELECT event, bytes FROM outbox ORDER BY seq LIMIT ?1",
+            [page(limit)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        rows.into_iter()
+            .map(|(event, bytes)| {
+                let event = event.parse().map_err(|error| damaged(KIND, &error))?;
+                Ok(Pending { event, bytes })
+            })
+            .collect()
+    }
+
+    fn outbox_len(&self) -> Result<u64, StoreError> {
+        Ok(self
+            .row("SELECT count(*) FROM outbox", [], |row| row.get(0))?
+            .map_or(0, unsigned))
+    }
+}
+
+impl OutboxMut for View<'_> {
+    fn outbox_push(&mut self, event: EventId, bytes: &[u8]) -> Result<(), StoreError> {
+        let event = event.to_string();
+        // Without a seq SQLite takes the highest + 1: commit order, as there is one writer.
+        self.execute(
+            KIND,
+            &event,
+            "INSERT INTO outbox (event, bytes) VALUES (?1, ?2)",
+            (&event, bytes),
+        )?;
+        Ok(())
+    }
+
+    fn outbox_done(&mut self, events: &[EventId]) -> Result<(), StoreError> {
+        for event in events {
+            let event = event.to_string();
+            self.execute(
+                KIND,
+                &event,
+                "DELETE FROM outbox WHERE event = ?1",
+                [&event],
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! Policy bundles in SQLite: each source once, under its digest.
+
+use bailiwick_core::Digest;
+use bailiwick_core::change::ChangeBody;
+
+use super::view::{View, encode, next_version, page, refused, signed};
+use crate::{Policies, PoliciesMut, PolicyVersion, StoreError};
+
+const KIND: &str = "policy";
+
+impl Policies for View<'_> {
+    fn active_policy(&self) -> Result<Option<PolicyVersion>, StoreError> {
+        self.one(
+            KIND,
+            "SELECT body FROM policy_version ORDER BY number DESC LIMIT 1",
+            [],
+        )
+    }
+
+    fn policy_source(&self, digest: Digest) -> Result<Option<String>, StoreError> {
+        self.row(
+            "SELECT source FROM policy_source WHERE digest = ?1",
+            [digest.to_hex()],
+            |row| row.get(0),
+        )
+    }
+
+    fn policy_history(&self, limit: usize) -> Result<Vec<PolicyVersion>, StoreError> {
+        self.many(
+            KIND,
+            "SELECT body FROM policy_version ORDER BY number DESC LIMIT ?1",
+            [page(limit)],
+        )
+    }
+}
+
+impl PoliciesMut for View<'_> {
+    fn publish_policy(
+        &mut self,
+        version: &PolicyVersion,
+        source: &str,
+        expected_active: Option<Option<Digest>>,
+    ) -> Result<(), StoreError> {
+        let key = version.digest.to_hex();
+        let active = self.active_policy()?;
+        let stored = active.as_ref().map_or(0, |active| active.number);
+        if expected_active.is_some_and(|expected| expected != active.map(|active| active.digest)) {
+            return Err(StoreError::VersionConflict {
+                kind: KIND,
+                key,
+                stored,
+                offered: version.number,
+            });
+        }
+        next_version(KIND, &key, stored, version.number)?;
+        match self.policy_source(version.digest)? {
+            None => {
+                self.execute(
+                    KIND,
+                    &key,
+                    "INSERT INTO policy_source (digest, source) VALUES (?1, ?2)",
+                    (&key, source),
+                )?;
+            }
+            Some(known) if known == source => {}
+            Some(_) => {
+                return Err(refused(
+                    KIND,
+                    &key,
+                    "another source is stored under its digest",
+                ));
+            }
+        }
+        self.execute(
+            KIND,
+            &key,
+            "INSERT INTO policy_version (number, digest, body) VALUES (?1, ?2, ?3)",
+            (signed(KIND, version.number)?, &key, encode(KIND, version)?),
+        )?;
+        self.append(&key, ChangeBody::Policy(version.digest))
+    }
+}

@@ -1,0 +1,54 @@
+//! What a closure handed to [`crate::Store`] can do: all noun traits in one object.
+
+use crate::{
+    Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Feed, Fences, FencesMut,
+    Instances, InstancesMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut,
+    Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut,
+    Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut,
+};
+
+/// Everything that can be read, as of one commit.
+pub trait Reads:
+    Agents
+    + Instances
+    + Tasks
+    + Servers
+    + Tools
+    + Approvals
+    + Fences
+    + Revocations
+    + Leases
+    + Secrets
+    + Keys
+    + Tokens
+    + Policies
+    + Accounts
+    + Users
+    + Outbox
+    + Feed
+    + Meta
+{
+}
+
+/// A transaction: reads its own writes, and all of it is committed or none. `&dyn Tx` coerces to `&dyn Reads`.
+pub trait Tx:
+    Reads
+    + AgentsMut
+    + InstancesMut
+    + TasksMut
+    + ServersMut
+    + ToolsMut
+    + ApprovalsMut
+    + FencesMut
+    + RevocationsMut
+    + LeasesMut
+    + SecretsMut
+    + KeysMut
+    + TokensMut
+    + PoliciesMut
+    + AccountsMut
+    + UsersMut
+    + OutboxMut
+    + MetaMut
+{
+}
