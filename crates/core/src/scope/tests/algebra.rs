@@ -2,11 +2,11 @@
 
 use proptest::prelude::*;
 
-use super::oracle::{Asked, CALLS, grants, permitted};
-use crate::Timestamp;
+use super::oracle::{Asked, CALLS, constraint, grants, permitted};
 use crate::budget::Budget;
 use crate::json::{Limits, Numbers, check};
-use crate::scope::{Grant, Scope, ScopeError, delegate};
+use crate::scope::{Constraint, Grant, Names, Scope, ScopeError, delegate};
+use crate::{Effect, Timestamp};
 
 fn scope(grants: Vec<Grant>, bounds: (Option<u64>, i64, u8)) -> Option<Scope> {
     let (calls, deadline, depth) = bounds;
@@ -98,6 +98,27 @@ proptest! {
         {
             for asked in CALLS.iter() {
                 prop_assert!(!permitted(mixed.grants(), asked) || permitted(whole.grants(), asked), "{:?}", asked);
+            }
+        }
+    }
+
+    /// Two grants that differ in one constraint only: every pair of kinds comes up often.
+    #[test]
+    fn constraints_are_ordered_and_meet_soundly(a in constraint(), b in constraint()) {
+        let one = |constraint: &Constraint| {
+            let grant = Grant {
+                args: [("/p".parse().unwrap(), constraint.clone())].into(),
+                ..Grant::open(Names::parse(["a"]).unwrap(), Names::parse(["t"]).unwrap(), [Effect::Read])
+            };
+            scope(vec![grant], (None, 0, 0))
+        };
+        if let (Some(a), Some(b)) = (one(&a), one(&b)) {
+            let both = kept(a.meet(&b));
+            let within = a.within(&b).is_ok();
+            for asked in CALLS.iter() {
+                let (in_a, in_b) = (permitted(a.grants(), asked), permitted(b.grants(), asked));
+                prop_assert_eq!(allows(both.as_ref(), asked), in_a && in_b, "{:?}", asked);
+                prop_assert!(!within || !in_a || in_b, "{:?}", asked);
             }
         }
     }

@@ -227,7 +227,7 @@ fn grant() -> impl Strategy<Value = Grant> {
         })
 }
 
-fn constraint() -> impl Strategy<Value = Constraint> {
+pub(super) fn constraint() -> impl Strategy<Value = Constraint> {
     (allowed(), any::<bool>()).prop_map(|(allowed, optional)| Constraint { allowed, optional })
 }
 
