@@ -2,6 +2,7 @@
 
 use aws_lc_rs::{digest, hkdf, hmac};
 use bailiwick_core::Digest;
+use bailiwick_core::scope::Scope;
 use zeroize::Zeroizing;
 
 /// Bytes of a SHA-256 value, an HMAC-SHA-256 tag and a derived key.
@@ -20,6 +21,11 @@ pub fn sha256(parts: &[&[u8]]) -> Digest {
 /// `domain` is a constant such as `bailiwick/scope/v1`.
 pub fn domain_digest(domain: &'static str, content: &[u8]) -> Digest {
     sha256(&[domain.as_bytes(), &[0], content])
+}
+
+/// The `scope_digest` of a scope: its canonical form under its own domain.
+pub fn scope_digest(scope: &Scope) -> Digest {
+    domain_digest("bailiwick/scope/v1", &scope.canonical())
 }
 
 /// HMAC-SHA-256 over the parts, one after the other.

@@ -1,14 +1,22 @@
 //! Cryptography, and the machine's clock and randomness behind `core`'s traits.
 //!
 //! The only crate that touches aws-lc-rs, rcgen, x509-parser, webpki and the rustls provider. Everything else asks here and gets types that
-//! cannot be wrong: parse, do not check again.
+//! cannot be wrong: a [`token::Verified`] exists only because a verifier accepted it.
 
 pub mod aead;
 mod base64url;
+pub mod bundle;
+pub mod ca;
+pub mod dpop;
+#[cfg(test)]
+mod fixture;
 pub mod hash;
+pub mod jose;
 pub mod jwk;
 pub mod keys;
 pub mod note;
 pub mod seal;
+pub mod svid;
 pub mod system;
 pub mod tls;
+pub mod token;

@@ -1,0 +1,137 @@
+//! The public keys of one class: published, replicated, and looked up by `kid`.
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use bailiwick_core::json::{self, JsonError, Limits};
+use bailiwick_core::{Code, Fault};
+use serde_json::{Map, Value};
+
+use super::sealed;
+use crate::jwk::{Jwk, JwkError};
+use crate::keys::VerifyingKey;
+
+/// Most keys in one set: authorities of several lives side by side, never this many.
+pub const MAX_KEYS: usize = 64;
+
+/// Whose keys these are. A set of one class is never asked about another's tokens.
+pub trait KeyClass: sealed::Sealed {}
+
+/// The keys of the trust domain's JWT authority (`/svid/jwks`, bundle `jwt-svid`).
+#[derive(Debug, Clone, Copy)]
+pub enum SvidKeys {}
+
+/// The keys that sign task tokens (`/oauth/jwks`).
+#[derive(Debug, Clone, Copy)]
+pub enum TaskKeys {}
+
+impl KeyClass for SvidKeys {}
+impl KeyClass for TaskKeys {}
+
+/// The verifying keys of one class by `kid`. Cheap to clone.
+#[derive(Debug)]
+pub struct KeySet<K: KeyClass> {
+    keys: Arc<BTreeMap<String, VerifyingKey>>,
+    class: PhantomData<fn() -> K>,
+}
+
+impl<K: KeyClass> KeySet<K> {
+    /// Takes public keys, each with a `kid` of its own.
+    pub fn new(keys: impl IntoIterator<Item = Jwk>) -> Result<Self, KeySetError> {
+        let mut by_kid = BTreeMap::new();
+        for jwk in keys {
+            let kid = jwk.kid.clone().ok_or(KeySetError::NoKid)?;
+            if by_kid
+                .insert(kid.clone(), VerifyingKey::new(jwk)?)
+                .is_some()
+            {
+                return Err(KeySetError::SameKid { kid });
+            }
+            if by_kid.len() > MAX_KEYS {
+                return Err(KeySetError::TooMany);
+            }
+        }
+        Ok(Self {
+            keys: Arc::new(by_kid),
+            class: PhantomData,
+        })
+    }
+
+    /// Reads a JWKS document; every key in it must be one that we take.
+    pub fn from_jwks(document: &[u8]) -> Result<Self, KeySetError> {
+        json::check(document, &JWKS).map_err(KeySetError::Json)?;
+        let document: Value = serde_json::from_slice(document).map_err(|_| KeySetError::Form)?;
+        let keys = document
+            .get("keys")
+            .and_then(Value::as_array)
+            .ok_or(KeySetError::Form)?;
+        let keys = keys
+            .iter()
+            .map(|key| Ok(Jwk::parse(key.as_object().ok_or(KeySetError::Form)?)?));
+        Self::new(keys.collect::<Result<Vec<_>, KeySetError>>()?)
+    }
+
+    /// The key of this `kid`.
+    pub fn key(&self, kid: &str) -> Option<&VerifyingKey> {
+        self.keys.get(kid)
+    }
+
+    /// All keys, as they are published in a JWKS document (RFC 7517 §5).
+    pub fn to_jwks(&self) -> Value {
+        let keys = self
+            .keys
+            .values()
+            .map(|key| Value::Object(key.jwk().to_json()))
+            .collect();
+        Value::Object(Map::from_iter([("keys".to_owned(), Value::Array(keys))]))
+    }
+}
+
+impl<K: KeyClass> Clone for KeySet<K> {
+    fn clone(&self) -> Self {
+        Self {
+            keys: Arc::clone(&self.keys),
+            class: PhantomData,
+        }
+    }
+}
+
+/// Why public keys do not form a set.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KeySetError {
+    /// The document is not JSON that has one reading.
+    #[error("the key set is not JSON that has one reading")]
+    Json(#[source] JsonError),
+    /// The document is not an object with an array `keys` of objects.
+    #[error("a key set is an object with an array `keys`")]
+    Form,
+    /// A key has no `kid`.
+    #[error("a key of the set has no `kid`")]
+    NoKid,
+    /// Two keys share a `kid`.
+    #[error("two keys of the set have the id `{kid}`")]
+    SameKid {
+        /// The key id.
+        kid: String,
+    },
+    /// Over [`MAX_KEYS`].
+    #[error("a key set holds at most {MAX_KEYS} keys")]
+    TooMany,
+    /// One of them is not a key.
+    #[error("a key of the set cannot be used")]
+    Jwk(#[from] JwkError),
+}
+
+impl Fault for KeySetError {
+    fn code(&self) -> Code {
+        Code::InvalidInput
+    }
+}
+
+const JWKS: Limits = Limits {
+    bytes: 256 << 10,
+    depth: 8,
+    members: 4_096,
+    caseless: false,
+};
