@@ -10,3 +10,6 @@ pub fn install_default_provider() {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     });
 }
+
+#[cfg(test)]
+mod tests;
