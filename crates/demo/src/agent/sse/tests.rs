@@ -1,3 +1,5 @@
+//! Event streams in pieces, and events over the bound.
+
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 
