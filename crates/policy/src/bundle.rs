@@ -1,0 +1,155 @@
+//! A compiled bundle: immutable, shared by all decisions until another one takes its place.
+
+use std::collections::HashMap;
+
+use bailiwick_core::Digest;
+use bailiwick_core::decision::Decision;
+use bailiwick_core::name::ToolRef;
+use cedar_policy_core::ast::EntityUID;
+
+use crate::cases::{self, Report};
+use crate::entities::World;
+use crate::flaw::{Flaw, PolicyErrors};
+use crate::input::Input;
+use crate::load;
+use crate::manifest::Manifest;
+use crate::registry::Registry;
+use crate::rule::Rule;
+use crate::schema;
+use crate::shape::Record;
+use crate::source::BundleSource;
+use crate::uid::{Types, uid};
+use crate::validate;
+use crate::workflow::Workflows;
+
+/// A bundle, compiled for one registry.
+#[derive(Debug)]
+pub struct Bundle {
+    version: Digest,
+    manifest: Manifest,
+    workflows: Workflows,
+    broken: Vec<Flaw>,
+    pub(crate) rules: Vec<Rule>,
+    pub(crate) types: Types,
+    pub(crate) opaque: EntityUID,
+    pub(crate) world: World,
+    pub(crate) tools: HashMap<ToolRef, CompiledTool>,
+}
+
+/// What a decision needs to know of a tool.
+#[derive(Debug)]
+pub(crate) struct CompiledTool {
+    pub(crate) action: EntityUID,
+    pub(crate) arguments: Record,
+    /// Digest of the definition it was compiled from.
+    pub(crate) approved: Option<Digest>,
+}
+
+impl Bundle {
+    /// Compiles a bundle that is to be published: every policy must validate strictly against the schema of `registry`.
+    /// `version` is the SHA-256 of [`BundleSource::canonical`].
+    pub fn compile(
+        source: &BundleSource,
+        version: Digest,
+        registry: &Registry,
+    ) -> Result<Self, PolicyErrors> {
+        let (bundle, flaws) = Self::build(source, version, registry)?;
+        PolicyErrors::check(flaws).map(|()| bundle)
+    }
+
+    /// Compiles a published bundle for a registry that changed since. A permit that no longer validates does not count; a
+    /// forbid that no longer validates denies every call it might reach. [`Self::broken`] reports both.
+    pub fn compile_lenient(
+        source: &BundleSource,
+        version: Digest,
+        registry: &Registry,
+    ) -> Result<Self, PolicyErrors> {
+        let (mut bundle, flaws) = Self::build(source, version, registry)?;
+        bundle.broken.splice(0..0, flaws);
+        Ok(bundle)
+    }
+
+    /// Runs `tests/*.toml`, each file on `registry` with the agents, servers and tools that it declares itself.
+    pub fn run_tests(source: &BundleSource, registry: &Registry) -> Result<Report, PolicyErrors> {
+        cases::run(source, registry)
+    }
+
+    /// Decides one call. Pure: the same input and bundle give the same decision.
+    pub fn decide(&self, input: &Input<'_>) -> Decision {
+        crate::decide::decide(self, input)
+    }
+
+    /// Whether a tool may be listed to a task: false only if a hard forbid applies whatever the arguments. Arguments and
+    /// discharged tokens of `input` are not looked at.
+    pub fn preview(&self, input: &Input<'_>) -> bool {
+        crate::decide::preview(self, input)
+    }
+
+    /// The digest of its text.
+    pub fn version(&self) -> Digest {
+        self.version
+    }
+
+    /// Its name, as `bundle.toml` says.
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    /// What it is for, as `bundle.toml` says; may be empty.
+    pub fn description(&self) -> &str {
+        &self.manifest.description
+    }
+
+    /// Its workflows; `default` is always there.
+    pub fn workflows(&self) -> &Workflows {
+        &self.workflows
+    }
+
+    /// Ids of all its policies, in order of file and place.
+    pub fn policies(&self) -> impl Iterator<Item = &str> {
+        self.rules.iter().map(|rule| rule.marks.id.as_str())
+    }
+
+    /// Policies that do not fit the registry. Those permits do not count; those forbids deny what they might reach.
+    pub fn broken(&self) -> &[Flaw] {
+        &self.broken
+    }
+
+    /// The Cedar schema of a registry in Cedar's JSON form, for editors and analysers.
+    pub fn schema_json(registry: &Registry) -> serde_json::Value {
+        schema::json(registry)
+    }
+
+    fn build(
+        source: &BundleSource,
+        version: Digest,
+        registry: &Registry,
+    ) -> Result<(Self, Vec<Flaw>), PolicyErrors> {
+        let manifest = Manifest::read(source)?;
+        let mut rules = load::rules(source)?;
+        let workflows = Workflows::read(source)?;
+        let types = Types::new()?;
+        let schema = schema::compile(registry)?;
+        let (flaws, broken) = validate::rules(&mut rules, source, &schema, registry, &types);
+        let tools = registry.tools.iter().map(|tool| {
+            let compiled = CompiledTool {
+                action: types.action(&tool.tool.to_string()),
+                arguments: Record::of_definition(&tool.definition),
+                approved: tool.approved,
+            };
+            (tool.tool.clone(), compiled)
+        });
+        let bundle = Self {
+            version,
+            manifest,
+            workflows,
+            broken,
+            tools: tools.collect(),
+            world: World::new(registry, &types)?,
+            opaque: uid(&types.opaque, "opaque"),
+            types,
+            rules,
+        };
+        Ok((bundle, flaws))
+    }
+}

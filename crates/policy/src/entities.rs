@@ -1,0 +1,134 @@
+//! The entities of a registry, prebuilt once per compiled bundle and shared by all its decisions.
+//!
+//! Never built with the schema attached: that would add every action to each request (03 of the design).
+
+use std::collections::{HashMap, HashSet};
+
+use bailiwick_core::Effect;
+use bailiwick_core::agent::Agent;
+use bailiwick_core::server::Server;
+use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
+use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
+use cedar_policy_core::extensions::Extensions;
+
+use crate::flaw::{Flaw, PolicyErrors};
+use crate::registry::Registry;
+use crate::uid::{Types, USE, groups, uid};
+
+/// The same entities three times: with each tool's action in the group of each effect. A call may be raised above its
+/// tool's effect, and the call's effect is what `action in Action::"escalate"` asks about.
+#[derive(Debug)]
+pub(crate) struct World {
+    read: Entities,
+    write: Entities,
+    escalate: Entities,
+}
+
+impl World {
+    pub(crate) fn new(registry: &Registry, types: &Types) -> Result<Self, PolicyErrors> {
+        let build = |effect| {
+            Entities::from_entities(
+                all(registry, types, effect),
+                None::<&NoEntitiesSchema>,
+                TCComputation::AssumeAlreadyComputed,
+                Extensions::all_available(),
+            )
+            .map_err(|error| PolicyErrors {
+                flaws: vec![Flaw::whole(format!(
+                    "the registry contradicts itself: {error}"
+                ))],
+            })
+        };
+        Ok(Self {
+            read: build(Effect::Read)?,
+            write: build(Effect::Write)?,
+            escalate: build(Effect::Escalate)?,
+        })
+    }
+
+    /// The entities for a call of this effect.
+    pub(crate) fn of(&self, effect: Effect) -> &Entities {
+        match effect {
+            Effect::Read => &self.read,
+            Effect::Write => &self.write,
+            Effect::Escalate => &self.escalate,
+        }
+    }
+}
+
+fn all(registry: &Registry, types: &Types, effect: Effect) -> Vec<Entity> {
+    let everything = types.action(USE);
+    let mut entities = vec![Entity::with_uid(everything.clone())];
+    entities.extend(Effect::ALL.map(|group| {
+        member(
+            types.action(group.as_str()),
+            [everything.clone()].into(),
+            HashSet::new(),
+        )
+    }));
+    let mut servers: HashMap<&str, Option<&Server>> = registry
+        .tools
+        .iter()
+        .map(|tool| (tool.tool.server.as_str(), None))
+        .collect();
+    servers.extend(
+        registry
+            .servers
+            .iter()
+            .map(|server| (server.name.as_str(), Some(server))),
+    );
+    for (name, registered) in servers {
+        if groups(name, effect).count() > 1 {
+            entities.push(Entity::with_uid(types.action(name)));
+        }
+        entities.extend(registered.map(|registered| server(registered, types)));
+    }
+    entities.extend(registry.tools.iter().map(|tool| {
+        let parents = groups(tool.tool.server.as_str(), effect).map(|id| types.action(id));
+        member(
+            types.action(&tool.tool.to_string()),
+            parents.collect(),
+            [everything.clone()].into(),
+        )
+    }));
+    entities.extend(
+        registry
+            .agents
+            .iter()
+            .map(|registered| agent(registered, types)),
+    );
+    let owners: HashSet<_> = registry.agents.iter().map(|agent| &agent.owner).collect();
+    entities.extend(
+        owners
+            .into_iter()
+            .map(|owner| Entity::with_uid(uid(&types.owner, owner.as_str()))),
+    );
+    entities
+}
+
+fn agent(agent: &Agent, types: &Types) -> Entity {
+    let owner = Value::from(uid(&types.owner, agent.owner.as_str()));
+    with_attributes(
+        uid(&types.agent, agent.name.as_str()),
+        [
+            ("owner", owner),
+            ("base_risk", agent.base_risk.as_long().into()),
+        ],
+    )
+}
+
+fn server(server: &Server, types: &Types) -> Entity {
+    with_attributes(
+        uid(&types.server, server.name.as_str()),
+        [("trust", server.trust.as_str().into())],
+    )
+}
+
+fn with_attributes<const N: usize>(uid: EntityUID, attributes: [(&str, Value); N]) -> Entity {
+    let attributes = attributes.map(|(name, value)| (name.into(), PartialValue::Value(value)));
+    Entity::new_with_attr_partial_value(uid, attributes, HashSet::new(), HashSet::new(), [])
+}
+
+fn member(uid: EntityUID, parents: HashSet<EntityUID>, above: HashSet<EntityUID>) -> Entity {
+    Entity::new_with_attr_partial_value(uid, [], above, parents, [])
+}

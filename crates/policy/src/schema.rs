@@ -1,0 +1,107 @@
+//! The Cedar schema of a registry (namespace `Bailiwick`): one action per tool, with its own typed `context.input`.
+//!
+//! `context.bw.discharged` is not part of it on purpose: only the rewriting of soft policies may look at it, so any other
+//! mention fails strict validation.
+
+use bailiwick_core::Effect;
+use cedar_policy_core::extensions::Extensions;
+use cedar_policy_core::validator::ValidatorSchema;
+use serde_json::{Map, Value, json};
+
+use crate::flaw::{Flaw, PolicyErrors};
+use crate::registry::Registry;
+use crate::shape::Record;
+use crate::uid::{RESERVED, USE, groups};
+
+/// The schema in Cedar's JSON form.
+pub(crate) fn json(registry: &Registry) -> Value {
+    let mut actions = Map::from_iter([(USE.to_owned(), json!({}))]);
+    for effect in Effect::ALL {
+        actions.insert(effect.to_string(), json!({"memberOf": [{"id": USE}]}));
+    }
+    let own = registry.tools.iter().map(|tool| tool.tool.server.as_str());
+    let servers = registry.servers.iter().map(|server| server.name.as_str());
+    for server in own.chain(servers).filter(|name| !RESERVED.contains(name)) {
+        actions.insert(server.to_owned(), json!({}));
+    }
+    for tool in &registry.tools {
+        let parents = groups(tool.tool.server.as_str(), tool.effect).map(|id| json!({"id": id}));
+        let input = Record::of_definition(&tool.definition).cedar();
+        let action = json!({
+            "memberOf": parents.collect::<Vec<_>>(),
+            "appliesTo": {
+                "principalTypes": ["Agent"],
+                "resourceTypes": ["Server"],
+                "context": {"type": "Record", "attributes": {"input": input, "bw": {"type": "Facts"}}},
+            },
+        });
+        actions.insert(tool.tool.to_string(), action);
+    }
+    json!({"Bailiwick": {
+        "commonTypes": {"Facts": facts()},
+        "entityTypes": {
+            "Agent": {"shape": record([("owner", entity("Owner")), ("base_risk", long())])},
+            "Owner": {},
+            "User": {},
+            "Server": {"shape": record([("trust", string())])},
+            "Opaque": {},
+        },
+        "actions": actions,
+    }})
+}
+
+/// The schema as the validator takes it.
+pub(crate) fn compile(registry: &Registry) -> Result<ValidatorSchema, PolicyErrors> {
+    ValidatorSchema::from_json_value(json(registry), Extensions::all_available()).map_err(|error| {
+        let flaw = Flaw::whole(format!(
+            "the schema of the registry cannot be built: {error}"
+        ));
+        PolicyErrors { flaws: vec![flaw] }
+    })
+}
+
+/// `context.bw`: what Bailiwick knows about the call beside its arguments.
+fn facts() -> Value {
+    let task = record([
+        ("id", string()),
+        ("workflow", string()),
+        ("stage", string()),
+        ("risk", long()),
+        ("labels", json!({"type": "Set", "element": string()})),
+        ("age_s", long()),
+        ("calls", long()),
+        ("writes", long()),
+        ("escalations", long()),
+        ("requested_by", string()),
+    ]);
+    record([
+        ("user", entity("User")),
+        ("chain", json!({"type": "Set", "element": entity("Agent")})),
+        ("depth", long()),
+        ("effect", string()),
+        ("task", task),
+        (
+            "now",
+            record([("epoch_s", long()), ("hour", long()), ("weekday", long())]),
+        ),
+    ])
+}
+
+fn record<const N: usize>(attributes: [(&str, Value); N]) -> Value {
+    let attributes = attributes
+        .into_iter()
+        .map(|(name, kind)| (name.to_owned(), kind));
+    json!({"type": "Record", "attributes": attributes.collect::<Map<_, _>>()})
+}
+
+fn entity(name: &str) -> Value {
+    json!({"type": "Entity", "name": name})
+}
+
+fn long() -> Value {
+    json!({"type": "Long"})
+}
+
+fn string() -> Value {
+    json!({"type": "String"})
+}

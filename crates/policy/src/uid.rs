@@ -1,0 +1,77 @@
+//! Entity types and ids of the namespace `Bailiwick`. Ids are built from parts, never from text: a tool name may hold quotes.
+
+use bailiwick_core::Effect;
+use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
+
+use crate::flaw::{Flaw, PolicyErrors};
+
+/// The action that every tool is a member of, through its effect.
+pub(crate) const USE: &str = "use";
+
+/// Names of action groups and built-in actions. A server of such a name gets no group of its own: a server called `read`
+/// must not make its tools members of `Action::"read"`.
+pub(crate) const RESERVED: &[&str] = &[
+    "use",
+    "read",
+    "write",
+    "escalate",
+    "egress",
+    "spend",
+    "destroy",
+    "lease",
+    "reveal",
+    "delegate",
+    "exchange",
+    "prompt",
+    "sample",
+    "elicit",
+    "approve",
+    "declassify",
+];
+
+/// The entity types, parsed once per bundle.
+#[derive(Debug, Clone)]
+pub(crate) struct Types {
+    pub(crate) agent: EntityType,
+    pub(crate) owner: EntityType,
+    pub(crate) user: EntityType,
+    pub(crate) server: EntityType,
+    pub(crate) opaque: EntityType,
+    pub(crate) action: EntityType,
+}
+
+impl Types {
+    pub(crate) fn new() -> Result<Self, PolicyErrors> {
+        let named = |name: &str| {
+            format!("Bailiwick::{name}")
+                .parse::<EntityType>()
+                .map_err(|error| PolicyErrors {
+                    flaws: vec![Flaw::whole(error.to_string())],
+                })
+        };
+        Ok(Self {
+            agent: named("Agent")?,
+            owner: named("Owner")?,
+            user: named("User")?,
+            server: named("Server")?,
+            opaque: named("Opaque")?,
+            action: named("Action")?,
+        })
+    }
+
+    /// The action of a tool (`server/tool`), or a group of actions.
+    pub(crate) fn action(&self, id: &str) -> EntityUID {
+        uid(&self.action, id)
+    }
+}
+
+/// The entity of this type and id.
+pub(crate) fn uid(kind: &EntityType, id: &str) -> EntityUID {
+    EntityUID::from_components(kind.clone(), Eid::new(id), None)
+}
+
+/// The groups that a tool of this server with this effect is a direct member of.
+pub(crate) fn groups(server: &str, effect: Effect) -> impl Iterator<Item = &str> {
+    let own = (!RESERVED.contains(&server)).then_some(server);
+    std::iter::once(effect.as_str()).chain(own)
+}

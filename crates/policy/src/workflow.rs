@@ -1,0 +1,206 @@
+//! Workflows: the stages a task goes through and who may move it on (07 of the design, `workflows/*.toml`).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bailiwick_core::name::{StageName, WorkflowName};
+use bailiwick_core::risk::Risk;
+use bailiwick_core::scope::{Bounds, Draft, Scope};
+use serde::{Deserialize, Serialize};
+
+use crate::flaw::{Flaw, PolicyErrors};
+use crate::source::BundleSource;
+
+/// A workflow has at most this many stages.
+pub const MAX_STAGES: usize = 32;
+/// Name of the workflow that every bundle has.
+pub const DEFAULT: &str = "default";
+
+/// Who may make a transition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Who {
+    /// The agent of the task.
+    Agent,
+    /// The user of the task.
+    User,
+    /// An account with the operator role.
+    Operator,
+}
+
+/// One stage.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stage {
+    /// Its name.
+    pub name: StageName,
+    /// A task in this stage can do no more than this, whatever its scope says.
+    pub cap: Option<Scope>,
+    /// A task in this stage has at least this risk.
+    pub risk_floor: Risk,
+}
+
+/// One allowed change of stage.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transition {
+    /// The stage it leaves.
+    pub from: StageName,
+    /// The stage it enters.
+    pub to: StageName,
+    /// Who may make it; at least one.
+    pub who: BTreeSet<Who>,
+}
+
+/// One workflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workflow {
+    /// Its name.
+    pub name: WorkflowName,
+    /// Stages in the order of the file; a task starts in the first.
+    pub stages: Vec<Stage>,
+    /// Every allowed change of stage.
+    pub transitions: Vec<Transition>,
+}
+
+impl Workflow {
+    /// Where a task starts.
+    pub fn start(&self) -> Option<&Stage> {
+        self.stages.first()
+    }
+
+    /// The stage of this name.
+    pub fn stage(&self, name: &StageName) -> Option<&Stage> {
+        self.stages.iter().find(|stage| stage.name == *name)
+    }
+
+    /// Whether `who` may move a task from one stage to the other.
+    pub fn allows(&self, from: &StageName, to: &StageName, who: Who) -> bool {
+        self.transitions
+            .iter()
+            .any(|step| step.from == *from && step.to == *to && step.who.contains(&who))
+    }
+}
+
+/// The workflows of a bundle by name; `default` is always there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workflows(BTreeMap<WorkflowName, Workflow>);
+
+impl Workflows {
+    /// The workflow of this name.
+    pub fn named(&self, name: &WorkflowName) -> Option<&Workflow> {
+        self.0.get(name)
+    }
+
+    /// All of them in order of name.
+    pub fn iter(&self) -> impl Iterator<Item = &Workflow> {
+        self.0.values()
+    }
+
+    /// Reads `workflows/*.toml` and adds `default` with its one stage `run` unless a file defines it.
+    pub(crate) fn read(source: &BundleSource) -> Result<Self, PolicyErrors> {
+        let mut flaws = Vec::new();
+        let mut all = BTreeMap::new();
+        for (path, text) in source.below("workflows/", ".toml") {
+            match parse(path, text) {
+                Ok(workflow) => {
+                    let name = workflow.name.clone();
+                    if all.insert(name.clone(), workflow).is_some() {
+                        flaws.push(Flaw::in_file(
+                            path,
+                            format!("workflow `{name}` is defined twice"),
+                        ));
+                    }
+                }
+                Err(flaw) => flaws.push(*flaw),
+            }
+        }
+        if !all.keys().any(|name| name.as_str() == DEFAULT) {
+            let built_in = parse("workflows/default.toml", DEFAULT_TEXT);
+            match built_in {
+                Ok(workflow) => drop(all.insert(workflow.name.clone(), workflow)),
+                Err(flaw) => flaws.push(*flaw),
+            }
+        }
+        PolicyErrors::check(flaws).map(|()| Self(all))
+    }
+}
+
+const DEFAULT_TEXT: &str = "name = \"default\"\n[[stage]]\nname = \"run\"\n";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    name: WorkflowName,
+    #[serde(rename = "stage")]
+    stages: Vec<StageFile>,
+    #[serde(rename = "transition", default)]
+    transitions: Vec<toml::Spanned<Transition>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StageFile {
+    name: StageName,
+    #[serde(default)]
+    cap: Option<toml::Spanned<Draft>>,
+    #[serde(default)]
+    risk_floor: Risk,
+}
+
+fn parse(path: &str, text: &str) -> Result<Workflow, Box<Flaw>> {
+    let file: File = toml::from_str(text).map_err(|error| Flaw::toml(path, text, &error))?;
+    if file.stages.is_empty() || file.stages.len() > MAX_STAGES {
+        return Err(Box::new(Flaw::in_file(
+            path,
+            format!("a workflow has 1 to {MAX_STAGES} stages"),
+        )));
+    }
+    let mut stages: Vec<Stage> = Vec::with_capacity(file.stages.len());
+    for stage in file.stages {
+        if stages.iter().any(|earlier| earlier.name == stage.name) {
+            let message = format!("stage `{}` is defined twice", stage.name);
+            return Err(Box::new(Flaw::in_file(path, message)));
+        }
+        let cap = stage.cap.map(|draft| {
+            let span = draft.span();
+            let filled = draft.into_inner().fill(&Bounds::WIDEST);
+            filled.map_err(|error| Flaw::at(path, text, span, error.to_string()))
+        });
+        stages.push(Stage {
+            name: stage.name,
+            cap: cap.transpose()?,
+            risk_floor: stage.risk_floor,
+        });
+    }
+    let mut transitions = Vec::with_capacity(file.transitions.len());
+    for step in file.transitions {
+        let span = step.span();
+        let step = step.into_inner();
+        let unknown = [&step.from, &step.to]
+            .into_iter()
+            .find(|name| !stages.iter().any(|stage| stage.name == **name));
+        if let Some(name) = unknown {
+            let message = format!("there is no stage `{name}`");
+            return Err(Box::new(Flaw::at(path, text, span, message)));
+        }
+        if step.who.is_empty() {
+            let flaw = Flaw::at(
+                path,
+                text,
+                span,
+                "nobody may make this transition".to_owned(),
+            );
+            return Err(Box::new(
+                flaw.help("who is one or more of agent, user, operator"),
+            ));
+        }
+        transitions.push(step);
+    }
+    Ok(Workflow {
+        name: file.name,
+        stages,
+        transitions,
+    })
+}
+
+#[cfg(test)]
+mod tests;
