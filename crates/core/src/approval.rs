@@ -126,7 +126,9 @@ impl Fault for ApprovalError {
     fn help(&self) -> String {
         match self {
             Self::State(ApprovalState::Pending) => "wait for an answer".to_owned(),
-            Self::State(_) | Self::Expired(_) => "let the agent call again; that asks anew".to_owned(),
+            Self::State(_) | Self::Expired(_) => {
+                "let the agent call again; that asks anew".to_owned()
+            }
             Self::Changed => "show the approval again and answer what it shows now".to_owned(),
             Self::NotThisPerson(..) => "ask another person with the approver role".to_owned(),
         }
@@ -140,11 +142,24 @@ impl Approval {
         if self.state != ApprovalState::Pending {
             return Err(ApprovalError::State(self.state));
         }
-        if vote.approve && self.quorum > 1 && self.opened_by.as_deref() == Some(vote.account.as_str()) {
-            return Err(ApprovalError::NotThisPerson(vote.account, "it opened the task"));
+        if vote.approve
+            && self.quorum > 1
+            && self.opened_by.as_deref() == Some(vote.account.as_str())
+        {
+            return Err(ApprovalError::NotThisPerson(
+                vote.account,
+                "it opened the task",
+            ));
         }
-        if self.votes.iter().any(|earlier| earlier.account == vote.account) {
-            return Err(ApprovalError::NotThisPerson(vote.account, "it has answered already"));
+        if self
+            .votes
+            .iter()
+            .any(|earlier| earlier.account == vote.account)
+        {
+            return Err(ApprovalError::NotThisPerson(
+                vote.account,
+                "it has answered already",
+            ));
         }
         let (approve, at) = (vote.approve, vote.at);
         self.votes.push(vote);
@@ -184,7 +199,8 @@ impl Approval {
 
     /// Ends it if its time is over. True if that changed it.
     pub fn expire(&mut self, now: Timestamp) -> bool {
-        let over = matches!(self.state, ApprovalState::Pending | ApprovalState::Approved) && now >= self.expires_at;
+        let over = matches!(self.state, ApprovalState::Pending | ApprovalState::Approved)
+            && now >= self.expires_at;
         if over {
             self.state = ApprovalState::Expired;
             self.version = self.version.saturating_add(1);

@@ -32,8 +32,14 @@ pub struct Budget {
 
 impl Budget {
     /// No bound at all.
-    pub const UNLIMITED: Self =
-        Self { calls: None, writes: None, escalations: None, egress_bytes: None, spend: None, wall_time: None };
+    pub const UNLIMITED: Self = Self {
+        calls: None,
+        writes: None,
+        escalations: None,
+        egress_bytes: None,
+        spend: None,
+        wall_time: None,
+    };
 
     /// The tighter of two budgets, bound by bound.
     #[must_use]
@@ -58,7 +64,10 @@ impl Budget {
             ("spend", self.spend, other.spend),
             ("wall_time", self.wall_time, other.wall_time),
         ];
-        bounds.into_iter().find(|(_, mine, theirs)| tighter(*mine, *theirs) != *mine).map(|(name, ..)| name)
+        bounds
+            .into_iter()
+            .find(|(_, mine, theirs)| tighter(*mine, *theirs) != *mine)
+            .map(|(name, ..)| name)
     }
 }
 
@@ -83,7 +92,12 @@ pub struct Usage {
 impl Usage {
     /// Counts one more call of this effect if `budget` allows it after `elapsed` since the first; otherwise names the
     /// bound that is used up and counts nothing.
-    pub fn reserve(&mut self, budget: &Budget, effect: Effect, elapsed: Duration) -> Result<(), &'static str> {
+    pub fn reserve(
+        &mut self,
+        budget: &Budget,
+        effect: Effect,
+        elapsed: Duration,
+    ) -> Result<(), &'static str> {
         let over = |used: u64, bound: Option<u64>| bound.is_some_and(|bound| used >= bound);
         if over(self.calls, budget.calls) {
             return Err("calls");

@@ -5,6 +5,17 @@ use serde::{Deserialize, Serialize};
 use crate::fence::Subject;
 use crate::id::{InstanceId, TaskId};
 use crate::name::{AgentName, OwnerName, UserId};
+use crate::task::Task;
+
+/// Where a chain is read from: the store's rows on the control plane, the replica at an enforcement point.
+pub trait ChainFacts {
+    /// A task by id.
+    fn task(&self, id: TaskId) -> Option<Task>;
+    /// Who answers for an agent.
+    fn owner_of(&self, agent: &AgentName) -> Option<OwnerName>;
+    /// Feed sequence at which an instance was born.
+    fn instance_born(&self, instance: InstanceId) -> Option<u64>;
+}
 
 /// One actor in a chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +26,7 @@ pub struct Link {
     pub owner: OwnerName,
     /// The instance, once one is bound to the task.
     pub instance: Option<InstanceId>,
-    /// Feed sequence at which the instance was born; 0 while there is none.
+    /// Feed sequence at which the instance was born; while there is none, at which its task was opened.
     pub instance_born: u64,
     /// The task it acts in.
     pub task: TaskId,
@@ -33,11 +44,41 @@ pub struct Chain {
 }
 
 impl Chain {
+    /// The chain of `task`, itself first, its root last. None if any fact is missing: an unknown ancestor is no authority.
+    pub fn of(task: &Task, facts: &dyn ChainFacts) -> Option<Self> {
+        let mut links = vec![Self::link(task, facts)?];
+        let mut root_born = task.born_seq;
+        for ancestor in task.ancestors.iter().rev() {
+            let ancestor = facts.task(*ancestor)?;
+            links.push(Self::link(&ancestor, facts)?);
+            root_born = ancestor.born_seq;
+        }
+        Some(Self {
+            user: task.user.clone(),
+            root_born,
+            links,
+        })
+    }
+
+    fn link(task: &Task, facts: &dyn ChainFacts) -> Option<Link> {
+        let instance_born = match task.instance {
+            Some(instance) => facts.instance_born(instance)?,
+            None => task.born_seq,
+        };
+        Some(Link {
+            agent: task.agent.clone(),
+            owner: facts.owner_of(&task.agent)?,
+            instance: task.instance,
+            instance_born,
+            task: task.id,
+        })
+    }
+
     /// Every subject whose fence kills this chain, with the birth that a lift is compared with (02, table of fences).
     pub fn subjects(&self) -> Vec<(Subject, u64)> {
-        let newest = self.links.iter().map(|link| link.instance_born).max().unwrap_or(0);
-        let mut subjects = vec![(Subject::TrustDomain, newest), (Subject::User(self.user.clone()), self.root_born)];
+        let mut subjects = vec![(Subject::User(self.user.clone()), self.root_born)];
         for link in &self.links {
+            subjects.push((Subject::TrustDomain, link.instance_born));
             subjects.push((Subject::Owner(link.owner.clone()), link.instance_born));
             subjects.push((Subject::Agent(link.agent.clone()), link.instance_born));
             subjects.push((Subject::Task(link.task), 0));

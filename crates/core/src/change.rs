@@ -21,6 +21,10 @@ pub struct Change {
 }
 
 /// What changed: always the whole new state of one thing.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a change lives briefly and most changes are tasks"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "value", rename_all = "snake_case")]
 pub enum ChangeBody {

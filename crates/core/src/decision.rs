@@ -97,11 +97,21 @@ pub struct Decision {
 
 impl Decision {
     /// A refusal before policy was asked: fence, task, scope, budget or definition.
-    pub fn refused(code: Code, source: &str, reason: String, fix: String, versions: Versions) -> Self {
+    pub fn refused(
+        code: Code,
+        source: &str,
+        reason: String,
+        fix: String,
+        versions: Versions,
+    ) -> Self {
         Self {
             outcome: Outcome::Deny,
             code: Some(code),
-            reasons: vec![Reason { source: source.to_owned(), reason, fix }],
+            reasons: vec![Reason {
+                source: source.to_owned(),
+                reason,
+                fix,
+            }],
             policies: Vec::new(),
             obligations: Vec::new(),
             needs: None,

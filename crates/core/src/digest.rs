@@ -13,11 +13,13 @@ impl Digest {
     /// The 64 lower-case hex digits without prefix.
     pub fn to_hex(self) -> String {
         use fmt::Write;
-        self.0.iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        self.0
+            .iter()
+            .fold(String::with_capacity(64), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
     }
 }
 
@@ -48,7 +50,10 @@ impl FromStr for Digest {
         }
         let mut bytes = [0_u8; 32];
         for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-            let (Some(high), Some(low)) = (pair.first().copied().and_then(nibble), pair.get(1).copied().and_then(nibble)) else {
+            let (Some(high), Some(low)) = (
+                pair.first().copied().and_then(nibble),
+                pair.get(1).copied().and_then(nibble),
+            ) else {
                 return Err(BadDigest);
             };
             *byte = high << 4 | low;

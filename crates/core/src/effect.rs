@@ -46,6 +46,9 @@ impl FromStr for Effect {
     type Err = BadEffect;
 
     fn from_str(text: &str) -> Result<Self, BadEffect> {
-        Self::ALL.into_iter().find(|effect| effect.as_str() == text).ok_or(BadEffect)
+        Self::ALL
+            .into_iter()
+            .find(|effect| effect.as_str() == text)
+            .ok_or(BadEffect)
     }
 }

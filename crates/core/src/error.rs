@@ -164,7 +164,11 @@ pub trait Fault: std::error::Error {
             message.push_str(&cause.to_string());
             source = cause.source();
         }
-        Problem { code: self.code(), message, help: self.help() }
+        Problem {
+            code: self.code(),
+            message,
+            help: self.help(),
+        }
     }
 }
 
@@ -183,7 +187,11 @@ pub struct Problem {
 impl Problem {
     /// A problem made where no error type of its own is worth having.
     pub fn new(code: Code, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: help.into() }
+        Self {
+            code,
+            message: message.into(),
+            help: help.into(),
+        }
     }
 }
 

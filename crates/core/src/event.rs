@@ -6,12 +6,14 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
+use crate::chain::Chain;
 use crate::decision::{Obligation, Outcome as Verdict, Versions};
 use crate::effect::Effect;
 use crate::id::{ApprovalId, EventId, InstanceId, LeaseId, TaskId, TokenId};
 use crate::label::Labels;
 use crate::name::{AgentName, CredentialName, OwnerName, ServerName, StageName, ToolName};
 use crate::risk::Risk;
+use crate::task::Task;
 
 /// Lists in an event hold at most this many entries.
 pub const MAX_LIST: usize = 16;
@@ -134,6 +136,20 @@ pub struct Event {
     pub sealed: Vec<Sealed>,
 }
 
+impl Action {
+    /// An operation by its name alone.
+    pub fn named(op: impl Into<String>) -> Self {
+        Self {
+            op: op.into(),
+            effect: None,
+            server: None,
+            tool: None,
+            definition: None,
+            request_id: None,
+        }
+    }
+}
+
 impl Event {
     /// An event with nothing but id and type; producers fill in the rest.
     pub fn new(id: EventId, kind: EventType) -> Self {
@@ -193,6 +209,21 @@ pub struct TaskRef {
     pub labels: Labels,
 }
 
+impl TaskRef {
+    /// The task as it is now.
+    pub fn of(task: &Task) -> Self {
+        Self {
+            id: task.id,
+            root: task.root(),
+            parent: task.parent,
+            version: task.version,
+            stage: task.stage.clone(),
+            risk: task.risk,
+            labels: task.labels.clone(),
+        }
+    }
+}
+
 /// One link of the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChainRef {
@@ -206,6 +237,21 @@ pub struct ChainRef {
     /// The token it showed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jti: Option<TokenId>,
+}
+
+impl ChainRef {
+    /// All links of a chain, presenter first; `jti` is the token the presenter showed.
+    pub fn list(chain: &Chain, jti: Option<TokenId>) -> Vec<Self> {
+        let links = chain.links.iter().enumerate();
+        links
+            .map(|(at, link)| Self {
+                agent: link.agent.clone(),
+                instance: link.instance,
+                task: link.task,
+                jti: jti.filter(|_| at == 0),
+            })
+            .collect()
+    }
 }
 
 /// What an event builds on.
@@ -312,7 +358,10 @@ pub struct Outcome {
     pub evidence: Evidence,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
 fn is_zero(value: &u64) -> bool {
     *value == 0
 }

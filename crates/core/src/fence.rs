@@ -80,9 +80,15 @@ impl Subject {
 
     /// Builds a subject from kind and id.
     pub fn parse(kind: &str, id: &str) -> Result<Self, BadSubject> {
-        let bad = || BadSubject { kind: kind.chars().take(32).collect(), id: id.chars().take(128).collect() };
+        let bad = || BadSubject {
+            kind: kind.chars().take(32).collect(),
+            id: id.chars().take(128).collect(),
+        };
         let key = |text: &str| {
-            let fits = text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+            let fits = text.len() == 43
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
             fits.then(|| text.to_owned())
         };
         match kind {
@@ -113,7 +119,9 @@ impl Subject {
 
 /// Text that names nothing that can be fenced.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{kind}/{id}` names nothing that can be revoked: kinds are trust_domain, owner, agent, user, server, tool, credential, instance, task, token, key, lease")]
+#[error(
+    "`{kind}/{id}` names nothing that can be revoked: kinds are trust_domain, owner, agent, user, server, tool, credential, instance, task, token, key, lease"
+)]
 pub struct BadSubject {
     kind: String,
     id: String,
@@ -197,11 +205,16 @@ impl FenceSet {
     }
 
     /// The first fence that kills any of these subjects.
-    pub fn any_dead<'a>(&self, subjects: impl IntoIterator<Item = &'a (Subject, u64)>) -> Option<&Fence> {
+    pub fn any_dead<'a>(
+        &self,
+        subjects: impl IntoIterator<Item = &'a (Subject, u64)>,
+    ) -> Option<&Fence> {
         if self.by_subject.is_empty() {
             return None;
         }
-        subjects.into_iter().find_map(|(subject, born)| self.dead(subject, *born))
+        subjects
+            .into_iter()
+            .find_map(|(subject, born)| self.dead(subject, *born))
     }
 
     /// Highest feed sequence of a fence in the set.

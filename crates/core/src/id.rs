@@ -57,15 +57,24 @@ impl<K: Kind> Id<K> {
     pub fn new(clock: &dyn Clock, rng: &dyn Rng) -> Self {
         let mut random = [0_u8; 16];
         rng.fill(&mut random);
-        let millis = u128::from(u64::try_from(clock.wall().as_millis()).unwrap_or(0)) & 0xffff_ffff_ffff;
+        let millis =
+            u128::from(u64::try_from(clock.wall().as_millis()).unwrap_or(0)) & 0xffff_ffff_ffff;
         let noise = u128::from_be_bytes(random);
-        let bits = millis << 80 | 0x7 << 76 | (noise >> 64 & 0xfff) << 64 | 0b10 << 62 | noise & 0x3fff_ffff_ffff_ffff;
+        let bits = millis << 80
+            | 0x7 << 76
+            | (noise >> 64 & 0xfff) << 64
+            | 0b10 << 62
+            | noise & 0x3fff_ffff_ffff_ffff;
         Self::from_bits(bits)
     }
 
     /// The wall-clock millisecond in which this id was drawn.
     pub fn created_at(self) -> Timestamp {
-        Timestamp::from_micros(i64::try_from(self.bits >> 80).unwrap_or(0).saturating_mul(1_000))
+        Timestamp::from_micros(
+            i64::try_from(self.bits >> 80)
+                .unwrap_or(0)
+                .saturating_mul(1_000),
+        )
     }
 
     /// The 128 bits.
@@ -75,7 +84,10 @@ impl<K: Kind> Id<K> {
 
     /// An id with exactly these bits (fixtures, rows).
     pub const fn from_bits(bits: u128) -> Self {
-        Self { bits, kind: PhantomData }
+        Self {
+            bits,
+            kind: PhantomData,
+        }
     }
 
     /// The 26 characters after the prefix.
@@ -91,7 +103,9 @@ impl<K: Kind> Id<K> {
 
 /// Text that is not an id of the wanted kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is not an id of the form {prefix}_ and 26 characters of 0-9 a-z without i l o u")]
+#[error(
+    "`{found}` is not an id of the form {prefix}_ and 26 characters of 0-9 a-z without i l o u"
+)]
 pub struct BadId {
     prefix: &'static str,
     found: String,
@@ -101,15 +115,24 @@ impl<K: Kind> FromStr for Id<K> {
     type Err = BadId;
 
     fn from_str(text: &str) -> Result<Self, BadId> {
-        let bad = || BadId { prefix: K::PREFIX, found: text.chars().take(64).collect() };
-        let suffix = text.strip_prefix(K::PREFIX).and_then(|rest| rest.strip_prefix('_')).ok_or_else(bad)?;
+        let bad = || BadId {
+            prefix: K::PREFIX,
+            found: text.chars().take(64).collect(),
+        };
+        let suffix = text
+            .strip_prefix(K::PREFIX)
+            .and_then(|rest| rest.strip_prefix('_'))
+            .ok_or_else(bad)?;
         // 26 × 5 = 130 bits: the first character may only carry 3.
         if suffix.len() != SUFFIX_LEN || !matches!(suffix.as_bytes().first(), Some(b'0'..=b'7')) {
             return Err(bad());
         }
         let mut bits = 0_u128;
         for byte in suffix.bytes() {
-            let digit = ALPHABET.iter().position(|letter| *letter == byte).ok_or_else(bad)?;
+            let digit = ALPHABET
+                .iter()
+                .position(|letter| *letter == byte)
+                .ok_or_else(bad)?;
             bits = bits << 5 | digit as u128;
         }
         Ok(Self::from_bits(bits))

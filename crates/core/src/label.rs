@@ -34,8 +34,14 @@ impl FromStr for Label {
 
     fn from_str(text: &str) -> Result<Self, BadLabel> {
         let fits = (1..=32).contains(&text.len())
-            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
-        if fits { Ok(Self(text.into())) } else { Err(BadLabel) }
+            && text
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(BadLabel)
+        }
     }
 }
 

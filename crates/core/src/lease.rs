@@ -47,7 +47,9 @@ impl LeaseState {
         match (self, step) {
             (Self::Intent, LeaseStep::Made) => Ok(Self::Active),
             (Self::Intent | Self::Active | Self::Revoking, LeaseStep::Revoke) => Ok(Self::Revoking),
-            (Self::Revoking, LeaseStep::VerifiedGone) | (Self::Tombstone, LeaseStep::Revoke) => Ok(Self::Tombstone),
+            (Self::Revoking, LeaseStep::VerifiedGone) | (Self::Tombstone, LeaseStep::Revoke) => {
+                Ok(Self::Tombstone)
+            }
             (state, step) => Err(BadStep { state, step }),
         }
     }

@@ -112,7 +112,10 @@ impl FromStr for ToolRef {
             found: text.chars().take(64).collect(),
             wanted: "a tool reference of the form server/tool",
         })?;
-        Ok(Self { server: server.parse()?, tool: tool.parse()? })
+        Ok(Self {
+            server: server.parse()?,
+            tool: tool.parse()?,
+        })
     }
 }
 
@@ -131,19 +134,26 @@ impl<'de> Deserialize<'de> for ToolRef {
 
 fn is_label(text: &str) -> bool {
     (1..=63).contains(&text.len())
-        && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && text
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         && !text.starts_with('-')
         && !text.ends_with('-')
 }
 
 fn is_server(text: &str) -> bool {
     // `__` separates server and tool in the aggregate endpoint, so `_` is not a server's character.
-    (1..=32).contains(&text.len()) && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    (1..=32).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
 fn is_tool(text: &str) -> bool {
     (1..=128).contains(&text.len())
-        && !text.chars().any(|c| c.is_control() || c.is_whitespace() || c == '/')
+        && !text
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || c == '/')
 }
 
 fn is_user(text: &str) -> bool {

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Four grades, ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Risk {
     /// Nothing unusual.
@@ -60,6 +62,9 @@ impl FromStr for Risk {
     type Err = BadRisk;
 
     fn from_str(text: &str) -> Result<Self, BadRisk> {
-        Self::ALL.into_iter().find(|risk| risk.as_str() == text).ok_or(BadRisk)
+        Self::ALL
+            .into_iter()
+            .find(|risk| risk.as_str() == text)
+            .ok_or(BadRisk)
     }
 }

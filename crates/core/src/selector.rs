@@ -22,7 +22,9 @@ pub enum Selector {
 
 /// Text that is no selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a selector; write unix:uid=N, unix:gid=N, unix:path=/ABSOLUTE or unix:sha256=HEX")]
+#[error(
+    "`{0}` is not a selector; write unix:uid=N, unix:gid=N, unix:path=/ABSOLUTE or unix:sha256=HEX"
+)]
 pub struct BadSelector(String);
 
 impl FromStr for Selector {
@@ -30,11 +32,16 @@ impl FromStr for Selector {
 
     fn from_str(text: &str) -> Result<Self, BadSelector> {
         let bad = || BadSelector(text.chars().take(128).collect());
-        let (key, value) = text.strip_prefix("unix:").and_then(|rest| rest.split_once('=')).ok_or_else(bad)?;
+        let (key, value) = text
+            .strip_prefix("unix:")
+            .and_then(|rest| rest.split_once('='))
+            .ok_or_else(bad)?;
         match key {
             "uid" => value.parse().map(Self::Uid).map_err(|_| bad()),
             "gid" => value.parse().map(Self::Gid).map_err(|_| bad()),
-            "path" if value.starts_with('/') && !value.contains('\0') => Ok(Self::Path(value.to_owned())),
+            "path" if value.starts_with('/') && !value.contains('\0') => {
+                Ok(Self::Path(value.to_owned()))
+            }
             "sha256" => value.parse().map(Self::Sha256).map_err(|_| bad()),
             _ => Err(bad()),
         }

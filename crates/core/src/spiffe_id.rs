@@ -46,7 +46,10 @@ impl TrustDomain {
 
     /// The ID of the trust domain itself, as in the URI SAN of its CA.
     pub fn id(&self) -> SpiffeId {
-        SpiffeId { text: format!("spiffe://{self}").into(), path_at: "spiffe://".len() + self.0.len() }
+        SpiffeId {
+            text: format!("spiffe://{self}").into(),
+            path_at: "spiffe://".len() + self.0.len(),
+        }
     }
 
     /// `spiffe://<td>/agent/<name>/<instance>`.
@@ -65,7 +68,10 @@ impl TrustDomain {
     }
 
     fn below(&self, path: &str) -> SpiffeId {
-        SpiffeId { text: format!("spiffe://{self}{path}").into(), path_at: "spiffe://".len() + self.0.len() }
+        SpiffeId {
+            text: format!("spiffe://{self}{path}").into(),
+            path_at: "spiffe://".len() + self.0.len(),
+        }
     }
 }
 
@@ -74,8 +80,14 @@ impl FromStr for TrustDomain {
 
     fn from_str(text: &str) -> Result<Self, BadSpiffeId> {
         let fits = (1..=MAX_TRUST_DOMAIN_BYTES).contains(&text.len())
-            && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
-        if fits { Ok(Self(text.into())) } else { Err(BadSpiffeId::TrustDomain) }
+            && text
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'));
+        if fits {
+            Ok(Self(text.into()))
+        } else {
+            Err(BadSpiffeId::TrustDomain)
+        }
     }
 }
 
@@ -100,7 +112,12 @@ impl SpiffeId {
 
     /// The trust domain.
     pub fn trust_domain(&self) -> TrustDomain {
-        TrustDomain(self.text.get("spiffe://".len()..self.path_at).unwrap_or_default().into())
+        TrustDomain(
+            self.text
+                .get("spiffe://".len()..self.path_at)
+                .unwrap_or_default()
+                .into(),
+        )
     }
 
     /// The path with its leading slash; empty for a trust domain's own ID.
@@ -111,9 +128,15 @@ impl SpiffeId {
     /// Agent and instance, if this is the ID of one attested process.
     pub fn as_instance(&self) -> Result<(AgentName, InstanceId), BadSpiffeId> {
         let shape = BadSpiffeId::OtherShape("an agent instance");
-        let rest = self.path().strip_prefix("/agent/").ok_or_else(|| shape.clone())?;
+        let rest = self
+            .path()
+            .strip_prefix("/agent/")
+            .ok_or_else(|| shape.clone())?;
         let (agent, instance) = rest.split_once('/').ok_or_else(|| shape.clone())?;
-        Ok((agent.parse().map_err(|_| shape.clone())?, instance.parse().map_err(|_| shape)?))
+        Ok((
+            agent.parse().map_err(|_| shape.clone())?,
+            instance.parse().map_err(|_| shape)?,
+        ))
     }
 }
 
@@ -131,12 +154,17 @@ impl FromStr for SpiffeId {
             !segment.is_empty()
                 && segment != "."
                 && segment != ".."
-                && segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+                && segment
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
         };
         if !path.split('/').skip(1).all(well_formed) {
             return Err(BadSpiffeId::Path);
         }
-        Ok(Self { text: text.into(), path_at: "spiffe://".len() + domain.len() })
+        Ok(Self {
+            text: text.into(),
+            path_at: "spiffe://".len() + domain.len(),
+        })
     }
 }
 

@@ -39,13 +39,19 @@ impl Timestamp {
     /// This instant plus `duration`, saturating.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// This instant minus `duration`, saturating.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// Time from `earlier` to this instant; zero if `earlier` is later.
@@ -78,7 +84,9 @@ impl FromStr for Timestamp {
     type Err = BadTimestamp;
 
     fn from_str(text: &str) -> Result<Self, BadTimestamp> {
-        let instant: jiff::Timestamp = text.parse().map_err(|_| BadTimestamp(text.chars().take(64).collect()))?;
+        let instant: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| BadTimestamp(text.chars().take(64).collect()))?;
         Ok(Self(instant.as_microsecond()))
     }
 }

@@ -46,28 +46,49 @@ fn vote(account: &str, approve: bool, at: i64) -> Vote {
 #[test]
 fn runs_once() {
     let mut approval = pending(1);
-    assert_eq!(approval.consume(CALL, Timestamp::from_secs(101)), Err(ApprovalError::State(ApprovalState::Pending)));
+    assert_eq!(
+        approval.consume(CALL, Timestamp::from_secs(101)),
+        Err(ApprovalError::State(ApprovalState::Pending))
+    );
     approval.vote(vote("bob", true, 150)).unwrap();
-    assert_eq!(approval.consume(Digest([8; 32]), Timestamp::from_secs(151)), Err(ApprovalError::Changed));
+    assert_eq!(
+        approval.consume(Digest([8; 32]), Timestamp::from_secs(151)),
+        Err(ApprovalError::Changed)
+    );
     approval.consume(CALL, Timestamp::from_secs(151)).unwrap();
-    assert_eq!(approval.consume(CALL, Timestamp::from_secs(152)), Err(ApprovalError::State(ApprovalState::Consumed)));
+    assert_eq!(
+        approval.consume(CALL, Timestamp::from_secs(152)),
+        Err(ApprovalError::State(ApprovalState::Consumed))
+    );
 }
 
 #[test]
 fn silence_never_approves() {
     let mut approval = pending(1);
-    assert_eq!(approval.vote(vote("bob", true, 200)), Err(ApprovalError::State(ApprovalState::Expired)));
+    assert_eq!(
+        approval.vote(vote("bob", true, 200)),
+        Err(ApprovalError::State(ApprovalState::Expired))
+    );
     let mut approval = pending(1);
     approval.vote(vote("bob", true, 150)).unwrap();
-    assert_eq!(approval.consume(CALL, Timestamp::from_secs(200)), Err(ApprovalError::State(ApprovalState::Expired)));
+    assert_eq!(
+        approval.consume(CALL, Timestamp::from_secs(200)),
+        Err(ApprovalError::State(ApprovalState::Expired))
+    );
 }
 
 #[test]
 fn quorum_needs_different_people_and_not_the_opener() {
     let mut approval = pending(2);
-    assert!(matches!(approval.vote(vote("alice", true, 110)), Err(ApprovalError::NotThisPerson(..))));
+    assert!(matches!(
+        approval.vote(vote("alice", true, 110)),
+        Err(ApprovalError::NotThisPerson(..))
+    ));
     approval.vote(vote("bob", true, 110)).unwrap();
-    assert!(matches!(approval.vote(vote("bob", true, 111)), Err(ApprovalError::NotThisPerson(..))));
+    assert!(matches!(
+        approval.vote(vote("bob", true, 111)),
+        Err(ApprovalError::NotThisPerson(..))
+    ));
     assert_eq!(approval.state, ApprovalState::Pending);
     approval.vote(vote("carol", true, 112)).unwrap();
     assert_eq!(approval.state, ApprovalState::Approved);
@@ -79,6 +100,9 @@ fn one_no_is_final() {
     approval.vote(vote("bob", true, 110)).unwrap();
     approval.vote(vote("alice", false, 111)).unwrap();
     assert_eq!(approval.state, ApprovalState::Denied);
-    assert_eq!(approval.vote(vote("carol", true, 112)), Err(ApprovalError::State(ApprovalState::Denied)));
+    assert_eq!(
+        approval.vote(vote("carol", true, 112)),
+        Err(ApprovalError::State(ApprovalState::Denied))
+    );
     assert!(!approval.void());
 }

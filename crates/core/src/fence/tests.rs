@@ -23,13 +23,19 @@ fn lift_revives_nothing() {
     let mut set = FenceSet::default();
     set.put(fence(1, coder.clone(), 10, None));
     assert!(set.dead(&coder, 5).is_some());
-    assert!(set.dead(&coder, 50).is_some(), "an unlifted fence also kills what is born later");
+    assert!(
+        set.dead(&coder, 50).is_some(),
+        "an unlifted fence also kills what is born later"
+    );
     set.put(fence(1, coder.clone(), 10, Some(20)));
     assert!(set.dead(&coder, 5).is_some(), "born before the fence");
     assert!(set.dead(&coder, 20).is_some(), "born at the lift");
     assert!(set.dead(&coder, 21).is_none(), "born after the lift");
     set.put(fence(2, coder.clone(), 30, None));
-    assert!(set.dead(&coder, 21).is_some(), "a second fence counts by itself");
+    assert!(
+        set.dead(&coder, 21).is_some(),
+        "a second fence counts by itself"
+    );
     assert_eq!(set.len(), 2);
 }
 
@@ -43,10 +49,23 @@ fn final_kinds_stay_dead() {
 
 #[test]
 fn subjects_round_trip_and_refuse_typos() {
-    for text in ["agent/coder", "user/user:local:alice", "tool/files/read_file", "trust_domain/", "server/files"] {
+    for text in [
+        "agent/coder",
+        "user/user:local:alice",
+        "tool/files/read_file",
+        "trust_domain/",
+        "server/files",
+    ] {
         assert_eq!(text.parse::<Subject>().unwrap().to_string(), text);
     }
-    for bad in ["agnet/coder", "agent/", "task/task_1", "key/short", "trust_domain/x", "tool/files"] {
+    for bad in [
+        "agnet/coder",
+        "agent/",
+        "task/task_1",
+        "key/short",
+        "trust_domain/x",
+        "tool/files",
+    ] {
         assert!(bad.parse::<Subject>().is_err(), "{bad}");
     }
 }

@@ -55,6 +55,12 @@ fn refuses_other_kinds_and_bad_text() {
     assert!(id.parse::<ApprovalId>().is_err());
     assert!(id.to_uppercase().parse::<TaskId>().is_err());
     assert!(id.get(..30).unwrap().parse::<TaskId>().is_err());
-    assert!("task_8zzzzzzzzzzzzzzzzzzzzzzzzz".parse::<TaskId>().is_err(), "over 128 bits");
-    assert!("task_7zzzzzzzzzzzzzzzzzzzzzzzzl".parse::<TaskId>().is_err(), "l is not in the alphabet");
+    assert!(
+        "task_8zzzzzzzzzzzzzzzzzzzzzzzzz".parse::<TaskId>().is_err(),
+        "over 128 bits"
+    );
+    assert!(
+        "task_7zzzzzzzzzzzzzzzzzzzzzzzzl".parse::<TaskId>().is_err(),
+        "l is not in the alphabet"
+    );
 }

@@ -7,7 +7,17 @@ fn agent_names_are_dns_labels() {
     for good in ["a", "triage-bot", "a1", &"x".repeat(63)] {
         assert!(good.parse::<AgentName>().is_ok(), "{good}");
     }
-    for bad in ["", "-a", "a-", "A", "a_b", "a.b", "a/b", "ä", &"x".repeat(64)] {
+    for bad in [
+        "",
+        "-a",
+        "a-",
+        "A",
+        "a_b",
+        "a.b",
+        "a/b",
+        "ä",
+        &"x".repeat(64),
+    ] {
         assert!(bad.parse::<AgentName>().is_err(), "{bad}");
     }
 }
@@ -33,7 +43,13 @@ fn tools_hold_no_separator_or_invisible_blank() {
 #[test]
 fn users_name_their_issuer() {
     assert!("user:local:alice".parse::<UserId>().is_ok());
-    for bad in ["alice", "user:alice", "user::alice", "user:local:", "user:local:a b"] {
+    for bad in [
+        "alice",
+        "user:alice",
+        "user::alice",
+        "user:local:",
+        "user:local:a b",
+    ] {
         assert!(bad.parse::<UserId>().is_err(), "{bad}");
     }
 }

@@ -34,9 +34,18 @@ fn splits_into_domain_path_and_instance() {
     let id: SpiffeId = text.parse().unwrap();
     assert_eq!(id.trust_domain().as_str(), "example.org");
     let (agent, instance) = id.as_instance().unwrap();
-    assert_eq!((agent.as_str(), instance.to_string().as_str()), ("triage-bot", "inst_01h2xcejqtf2nbrexx3vqjhp41"));
+    assert_eq!(
+        (agent.as_str(), instance.to_string().as_str()),
+        ("triage-bot", "inst_01h2xcejqtf2nbrexx3vqjhp41")
+    );
     assert_eq!(id.trust_domain().instance(&agent, instance), id);
-    assert!("spiffe://example.org/node/n1".parse::<SpiffeId>().unwrap().as_instance().is_err());
+    assert!(
+        "spiffe://example.org/node/n1"
+            .parse::<SpiffeId>()
+            .unwrap()
+            .as_instance()
+            .is_err()
+    );
     let domain: TrustDomain = "example.org".parse().unwrap();
     assert_eq!(domain.id().as_str(), "spiffe://example.org");
     assert_eq!(domain.id().path(), "");

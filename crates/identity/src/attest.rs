@@ -1,0 +1,118 @@
+//! Unix attestation (02 §3): what the kernel says about a process, read so that a process that exits, or whose id is reused,
+//! half-way is refused instead of mixed up with another.
+
+mod executable;
+mod process;
+
+use bailiwick_core::agent::Agent;
+use bailiwick_core::selector::Selector;
+use bailiwick_core::{Code, Digest, Fault};
+
+use crate::peer::Peer;
+pub use executable::Hashes;
+use process::Process;
+pub use process::{parent_of, start_time_of};
+
+/// What attestation found on one process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot.
+    pub pid_start: u64,
+    /// SHA-256 of the executable.
+    pub digest: Digest,
+    /// Everything a registration can ask for.
+    pub selectors: Vec<Selector>,
+}
+
+/// Why a process cannot be attested.
+#[derive(Debug, thiserror::Error)]
+pub enum AttestError {
+    /// It exited, or its id was reused, while we looked.
+    #[error("process {0} exited during attestation")]
+    Gone(u32),
+    /// `/proc` could not be read.
+    #[error("process {pid} cannot be examined: {what}")]
+    Unreadable {
+        /// The process.
+        pid: u32,
+        /// What could not be read.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The executable is over the bound that is hashed.
+    #[error("the executable of process {0} is over 256 MiB")]
+    TooLarge(u32),
+}
+
+impl Fault for AttestError {
+    fn code(&self) -> Code {
+        Code::NoIdentity
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Self::Gone(_) => {
+                "connect from a process that stays alive until it is answered".to_owned()
+            }
+            Self::Unreadable { .. } => "run the node as root or as the agent's user".to_owned(),
+            Self::TooLarge(_) => "start a smaller executable".to_owned(),
+        }
+    }
+}
+
+/// Looks at the process behind `peer`. Blocking: hashes the executable unless it is cached.
+pub fn attest(peer: &Peer, hashes: &Hashes) -> Result<Found, AttestError> {
+    let process = Process::open(peer.pid)?;
+    let found = process.examine(peer.uid, peer.gid, hashes)?;
+    // If the process had exited and its id had been reused before we opened /proc/PID, the pinned process is dead now.
+    if process.start_time()? != found.pid_start || !process::alive(&peer.pidfd) {
+        return Err(AttestError::Gone(peer.pid));
+    }
+    Ok(found)
+}
+
+/// Looks at the parent of the process behind `peer`: the agent that started the stdio shim. Owner and group are the parent's own.
+pub fn attest_parent(peer: &Peer, hashes: &Hashes) -> Result<Found, AttestError> {
+    let child = Process::open(peer.pid)?;
+    let parent_pid = child.parent()?;
+    let process = Process::open(parent_pid)?;
+    let (uid, gid) = process.owner()?;
+    let found = process.examine(uid, gid, hashes)?;
+    // The child must still be alive and still have this parent: an orphan's new parent is not the one that started it.
+    if child.parent()? != parent_pid
+        || process.start_time()? != found.pid_start
+        || !process::alive(&peer.pidfd)
+    {
+        return Err(AttestError::Gone(parent_pid));
+    }
+    Ok(found)
+}
+
+impl Found {
+    /// Whether `agent` is registered for this process: every selector it asks for was found.
+    pub fn matches(&self, agent: &Agent) -> bool {
+        agent.enabled
+            && !agent.selectors.is_empty()
+            && agent
+                .selectors
+                .iter()
+                .all(|wanted| self.selectors.contains(wanted))
+    }
+
+    /// Selectors of `agent` that were not found; for `agent explain`.
+    pub fn missing(&self, agent: &Agent) -> Vec<Selector> {
+        agent
+            .selectors
+            .iter()
+            .filter(|wanted| !self.selectors.contains(wanted))
+            .cloned()
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,467 @@
+//! The authority: turns an attested process into an instance with SVIDs. Every answer leaves after its event is durable.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use bailiwick_core::agent::Agent;
+use bailiwick_core::event::{Action, AgentRef, ChangeRef, Event, EventType};
+use bailiwick_core::fence::Subject;
+use bailiwick_core::id::{EventId, InstanceId};
+use bailiwick_core::instance::{Instance, InstanceState};
+use bailiwick_core::spiffe_id::{SpiffeId, TrustDomain};
+use bailiwick_core::{Clock, Code, Fault, Problem, Rng, Secret};
+use bailiwick_crypto::ca::X509Svid;
+use bailiwick_crypto::seal::Seal;
+use bailiwick_crypto::token::jwt_svid::{Audiences, JwtSvid, SvidClaims};
+use bailiwick_crypto::token::{Verified, Verifier};
+use bailiwick_store::{Journal, Store, StoreError, Tx};
+
+use crate::attest::Found;
+use crate::facts;
+use crate::keyring::{Keyring, KeyringError};
+
+/// What an authority is made from.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// Carries events to the audit log.
+    pub journal: Arc<dyn Journal>,
+    /// Opens and seals private keys.
+    pub seal: Arc<Seal>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+    /// The trust domain.
+    pub trust_domain: TrustDomain,
+    /// Issuer URL of task tokens; JWT-SVIDs are issued by `<issuer>/svid`.
+    pub issuer: String,
+    /// Gateway URL without trailing slash; the resource of a server is `<gateway>/mcp/<server>`.
+    pub gateway: String,
+    /// Lives of what is issued.
+    pub lives: Lives,
+}
+
+/// Lives of what is issued.
+#[derive(Debug, Clone, Copy)]
+pub struct Lives {
+    /// X.509-SVIDs; 1 h unless configured.
+    pub x509: Duration,
+    /// JWT-SVIDs; 5 min unless configured.
+    pub jwt: Duration,
+    /// Task tokens; 5 min unless configured.
+    pub task: Duration,
+    /// Task tokens at risk high and critical; 60 s unless configured.
+    pub high_risk: Duration,
+}
+
+/// The authority of one node. Shared.
+pub struct Authority {
+    pub(crate) parts: Parts,
+    keyring: RwLock<Arc<Keyring>>,
+}
+
+/// An instance with its SPIFFE ID.
+#[derive(Debug, Clone)]
+pub struct Attested {
+    /// The registration it matched.
+    pub agent: Agent,
+    /// The process.
+    pub instance: Instance,
+    /// `spiffe://<td>/agent/<name>/<instance>`.
+    pub id: SpiffeId,
+}
+
+/// Why there is no identity for a process.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// No registration matches.
+    #[error("no registered agent matches this process; it has {found}")]
+    NoIdentity {
+        /// Its selectors.
+        found: String,
+        /// The registration that nearly matched, and what is missing.
+        nearest: Option<String>,
+    },
+    /// A fence stands on the agent, its owner or the instance.
+    #[error("{subject} is revoked: {reason}")]
+    Revoked {
+        /// What is fenced.
+        subject: Subject,
+        /// The reason of the revocation.
+        reason: String,
+    },
+    /// The caller asked for an identity that is not its own.
+    #[error("{0} is not an identity of this process")]
+    NotYours(String),
+    /// An argument.
+    #[error("{0}")]
+    Invalid(String),
+    /// The store.
+    #[error("the identity cannot be kept")]
+    Store(#[from] StoreError),
+    /// The event is not on record.
+    #[error("the identity cannot be put on record")]
+    Record(#[source] Problem),
+    /// Signing failed.
+    #[error("the identity cannot be signed: {0}")]
+    Signing(String),
+}
+
+impl Fault for IdentityError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NoIdentity { .. } | Self::NotYours(_) => Code::NoIdentity,
+            Self::Revoked { .. } => Code::Revoked,
+            Self::Invalid(_) => Code::InvalidInput,
+            Self::Store(error) => error.code(),
+            Self::Record(problem) => problem.code,
+            Self::Signing(_) => Code::Internal,
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Self::NoIdentity {
+                nearest: Some(nearest),
+                ..
+            } => format!("{nearest}; see `bailiwick agent show`"),
+            Self::NoIdentity { nearest: None, .. } => {
+                "register it: `bailiwick agent add`".to_owned()
+            }
+            Self::Revoked { .. } => {
+                "an operator can lift a fence on an agent or owner: `bailiwick fence list`"
+                    .to_owned()
+            }
+            Self::Store(error) => error.help(),
+            Self::Record(problem) => problem.help.clone(),
+            Self::NotYours(_) | Self::Invalid(_) | Self::Signing(_) => String::new(),
+        }
+    }
+}
+
+impl Authority {
+    /// Opens the authority: reads or makes its keys.
+    pub async fn open(parts: Parts) -> Result<Self, KeyringError> {
+        let now = parts.clock.wall();
+        let keyring = Keyring::load(
+            &parts.store,
+            &parts.seal,
+            &parts.trust_domain,
+            now,
+            &*parts.rng,
+        )
+        .await?;
+        Ok(Self {
+            parts,
+            keyring: RwLock::new(Arc::new(keyring)),
+        })
+    }
+
+    /// Makes keys anew whose time has come. Called every hour.
+    pub async fn rotate(&self) -> Result<(), KeyringError> {
+        let parts = &self.parts;
+        let now = parts.clock.wall();
+        let keyring = Keyring::load(
+            &parts.store,
+            &parts.seal,
+            &parts.trust_domain,
+            now,
+            &*parts.rng,
+        )
+        .await?;
+        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
+        Ok(())
+    }
+
+    /// The keys in use now.
+    pub fn keyring(&self) -> Arc<Keyring> {
+        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The trust domain.
+    pub fn trust_domain(&self) -> &TrustDomain {
+        &self.parts.trust_domain
+    }
+
+    /// Issuer of task tokens.
+    pub fn issuer(&self) -> &str {
+        &self.parts.issuer
+    }
+
+    /// Issuer of JWT-SVIDs.
+    pub fn svid_issuer(&self) -> String {
+        format!("{}/svid", self.parts.issuer)
+    }
+
+    /// The instance of a process: the known one, or a new one on record. `issued` names what is issued with it, if anything.
+    pub async fn attest(
+        &self,
+        found: Found,
+        issued: Option<Issue>,
+    ) -> Result<Attested, IdentityError> {
+        let clock = Arc::clone(&self.parts.clock);
+        let rng = Arc::clone(&self.parts.rng);
+        let journal = Arc::clone(&self.parts.journal);
+        let trust_domain = self.parts.trust_domain.clone();
+        // Drawn before the transaction, so that a retried closure writes the same rows.
+        let candidate = InstanceId::new(&*clock, &*rng);
+        let events = [
+            EventId::new(&*clock, &*rng),
+            EventId::new(&*clock, &*rng),
+            EventId::new(&*clock, &*rng),
+        ];
+        let now = clock.wall();
+        let attested = self
+            .parts
+            .store
+            .write(move |tx| {
+                let [attested_event, exited_event, issued_event] = events;
+                let agent = matching(tx, &found)?;
+                let known = tx.instance_of_process(found.pid, found.pid_start)?;
+                let instance = match known {
+                    Some(known)
+                        if known.agent == agent.name && known.state == InstanceState::Live =>
+                    {
+                        check_fences(tx, &agent, &known)?;
+                        known
+                    }
+                    other => {
+                        // The registration changed under a living process: its old identity ends with the old match.
+                        if let Some(mut old) = other.filter(|old| old.state == InstanceState::Live)
+                        {
+                            old.state = InstanceState::Ended;
+                            tx.put_instance(&old)?;
+                            journal.push(
+                                tx,
+                                &instance_event(
+                                    exited_event,
+                                    EventType::InstanceExited,
+                                    &agent,
+                                    &old,
+                                ),
+                            )?;
+                        }
+                        let instance = Instance {
+                            id: candidate,
+                            agent: agent.name.clone(),
+                            selectors: found.selectors.clone(),
+                            pid: found.pid,
+                            pid_start: found.pid_start,
+                            state: InstanceState::Live,
+                            born_seq: tx.head() + 1,
+                            attested_at: now,
+                        };
+                        check_fences(tx, &agent, &instance)?;
+                        tx.put_instance(&instance)?;
+                        let kind = EventType::InstanceAttested;
+                        journal
+                            .push(tx, &instance_event(attested_event, kind, &agent, &instance))?;
+                        instance
+                    }
+                };
+                let id = trust_domain.instance(&agent.name, instance.id);
+                if let Some(issue) = &issued {
+                    let mut event =
+                        instance_event(issued_event, EventType::SvidIssued, &agent, &instance);
+                    event.change = Some(issue.change(&id));
+                    journal.push(tx, &event)?;
+                }
+                Ok::<_, IdentityError>(Attested {
+                    agent,
+                    instance,
+                    id,
+                })
+            })
+            .await?;
+        self.parts
+            .journal
+            .settled()
+            .await
+            .map_err(IdentityError::Record)?;
+        Ok(attested)
+    }
+
+    /// An X.509-SVID for a process.
+    pub async fn x509_svid(&self, found: Found) -> Result<(Attested, X509Svid), IdentityError> {
+        let attested = self.attest(found, Some(Issue::X509)).await?;
+        let keyring = self.keyring();
+        let svid = keyring
+            .ca()
+            .issue(
+                &attested.id,
+                self.parts.clock.wall(),
+                self.parts.lives.x509,
+                &*self.parts.rng,
+            )
+            .map_err(|error| IdentityError::Signing(error.problem().message))?;
+        Ok((attested, svid))
+    }
+
+    /// A JWT-SVID for a process and these audiences.
+    pub async fn jwt_svid(
+        &self,
+        found: Found,
+        audiences: Vec<String>,
+    ) -> Result<(Attested, Secret<String>), IdentityError> {
+        let audiences = Audiences::new(audiences).map_err(|_| {
+            IdentityError::Invalid(
+                "a JWT-SVID needs 1 to 8 audiences, none of them empty".to_owned(),
+            )
+        })?;
+        let issue = Issue::Jwt(audiences.as_slice().join(" "));
+        let attested = self.attest(found, Some(issue)).await?;
+        let now = self.parts.clock.wall();
+        let claims = SvidClaims {
+            iss: self.svid_issuer(),
+            sub: attested.id.clone(),
+            aud: audiences,
+            iat: now.as_secs(),
+            exp: now.plus(self.parts.lives.jwt).as_secs(),
+        };
+        let token = JwtSvid::issue(self.keyring().jwt_svid(), &claims)
+            .map_err(|error| IdentityError::Signing(error.problem().message))?;
+        Ok((attested, token))
+    }
+
+    /// Checks a JWT-SVID that somebody presented to a workload here.
+    pub fn validate_jwt_svid(
+        &self,
+        token: &str,
+        audience: &str,
+    ) -> Result<Verified<JwtSvid>, Problem> {
+        let keys = self.keyring().svid_keys().clone();
+        Verifier::<JwtSvid>::new(keys, self.svid_issuer(), self.parts.trust_domain.clone())
+            .verify(token, audience, self.parts.clock.wall())
+            .map_err(|error| error.problem())
+    }
+
+    /// Ends an instance whose process exited. True if it was live.
+    pub async fn instance_exited(&self, id: InstanceId) -> Result<bool, StoreError> {
+        let journal = Arc::clone(&self.parts.journal);
+        let event = EventId::new(&*self.parts.clock, &*self.parts.rng);
+        self.parts
+            .store
+            .write(move |tx| {
+                let Some(mut instance) = tx
+                    .instance(id)?
+                    .filter(|known| known.state == InstanceState::Live)
+                else {
+                    return Ok(false);
+                };
+                instance.state = InstanceState::Ended;
+                tx.put_instance(&instance)?;
+                let Some(agent) = tx.agent(&instance.agent)? else {
+                    return Ok(true);
+                };
+                journal.push(
+                    tx,
+                    &instance_event(event, EventType::InstanceExited, &agent, &instance),
+                )?;
+                Ok(true)
+            })
+            .await
+    }
+}
+
+/// What is issued together with an attestation.
+#[derive(Debug, Clone)]
+pub enum Issue {
+    /// An X.509-SVID.
+    X509,
+    /// A JWT-SVID for these audiences, separated by blanks.
+    Jwt(String),
+}
+
+impl Issue {
+    fn change(&self, id: &SpiffeId) -> ChangeRef {
+        let (kind, after) = match self {
+            Self::X509 => ("x509-svid", None),
+            Self::Jwt(audiences) => {
+                let shown: String = audiences
+                    .chars()
+                    .take(bailiwick_core::event::MAX_STRING / 4)
+                    .collect();
+                ("jwt-svid", Some(shown))
+            }
+        };
+        ChangeRef {
+            kind: kind.to_owned(),
+            id: id.to_string(),
+            before: None,
+            after,
+        }
+    }
+}
+
+/// The registration a process matches: the one that asks for most, and among equals the first by name.
+fn matching(tx: &dyn Tx, found: &Found) -> Result<Agent, IdentityError> {
+    let mut agents = tx.agents()?;
+    agents.sort_by(|a, b| {
+        b.selectors
+            .len()
+            .cmp(&a.selectors.len())
+            .then_with(|| a.name.cmp(&b.name))
+    });
+    if let Some(agent) = agents.iter().find(|agent| found.matches(agent)) {
+        return Ok(agent.clone());
+    }
+    let nearest = agents
+        .iter()
+        .filter(|agent| agent.enabled)
+        .min_by_key(|agent| found.missing(agent).len());
+    Err(IdentityError::NoIdentity {
+        found: found
+            .selectors
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
+        nearest: nearest.map(|agent| {
+            let missing: Vec<String> = found
+                .missing(agent)
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            format!(
+                "agent {} would match with {}",
+                agent.name,
+                missing.join(" ")
+            )
+        }),
+    })
+}
+
+fn check_fences(tx: &dyn Tx, agent: &Agent, instance: &Instance) -> Result<(), IdentityError> {
+    let subjects = [
+        (Subject::TrustDomain, instance.born_seq),
+        (Subject::Owner(agent.owner.clone()), instance.born_seq),
+        (Subject::Agent(agent.name.clone()), instance.born_seq),
+        (Subject::Instance(instance.id), 0),
+    ];
+    match facts::fenced(tx, &subjects)? {
+        Some(fence) => Err(IdentityError::Revoked {
+            subject: fence.subject,
+            reason: fence.reason,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn instance_event(id: EventId, kind: EventType, agent: &Agent, instance: &Instance) -> Event {
+    let mut event = Event::new(id, kind);
+    event.agent = Some(AgentRef {
+        id: agent.name.clone(),
+        instance: Some(instance.id),
+        code_digest: instance
+            .selectors
+            .iter()
+            .find_map(|selector| match selector {
+                bailiwick_core::selector::Selector::Sha256(digest) => Some(*digest),
+                _ => None,
+            }),
+    });
+    event.owner = Some(agent.owner.clone());
+    event.action = Some(Action::named("attest"));
+    event
+}

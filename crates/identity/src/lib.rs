@@ -1,0 +1,12 @@
+//! The authority: attests processes, registers instances, issues SVIDs and task tokens, serves the SPIFFE Workload API.
+//!
+//! Every credential leads to a live instance of a registered agent; none is issued under a fence (02 of the design).
+
+pub mod attest;
+pub mod authority;
+pub mod exchange;
+pub mod exits;
+pub mod facts;
+pub mod keyring;
+pub mod peer;
+pub mod workload;

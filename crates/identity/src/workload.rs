@@ -1,0 +1,385 @@
+//! The SPIFFE Workload API (SPIFFE_Workload_API.md §5-§6) over the authority. Every unary call and every rotation attests
+//! the caller anew; a fence ends its streams with PermissionDenied.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_core::change::{Change, ChangeBody};
+use bailiwick_core::{Code, Fault, Problem};
+use bailiwick_proto::workload as api;
+use bailiwick_proto::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
+use futures_util::stream::{Stream, unfold};
+use tokio::sync::watch;
+use tonic::{Request, Response, Status};
+
+use crate::attest::{AttestError, Found, Hashes, attest};
+use crate::authority::{Attested, Authority, IdentityError};
+use crate::exits::Watch;
+use crate::peer::Peer;
+
+/// Every answer is a stream or a value of the generated types, behind a status.
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// The service. Cheap to clone.
+#[derive(Clone)]
+pub struct Workload {
+    authority: Arc<Authority>,
+    hashes: Arc<Hashes>,
+    watch: Watch,
+    /// Newest feed sequence that [`concerns`] identities; a change makes streams look again.
+    head: watch::Receiver<u64>,
+}
+
+impl Workload {
+    /// A service for one node. `head` follows those changes of the store's feed that [`concerns`] names.
+    pub fn new(
+        authority: Arc<Authority>,
+        hashes: Arc<Hashes>,
+        watch: Watch,
+        head: watch::Receiver<u64>,
+    ) -> Self {
+        Self {
+            authority,
+            hashes,
+            watch,
+            head,
+        }
+    }
+
+    async fn found(&self, peer: &Peer) -> Result<Found, Status> {
+        let (peer, hashes) = (peer.clone(), Arc::clone(&self.hashes));
+        let found = tokio::task::spawn_blocking(move || attest(&peer, &hashes)).await;
+        found
+            .map_err(|_| Status::internal("attestation stopped"))?
+            .map_err(|error: AttestError| status(&error.problem()))
+    }
+
+    fn watched(&self, attested: &Attested, peer: &Peer) -> Result<(), Status> {
+        if self
+            .watch
+            .process(attested.instance.id, Arc::clone(&peer.pidfd))
+        {
+            Ok(())
+        } else {
+            Err(Status::resource_exhausted(
+                "too many processes are attested at once",
+            ))
+        }
+    }
+
+    async fn x509(&self, peer: &Peer) -> Result<api::X509svidResponse, Status> {
+        let found = self.found(peer).await?;
+        let (attested, svid) = self
+            .authority
+            .x509_svid(found)
+            .await
+            .map_err(|error| refusal(&error))?;
+        self.watched(&attested, peer)?;
+        Ok(api::X509svidResponse {
+            svids: vec![api::X509svid {
+                spiffe_id: svid.id().to_string(),
+                x509_svid: svid.chain().to_vec(),
+                x509_svid_key: svid.pkcs8().expose().clone(),
+                bundle: self
+                    .authority
+                    .keyring()
+                    .bundle()
+                    .x509_authorities()
+                    .concat(),
+                hint: attested.agent.name.to_string(),
+            }],
+            crl: Vec::new(),
+            federated_bundles: std::collections::HashMap::new(),
+        })
+    }
+
+    /// Whether the peer still has an identity; without issuing anything.
+    async fn entitled(&self, peer: &Peer) -> Result<(), Status> {
+        let found = self.found(peer).await?;
+        let attested = self
+            .authority
+            .attest(found, None)
+            .await
+            .map_err(|error| refusal(&error))?;
+        self.watched(&attested, peer)
+    }
+
+    /// Half of an SVID's life, 10 % more or less by process id, so that renewals of many agents do not coincide.
+    fn renewal(&self, peer: &Peer) -> Duration {
+        let percent = 40 + peer.pid % 21;
+        self.authority.parts.lives.x509 * percent / 100
+    }
+
+    fn bundle_id(&self) -> String {
+        self.authority.trust_domain().id().to_string()
+    }
+}
+
+#[tonic::async_trait]
+impl SpiffeWorkloadApi for Workload {
+    type FetchX509SVIDStream = Answers<api::X509svidResponse>;
+    type FetchX509BundlesStream = Answers<api::X509BundlesResponse>;
+    type FetchJWTBundlesStream = Answers<api::JwtBundlesResponse>;
+
+    async fn fetch_x509svid(
+        &self,
+        request: Request<api::X509svidRequest>,
+    ) -> Result<Response<Self::FetchX509SVIDStream>, Status> {
+        let peer = caller(&request)?;
+        let first = self.x509(&peer).await?;
+        let (service, head) = (self.clone(), self.head.clone());
+        let stream = unfold(Next::Send(first, service, peer, head), |next| async {
+            let (service, peer, mut head) = match next {
+                Next::Done => return None,
+                Next::Send(answer, service, peer, head) => {
+                    return Some((Ok(answer), Next::Wait(service, peer, head)));
+                }
+                Next::Wait(service, peer, head) => (service, peer, head),
+            };
+            let renewal = tokio::time::sleep(service.renewal(&peer));
+            tokio::pin!(renewal);
+            let answer = loop {
+                tokio::select! {
+                    () = &mut renewal => break service.x509(&peer).await,
+                    changed = head.changed() => {
+                        let looked = if changed.is_ok() { service.entitled(&peer).await } else { Err(stopping()) };
+                        if let Err(status) = looked {
+                            break Err(status);
+                        }
+                    }
+                }
+            };
+            Some(match answer {
+                Ok(answer) => (Ok(answer), Next::Wait(service, peer, head)),
+                Err(status) => (Err(status), Next::Done),
+            })
+        });
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn fetch_x509_bundles(
+        &self,
+        request: Request<api::X509BundlesRequest>,
+    ) -> Result<Response<Self::FetchX509BundlesStream>, Status> {
+        let service = self.clone();
+        let full = move || api::X509BundlesResponse {
+            crl: Vec::new(),
+            bundles: [(
+                service.bundle_id(),
+                service
+                    .authority
+                    .keyring()
+                    .bundle()
+                    .x509_authorities()
+                    .concat(),
+            )]
+            .into(),
+        };
+        self.bundles(caller(&request)?, full).await
+    }
+
+    async fn fetch_jwtsvid(
+        &self,
+        request: Request<api::JwtsvidRequest>,
+    ) -> Result<Response<api::JwtsvidResponse>, Status> {
+        let peer = caller(&request)?;
+        let ask = request.into_inner();
+        if ask.audience.is_empty() {
+            return Err(Status::invalid_argument(
+                "audience_missing: name at least one audience",
+            ));
+        }
+        let found = self.found(&peer).await?;
+        if !ask.spiffe_id.is_empty() {
+            let own = self
+                .authority
+                .attest(found.clone(), None)
+                .await
+                .map_err(|error| refusal(&error))?;
+            if own.id.as_str() != ask.spiffe_id {
+                return Err(refusal(&IdentityError::NotYours(ask.spiffe_id)));
+            }
+        }
+        let (attested, token) = self
+            .authority
+            .jwt_svid(found, ask.audience)
+            .await
+            .map_err(|error| refusal(&error))?;
+        self.watched(&attested, &peer)?;
+        Ok(Response::new(api::JwtsvidResponse {
+            svids: vec![api::Jwtsvid {
+                spiffe_id: attested.id.to_string(),
+                svid: token.expose().clone(),
+                hint: attested.agent.name.to_string(),
+            }],
+        }))
+    }
+
+    async fn fetch_jwt_bundles(
+        &self,
+        request: Request<api::JwtBundlesRequest>,
+    ) -> Result<Response<Self::FetchJWTBundlesStream>, Status> {
+        let service = self.clone();
+        let full = move || api::JwtBundlesResponse {
+            bundles: [(
+                service.bundle_id(),
+                service
+                    .authority
+                    .keyring()
+                    .bundle()
+                    .jwt_json()
+                    .to_string()
+                    .into_bytes(),
+            )]
+            .into(),
+        };
+        self.bundles(caller(&request)?, full).await
+    }
+
+    async fn validate_jwtsvid(
+        &self,
+        request: Request<api::ValidateJwtsvidRequest>,
+    ) -> Result<Response<api::ValidateJwtsvidResponse>, Status> {
+        let peer = caller(&request)?;
+        self.entitled(&peer).await?;
+        let ask = request.into_inner();
+        if ask.audience.is_empty() {
+            return Err(Status::invalid_argument(
+                "audience_missing: name the audience the token must have",
+            ));
+        }
+        let verified = self
+            .authority
+            .validate_jwt_svid(&ask.svid, &ask.audience)
+            .map_err(|problem| Status::invalid_argument(format!("{}: {problem}", problem.code)))?;
+        let claims =
+            serde_json::to_value(verified.claims()).map_err(|_| Status::internal("claims"))?;
+        Ok(Response::new(api::ValidateJwtsvidResponse {
+            spiffe_id: verified.claims().sub.to_string(),
+            claims: claims::to_struct(claims),
+        }))
+    }
+}
+
+impl Workload {
+    /// A stream of full states: the first at once, another whenever the state differs.
+    async fn bundles<T, F>(&self, peer: Peer, full: F) -> Result<Response<Answers<T>>, Status>
+    where
+        T: PartialEq + Clone + Send + 'static,
+        F: Fn() -> T + Send + 'static,
+    {
+        self.entitled(&peer).await?;
+        let (service, head) = (self.clone(), self.head.clone());
+        let stream = unfold(
+            Some((None::<T>, full, service, peer, head)),
+            |state| async {
+                let (mut last, full, service, peer, mut head) = state?;
+                loop {
+                    let now = full();
+                    if last.as_ref() != Some(&now) {
+                        last = Some(now.clone());
+                        return Some((Ok(now), Some((last, full, service, peer, head))));
+                    }
+                    let looked = if head.changed().await.is_ok() {
+                        service.entitled(&peer).await
+                    } else {
+                        Err(stopping())
+                    };
+                    if let Err(status) = looked {
+                        return Some((Err(status), None));
+                    }
+                }
+            },
+        );
+        Ok(Response::new(Box::pin(stream)))
+    }
+}
+
+/// Whether a change can end or alter an identity; the server wakes the streams for these alone.
+pub fn concerns(change: &Change) -> bool {
+    matches!(
+        change.body,
+        ChangeBody::Fence(_)
+            | ChangeBody::Agent(_)
+            | ChangeBody::AgentRemoved(_)
+            | ChangeBody::TokenKeys(_)
+    )
+}
+
+enum Next {
+    Send(api::X509svidResponse, Workload, Peer, watch::Receiver<u64>),
+    Wait(Workload, Peer, watch::Receiver<u64>),
+    Done,
+}
+
+/// The caller: the security header must be there (§ SSRF mitigation), and the kernel must have told who it is.
+fn caller<T>(request: &Request<T>) -> Result<Peer, Status> {
+    if request
+        .metadata()
+        .get("workload.spiffe.io")
+        .is_none_or(|value| value != "true")
+    {
+        return Err(Status::invalid_argument(
+            "workload_header_missing: send the metadata workload.spiffe.io: true",
+        ));
+    }
+    request
+        .extensions()
+        .get::<Peer>()
+        .cloned()
+        .ok_or_else(|| Status::internal("the peer is not known"))
+}
+
+fn refusal(error: &IdentityError) -> Status {
+    status(&error.problem())
+}
+
+fn status(problem: &Problem) -> Status {
+    let text = format!("{}: {problem}; {}", problem.code, problem.help);
+    match problem.code {
+        Code::NoIdentity | Code::Revoked => Status::permission_denied(text),
+        Code::InvalidInput => Status::invalid_argument(text),
+        Code::Internal => Status::internal(text),
+        _ => Status::unavailable(text),
+    }
+}
+
+fn stopping() -> Status {
+    Status::unavailable("the node is stopping")
+}
+
+mod claims {
+    //! JSON as protobuf's well-known types.
+
+    use prost_types::value::Kind;
+    use prost_types::{ListValue, Struct, Value};
+
+    pub(super) fn to_struct(claims: serde_json::Value) -> Option<Struct> {
+        match value(claims).kind {
+            Some(Kind::StructValue(members)) => Some(members),
+            _ => None,
+        }
+    }
+
+    fn value(json: serde_json::Value) -> Value {
+        let kind = match json {
+            serde_json::Value::Null => Kind::NullValue(0),
+            serde_json::Value::Bool(flag) => Kind::BoolValue(flag),
+            serde_json::Value::Number(number) => {
+                Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN))
+            }
+            serde_json::Value::String(text) => Kind::StringValue(text),
+            serde_json::Value::Array(items) => Kind::ListValue(ListValue {
+                values: items.into_iter().map(value).collect(),
+            }),
+            serde_json::Value::Object(members) => Kind::StructValue(Struct {
+                fields: members
+                    .into_iter()
+                    .map(|(key, member)| (key, value(member)))
+                    .collect(),
+            }),
+        };
+        Value { kind: Some(kind) }
+    }
+}
