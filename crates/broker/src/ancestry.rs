@@ -1,0 +1,106 @@
+//! Whether a lease may live: its task is open, it leads to the acting instance, and no fence stands on anything above it (02, fences).
+
+use bailiwick_core::Timestamp;
+use bailiwick_core::chain::{Chain, ChainFacts};
+use bailiwick_core::fence::{Fence, FenceSet, Subject};
+use bailiwick_core::id::{InstanceId, TaskId};
+use bailiwick_core::instance::InstanceState;
+use bailiwick_core::name::{AgentName, OwnerName};
+use bailiwick_core::task::Task;
+use bailiwick_store::{Reads, StoreError};
+
+use crate::{LeaseError, Wanted};
+
+/// The task that the lease dies with, if nothing above the lease is dead at `now`.
+pub(crate) fn check(rows: &dyn Reads, want: &Wanted, now: Timestamp) -> Result<Task, LeaseError> {
+    let denied = |why: String| LeaseError::Denied {
+        credential: want.credential.clone(),
+        why,
+    };
+    let task = rows
+        .task(want.task)?
+        .ok_or_else(|| denied(format!("there is no task {}", want.task)))?;
+    if let Some(code) = task
+        .refusal(now)
+        .or_else(|| (now >= task.scope.deadline()).then_some(bailiwick_core::Code::TaskExpired))
+    {
+        return Err(LeaseError::Task {
+            task: task.id,
+            code,
+        });
+    }
+    if task.agent != want.agent || task.instance != Some(want.instance) {
+        return Err(denied(format!(
+            "{} of agent {} does not act in task {}",
+            want.instance, want.agent, task.id
+        )));
+    }
+    let live = rows
+        .instance(want.instance)?
+        .is_some_and(|instance| instance.state == InstanceState::Live);
+    if !live {
+        return Err(denied(format!("{} is not running", want.instance)));
+    }
+    let server = rows
+        .server(&want.server)?
+        .ok_or_else(|| denied(format!("there is no server {}", want.server)))?;
+    if server.credential.as_ref() != Some(&want.credential) {
+        return Err(denied(format!(
+            "server {} is not registered with it",
+            server.name
+        )));
+    }
+    if let Some(fence) = fenced(rows, want, &task)? {
+        return Err(LeaseError::Revoked {
+            subject: fence.subject,
+            reason: fence.reason,
+        });
+    }
+    Ok(task)
+}
+
+fn fenced(rows: &dyn Reads, want: &Wanted, task: &Task) -> Result<Option<Fence>, LeaseError> {
+    let chain = Chain::of(task, &Rows(rows)).ok_or_else(|| LeaseError::Denied {
+        credential: want.credential.clone(),
+        why: "its chain of tasks is not complete".to_owned(),
+    })?;
+    let mut subjects = chain.subjects();
+    // What is asked for now is born now: a lifted fence on server or credential does not reach it.
+    let born = rows.head().saturating_add(1);
+    subjects.push((Subject::Server(want.server.clone()), born));
+    subjects.push((Subject::Credential(want.credential.clone()), born));
+    let mut set = FenceSet::default();
+    for (subject, _) in &subjects {
+        for fence in rows.fences_of(subject)? {
+            set.put(fence);
+        }
+    }
+    Ok(set.any_dead(&subjects).cloned())
+}
+
+/// A row that cannot be read counts as missing, and a missing fact is no authority.
+struct Rows<'a>(&'a dyn Reads);
+
+impl ChainFacts for Rows<'_> {
+    fn task(&self, id: TaskId) -> Option<Task> {
+        self.0.task(id).ok().flatten()
+    }
+
+    fn owner_of(&self, agent: &AgentName) -> Option<OwnerName> {
+        self.0.agent(agent).ok().flatten().map(|agent| agent.owner)
+    }
+
+    fn instance_born(&self, instance: InstanceId) -> Option<u64> {
+        self.0
+            .instance(instance)
+            .ok()
+            .flatten()
+            .map(|instance| instance.born_seq)
+    }
+}
+
+impl From<StoreError> for LeaseError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}

@@ -1,0 +1,75 @@
+//! Static secrets: a value sealed in the store and injected by the node, in class R0 (proxied: cut at the next request). Making one
+//! opens the seal; there is nothing to remove elsewhere, so it is gone once the node injects it no more.
+
+use std::sync::Arc;
+
+use bailiwick_core::Secret;
+use bailiwick_core::lease::Lease;
+use bailiwick_crypto::seal::Seal;
+use bailiwick_store::{Store, StoreError};
+
+use super::{Answer, Backend, BackendError};
+use crate::secrets::place;
+
+/// The backend of sealed values.
+pub struct StaticSecret {
+    store: Store,
+    seal: Arc<Seal>,
+}
+
+impl StaticSecret {
+    /// Reads from `store`, opens with `seal`.
+    pub fn new(store: Store, seal: Arc<Seal>) -> Self {
+        Self { store, seal }
+    }
+
+    async fn open(&self, lease: &Lease) -> Result<Secret<String>, BackendError> {
+        let name = lease.credential.clone();
+        let row = self
+            .store
+            .read(move |rows| rows.secret(&name))
+            .await
+            .map_err(|error: StoreError| BackendError::Transient(error.to_string()))?
+            .ok_or_else(|| {
+                BackendError::Permanent(format!(
+                    "credential {} has no sealed value",
+                    lease.credential
+                ))
+            })?;
+        let opened = self
+            .seal
+            .unseal(place(&row.name, row.version), &row.sealed)
+            .map_err(|error| BackendError::Permanent(error.to_string()))?;
+        bearer(opened.expose())
+    }
+}
+
+impl Backend for StaticSecret {
+    fn create<'a>(&'a self, lease: &'a Lease) -> Answer<'a, Secret<String>> {
+        Box::pin(self.open(lease))
+    }
+
+    fn drop_remote<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn verify_gone<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, bool> {
+        Box::pin(std::future::ready(Ok(true)))
+    }
+}
+
+/// The value as it can stand in a header. One line break at its end is that of the file it came from, not part of it.
+fn bearer(bytes: &[u8]) -> Result<Secret<String>, BackendError> {
+    let unusable =
+        || BackendError::Permanent("its value is not one line of visible ASCII".to_owned());
+    let text = std::str::from_utf8(bytes).map_err(|_| unusable())?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(unusable());
+    }
+    Ok(Secret::new(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests;

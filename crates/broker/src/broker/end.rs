@@ -1,0 +1,183 @@
+//! Taking leases away (05, lease protocol): REVOKING in the revoking transaction, then gone at the backend, then TOMBSTONE. Idempotent at
+//! every point, so a sweep finishes whatever was interrupted.
+
+use bailiwick_core::Timestamp;
+use bailiwick_core::event::{Event, EventType};
+use bailiwick_core::id::LeaseId;
+use bailiwick_core::lease::{Lease, LeaseState, LeaseStep};
+use bailiwick_core::task::Task;
+use bailiwick_store::{StoreError, Tx};
+
+use super::{Broker, LeasesOf};
+use crate::{CREATION_LIMIT, LeaseError, events};
+
+impl Broker {
+    /// Moves these leases to REVOKING, in the transaction that takes their authority away: from its commit on they serve no new call.
+    /// Gives those that are on their way out; hand them to [`Self::finish`] after the commit. The tasks below a task are the caller's
+    /// to name.
+    pub fn revoke_leases(
+        &self,
+        tx: &mut dyn Tx,
+        which: &[LeasesOf],
+        cause: &str,
+    ) -> Result<Vec<LeaseId>, StoreError> {
+        let live = match which {
+            [] => Vec::new(),
+            // The common case has an index.
+            [LeasesOf::Task(task)] => tx.live_leases_of_task(*task)?,
+            [LeasesOf::Instance(instance)] => tx.live_leases_of_instance(*instance)?,
+            _ => tx.live_leases()?,
+        };
+        let mut ending = Vec::new();
+        for lease in live {
+            if which.iter().any(|of| of.holds(&lease)) {
+                ending.push(lease.id);
+                self.revoke_one(tx, lease, cause)?;
+            }
+        }
+        Ok(ending)
+    }
+
+    /// Takes these leases away at their backend and verifies that they are gone; gives how many are. What fails stays REVOKING, serves
+    /// nobody, and is tried again by [`Self::sweep`].
+    pub async fn finish(&self, leases: &[LeaseId]) -> Result<usize, LeaseError> {
+        let mut gone = 0;
+        for id in leases {
+            self.inner.held.forget(*id);
+            gone += usize::from(self.finish_one(*id).await?);
+        }
+        Ok(gone)
+    }
+
+    /// [`Self::revoke_leases`] in a transaction of its own, then [`Self::finish`]. Gives how many leases were live.
+    pub async fn end_leases(&self, which: &[LeasesOf], cause: &str) -> Result<usize, LeaseError> {
+        let (broker, which, cause) = (self.clone(), which.to_vec(), cause.to_owned());
+        let ending = self
+            .inner
+            .store
+            .write(move |tx| {
+                broker
+                    .revoke_leases(tx, &which, &cause)
+                    .map_err(LeaseError::from)
+            })
+            .await?;
+        self.finish(&ending).await?;
+        Ok(ending.len())
+    }
+
+    /// Ends what is past its time and finishes what was interrupted; gives how many are gone now. Call it every few seconds.
+    pub async fn sweep(&self) -> Result<usize, LeaseError> {
+        let now = self.clock().wall();
+        let due =
+            move |lease: &Lease| lease.state == LeaseState::Revoking || over(lease, now).is_some();
+        let read = self.inner.store.read(move |rows| {
+            Ok::<_, LeaseError>(rows.live_leases()?.into_iter().any(|lease| due(&lease)))
+        });
+        if !read.await? {
+            return Ok(0);
+        }
+        let broker = self.clone();
+        let write = self.inner.store.write(move |tx| {
+            let mut ending = Vec::new();
+            for lease in tx.live_leases()?.into_iter().filter(due) {
+                ending.push(lease.id);
+                let cause = over(&lease, now).unwrap_or_default();
+                broker.revoke_one(tx, lease, cause)?;
+            }
+            Ok::<_, LeaseError>(ending)
+        });
+        let ending = write.await?;
+        self.finish(&ending).await
+    }
+
+    /// Ends the leases that an earlier run of the node left: their values were in its memory alone.
+    pub async fn recover(&self) -> Result<usize, LeaseError> {
+        self.end_leases(&[LeasesOf::Every], "holder_lost").await
+    }
+
+    fn revoke_one(&self, tx: &mut dyn Tx, mut lease: Lease, cause: &str) -> Result<(), StoreError> {
+        let Ok(next) = lease.state.step(LeaseStep::Revoke) else {
+            return Ok(());
+        };
+        if next == lease.state {
+            return Ok(());
+        }
+        lease.state = next;
+        lease.cause = Some(cause.to_owned());
+        lease.version = lease.version.saturating_add(1);
+        tx.put_lease(&lease)?;
+        let task = tx.task(lease.task)?;
+        let event = self.event(EventType::LeaseRevoking, &lease, task.as_ref(), "pending");
+        self.inner.journal.push(tx, &event)
+    }
+
+    async fn finish_one(&self, id: LeaseId) -> Result<bool, LeaseError> {
+        let read = self.inner.store.read(move |rows| rows.lease(id));
+        let Some(lease) = read.await.map_err(LeaseError::Store)? else {
+            return Ok(false);
+        };
+        if lease.state != LeaseState::Revoking {
+            return Ok(lease.state == LeaseState::Tombstone);
+        }
+        let backend = &self.inner.backend;
+        let dropped = match backend.drop_remote(&lease).await {
+            Ok(()) => backend.verify_gone(&lease).await,
+            Err(error) => Err(error),
+        };
+        match dropped {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::warn!(lease = %id, "the backend still knows a revoked lease; it is tried again");
+                return Ok(false);
+            }
+            Err(error) => {
+                tracing::warn!(lease = %id, %error, "a revoked lease could not be taken away yet; it is tried again");
+                return Ok(false);
+            }
+        }
+        let broker = self.clone();
+        let write = self.inner.store.write(move |tx| broker.bury(tx, id));
+        write.await
+    }
+
+    fn bury(&self, tx: &mut dyn Tx, id: LeaseId) -> Result<bool, LeaseError> {
+        let Some(mut lease) = tx.lease(id)? else {
+            return Ok(false);
+        };
+        if lease.state == LeaseState::Tombstone {
+            return Ok(true);
+        }
+        lease.state = lease
+            .state
+            .step(LeaseStep::VerifiedGone)
+            .map_err(|_| LeaseError::Ended)?;
+        lease.verified_at = Some(self.clock().wall());
+        lease.version = lease.version.saturating_add(1);
+        tx.put_lease(&lease)?;
+        let task = tx.task(lease.task)?;
+        let event = self.event(EventType::LeaseDead, &lease, task.as_ref(), "confirmed");
+        self.inner.journal.push(tx, &event)?;
+        Ok(true)
+    }
+
+    pub(super) fn event(
+        &self,
+        kind: EventType,
+        lease: &Lease,
+        task: Option<&Task>,
+        remote: &str,
+    ) -> Event {
+        events::event(kind, lease, task, remote, self.clock(), self.rng())
+    }
+}
+
+/// Why a lease is over at `now` by itself.
+fn over(lease: &Lease, now: Timestamp) -> Option<&'static str> {
+    match lease.state {
+        LeaseState::Intent if now >= lease.created_at.plus(CREATION_LIMIT) => {
+            Some("creation_unknown")
+        }
+        LeaseState::Intent | LeaseState::Active if now >= lease.not_after => Some("expired"),
+        _ => None,
+    }
+}
