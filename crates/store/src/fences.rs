@@ -1,4 +1,4 @@
-//! Fences.
+//! Fences: the durable record of what is revoked, and of what was lifted (02, table of fences).
 
 use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::FenceId;

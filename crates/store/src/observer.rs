@@ -4,7 +4,8 @@ use bailiwick_core::change::Change;
 
 /// Told about each commit's changes on the writer thread, in feed order, before the writes' callers go on.
 ///
-/// Must be quick and must not write to the store and wait for it. To start without a gap: register, then read a snapshot, then
+/// Must be quick and must not write to the store and wait for it. It must not own a
+/// [`crate::Store`]: that would keep the store open for ever. To start without a gap: register, then read a snapshot, then
 /// skip changes whose `seq` is not above the snapshot's head.
 pub trait Observer: Send + Sync {
     /// `changes` is never empty; the first `seq` follows the last one of the call before.

@@ -34,10 +34,6 @@ pub trait Policies {
 pub trait PoliciesMut {
     /// Makes a bundle the active one and appends it to the feed. `version.number` is the last one + 1. With `expected_active`
     /// given, the active digest (or none) has to be that. Both are [`StoreError::VersionConflict`] otherwise.
-    #[expect(
-        clippy::option_option,
-        reason = "outer: whether to compare; inner: the digest that is active, or that none is"
-    )]
     fn publish_policy(
         &mut self,
         version: &PolicyVersion,

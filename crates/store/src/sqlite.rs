@@ -1,4 +1,7 @@
 //! The SQLite engine: one file, one writer thread with group commit, a few read-only connections.
+//!
+//! A row is the columns that something is looked up by, and the JSON of the whole thing: the feed carries the same JSON, and a
+//! new field of a noun needs no migration.
 
 mod accounts;
 mod agents;

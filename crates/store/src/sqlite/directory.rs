@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use crate::OpenError;
 
+/// Permission bits of group and world.
+const OTHERS: u32 = 0o077;
+
 /// A directory that this process holds the lock of.
 pub(super) struct Directory {
     path: PathBuf,
@@ -64,7 +67,7 @@ fn private(path: &Path, wanted: u32) -> Result<(), OpenError> {
         .permissions()
         .mode()
         & 0o777;
-    if mode & 0o077 == 0 {
+    if mode & OTHERS == 0 {
         return Ok(());
     }
     Err(OpenError::Permissions {

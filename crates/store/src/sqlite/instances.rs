@@ -48,36 +48,8 @@ impl InstancesMut for View<'_> {
     fn put_instance(&mut self, instance: &Instance) -> Result<(), StoreError> {
         let id = instance.id.to_string();
         match self.instance(instance.id)? {
-            None if instance.born_seq > self.head().saturating_add(1) => {
-                return Err(refused(
-                    KIND,
-                    &id,
-                    "it is born after the next change, so a fence could miss it",
-                ));
-            }
-            None => {}
-            Some(stored)
-                if stored.state == InstanceState::Ended
-                    && instance.state == InstanceState::Live =>
-            {
-                return Err(refused(KIND, &id, "it has ended"));
-            }
-            Some(stored)
-                if (stored.born_seq, stored.pid, stored.pid_start, &stored.agent)
-                    != (
-                        instance.born_seq,
-                        instance.pid,
-                        instance.pid_start,
-                        &instance.agent,
-                    ) =>
-            {
-                return Err(refused(
-                    KIND,
-                    &id,
-                    "its agent, process and birth never change",
-                ));
-            }
-            Some(_) => {}
+            None => self.may_begin(&id, instance)?,
+            Some(stored) => may_change(&id, &stored, instance)?,
         }
         self.execute(
             KIND,
@@ -94,6 +66,38 @@ impl InstancesMut for View<'_> {
             ),
         )?;
         self.append(&id, ChangeBody::Instance(instance.clone()))
+    }
+}
+
+impl View<'_> {
+    fn may_begin(&self, id: &str, instance: &Instance) -> Result<(), StoreError> {
+        if instance.born_seq > self.head().saturating_add(1) {
+            return Err(refused(
+                KIND,
+                id,
+                "it is born after the next change, so a fence could miss it",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn may_change(id: &str, stored: &Instance, instance: &Instance) -> Result<(), StoreError> {
+    if stored.state == InstanceState::Ended && instance.state == InstanceState::Live {
+        return Err(refused(KIND, id, "it has ended"));
+    }
+    let same = stored.agent == instance.agent
+        && stored.pid == instance.pid
+        && stored.pid_start == instance.pid_start
+        && stored.born_seq == instance.born_seq;
+    if same {
+        Ok(())
+    } else {
+        Err(refused(
+            KIND,
+            id,
+            "its agent, process and birth never change",
+        ))
     }
 }
 

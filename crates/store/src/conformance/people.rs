@@ -1,0 +1,181 @@
+//! Accounts, pseudonyms, sealed values, the outbox, single values.
+
+use super::fixture::{account, at, digest, id, read, write};
+use crate::{ApiToken, Pending, SecretName, SecretRow, Store, StoreError};
+
+pub(crate) async fn accounts(store: &Store) {
+    write(store, |tx| tx.put_account(&account(1, "root")))
+        .await
+        .unwrap();
+    let taken = write(store, |tx| tx.put_account(&account(2, "root")))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        taken,
+        StoreError::AlreadyExists {
+            kind: "account",
+            key: "root".into()
+        }
+    );
+    let mut disabled = account(1, "root");
+    disabled.enabled = false;
+    let row = disabled.clone();
+    write(store, move |tx| {
+        tx.put_account(&row)
+            .and_then(|()| tx.put_account(&account(2, "alice")))
+    })
+    .await
+    .unwrap();
+    let root = "root".parse().unwrap();
+    assert_eq!(
+        read(store, |db| db.account(id(1))).await,
+        Some(disabled.clone())
+    );
+    assert_eq!(
+        read(store, move |db| db.account_named(&root)).await,
+        Some(disabled.clone())
+    );
+    assert_eq!(
+        read(store, |db| db.accounts()).await,
+        [account(2, "alice"), disabled]
+    );
+
+    let minted = |byte, owner, expires| ApiToken {
+        sha256: digest(byte),
+        account: id(owner),
+        expires_at: at(expires),
+        minted_by: "uid:0".to_owned(),
+    };
+    let orphan = minted(1, 9, 10);
+    let orphan = write(store, move |tx| tx.put_api_token(&orphan))
+        .await
+        .unwrap_err();
+    assert!(matches!(orphan, StoreError::Refused { .. }), "{orphan}");
+    let rows = [minted(1, 1, 10), minted(2, 1, 20), minted(3, 2, 20)];
+    write(store, move |tx| {
+        rows.iter().try_for_each(|row| tx.put_api_token(row))
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        read(store, |db| db.api_token(digest(1))).await,
+        Some(minted(1, 1, 10))
+    );
+    assert_eq!(write(store, |tx| tx.prune_api_tokens(at(10))).await, Ok(1));
+    assert_eq!(read(store, |db| db.api_token(digest(1))).await, None);
+    assert_eq!(
+        write(store, |tx| tx.remove_api_tokens_of(id(1))).await,
+        Ok(1)
+    );
+    assert_eq!(read(store, |db| db.api_token(digest(2))).await, None);
+    write(store, |tx| tx.remove_api_token(digest(3)))
+        .await
+        .unwrap();
+    let gone = write(store, |tx| tx.remove_api_token(digest(3)))
+        .await
+        .unwrap_err();
+    assert!(matches!(gone, StoreError::NotFound { .. }), "{gone}");
+    assert!(
+        !gone.to_string().contains(&digest(3).to_hex()),
+        "a credential's digest is in a message: {gone}"
+    );
+}
+
+pub(crate) async fn pseudonyms(store: &Store) {
+    let name = |user: &str, candidate: &'static str| {
+        let user = user.parse().unwrap();
+        write(store, move |tx| tx.pseudonym_or(&user, candidate))
+    };
+    assert_eq!(name("user:local:alice", "usr_1").await.unwrap(), "usr_1");
+    assert_eq!(name("user:local:alice", "usr_2").await.unwrap(), "usr_1");
+    let taken = name("user:local:bob", "usr_1").await.unwrap_err();
+    assert!(
+        matches!(taken, StoreError::AlreadyExists { .. }),
+        "two users share a pseudonym: {taken}"
+    );
+    let (alice, bob) = (
+        "user:local:alice".parse().unwrap(),
+        "user:local:bob".parse().unwrap(),
+    );
+    assert_eq!(
+        read(store, move |db| db.pseudonym(&alice)).await.as_deref(),
+        Some("usr_1")
+    );
+    assert_eq!(read(store, move |db| db.pseudonym(&bob)).await, None);
+    let user = read(store, |db| db.user_of_pseudonym("usr_1")).await;
+    assert_eq!(user, Some("user:local:alice".parse().unwrap()));
+}
+
+pub(crate) async fn sealed_values(store: &Store) {
+    let row = |version| SecretRow {
+        name: "api".parse().unwrap(),
+        sealed: vec![0, 200, u8::try_from(version).unwrap()],
+        version,
+        updated_at: at(12),
+    };
+    for version in 1..=2 {
+        let row = row(version);
+        write(store, move |tx| tx.put_secret(&row)).await.unwrap();
+    }
+    let stale = row(2);
+    let stale = write(store, move |tx| tx.put_secret(&stale))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(stale, StoreError::VersionConflict { stored: 2, .. }),
+        "{stale}"
+    );
+    let name = "api".parse().unwrap();
+    assert_eq!(read(store, move |db| db.secret(&name)).await, Some(row(2)));
+    let listed = SecretName {
+        name: "api".parse().unwrap(),
+        version: 2,
+        updated_at: at(12),
+    };
+    assert_eq!(read(store, |db| db.secrets()).await, [listed]);
+    let name = "api".parse().unwrap();
+    write(store, move |tx| tx.remove_secret(&name))
+        .await
+        .unwrap();
+    assert_eq!(read(store, |db| db.secrets()).await, []);
+    assert_eq!(format!("{:?}", row(2)), "SecretRow(api v2, 3 sealed bytes)");
+}
+
+pub(crate) async fn outbox(store: &Store) {
+    let pending = |bits: u128| Pending {
+        event: id(bits),
+        bytes: vec![0, u8::try_from(bits).unwrap()],
+    };
+    // Ids do not come in order; commits do.
+    for bits in [5, 3, 4] {
+        let row = pending(bits);
+        write(store, move |tx| tx.outbox_push(row.event, &row.bytes))
+            .await
+            .unwrap();
+    }
+    let twice = write(store, |tx| tx.outbox_push(id(3), b"other"))
+        .await
+        .unwrap_err();
+    assert!(matches!(twice, StoreError::AlreadyExists { .. }), "{twice}");
+    assert_eq!(
+        read(store, |db| db.outbox_pending(2)).await,
+        [pending(5), pending(3)]
+    );
+    for _ in 0..2 {
+        write(store, |tx| tx.outbox_done(&[id(5), id(3)]))
+            .await
+            .unwrap();
+    }
+    assert_eq!(read(store, |db| db.outbox_pending(9)).await, [pending(4)]);
+    assert_eq!(read(store, |db| db.outbox_len()).await, 1);
+}
+
+pub(crate) async fn meta(store: &Store) {
+    assert_eq!(read(store, |db| db.meta("epoch")).await, None);
+    write(store, |tx| tx.put_meta("epoch", "1")).await.unwrap();
+    write(store, |tx| tx.put_meta("epoch", "2")).await.unwrap();
+    assert_eq!(
+        read(store, |db| db.meta("epoch")).await.as_deref(),
+        Some("2")
+    );
+}

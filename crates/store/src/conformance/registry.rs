@@ -1,0 +1,298 @@
+//! Agents, instances, servers, tools, policies.
+
+use bailiwick_core::change::ChangeBody;
+use bailiwick_core::instance::InstanceState;
+
+use super::fixture::{agent, at, digest, id, instance, read, server, tool, write};
+use crate::{PolicyVersion, Store, StoreError};
+
+pub(crate) async fn agents(store: &Store) {
+    let (zoe, coder) = (agent("zoe", 1), agent("coder", 1));
+    write(store, move |tx| {
+        tx.put_agent(&zoe).and_then(|()| tx.put_agent(&coder))
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        read(store, |db| db.agents()).await,
+        [agent("coder", 1), agent("zoe", 1)]
+    );
+    for wrong in [0, 1, 3] {
+        let refused = write(store, move |tx| tx.put_agent(&agent("coder", wrong)))
+            .await
+            .unwrap_err();
+        let conflict = StoreError::VersionConflict {
+            kind: "agent",
+            key: "coder".into(),
+            stored: 1,
+            offered: wrong,
+        };
+        assert_eq!(refused, conflict);
+    }
+    let absent = write(store, |tx| tx.put_agent(&agent("new", 2)))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            absent,
+            StoreError::VersionConflict {
+                stored: 0,
+                offered: 2,
+                ..
+            }
+        ),
+        "{absent}"
+    );
+
+    write(store, |tx| tx.put_agent(&agent("coder", 2)))
+        .await
+        .unwrap();
+    let coder = "coder".parse().unwrap();
+    assert_eq!(
+        read(store, move |db| db.agent(&coder)).await,
+        Some(agent("coder", 2))
+    );
+
+    let coder = "coder".parse().unwrap();
+    write(store, move |tx| tx.remove_agent(&coder))
+        .await
+        .unwrap();
+    let coder = "coder".parse().unwrap();
+    let gone = write(store, move |tx| tx.remove_agent(&coder))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        gone,
+        StoreError::NotFound {
+            kind: "agent",
+            key: "coder".into()
+        }
+    );
+    write(store, |tx| tx.put_agent(&agent("coder", 1)))
+        .await
+        .unwrap();
+
+    let bodies: Vec<_> = read(store, |db| db.changes(0, 9))
+        .await
+        .into_iter()
+        .map(|change| change.body)
+        .collect();
+    let expected = [
+        ChangeBody::Agent(agent("zoe", 1)),
+        ChangeBody::Agent(agent("coder", 1)),
+        ChangeBody::Agent(agent("coder", 2)),
+        ChangeBody::AgentRemoved("coder".parse().unwrap()),
+        ChangeBody::Agent(agent("coder", 1)),
+    ];
+    assert_eq!(bodies, expected);
+}
+
+pub(crate) async fn instances(store: &Store) {
+    write(store, |tx| tx.put_instance(&instance(1, 10, tx.head() + 1)))
+        .await
+        .unwrap();
+    let unborn = write(store, |tx| tx.put_instance(&instance(2, 11, tx.head() + 2)))
+        .await
+        .unwrap_err();
+    assert!(matches!(unborn, StoreError::Refused { .. }), "{unborn}");
+    let twin = write(store, |tx| tx.put_instance(&instance(2, 10, 1)))
+        .await
+        .unwrap_err();
+    assert!(matches!(twin, StoreError::AlreadyExists { .. }), "{twin}");
+    assert_eq!(
+        read(store, |db| db.instance_of_process(10, 77)).await,
+        Some(instance(1, 10, 1))
+    );
+    assert_eq!(read(store, |db| db.instance_of_process(10, 78)).await, None);
+
+    let mut reborn = instance(1, 10, 1);
+    reborn.born_seq = 0;
+    let refused = write(store, move |tx| tx.put_instance(&reborn))
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, StoreError::Refused { .. }), "{refused}");
+
+    let mut ended = instance(1, 10, 1);
+    ended.state = InstanceState::Ended;
+    let row = ended.clone();
+    write(store, move |tx| tx.put_instance(&row)).await.unwrap();
+    let refused = write(store, |tx| tx.put_instance(&instance(1, 10, 1)))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(refused, StoreError::Refused { .. }),
+        "an ended instance lived again: {refused}"
+    );
+    assert_eq!(read(store, |db| db.instance_of_process(10, 77)).await, None);
+    assert_eq!(read(store, |db| db.instance(id(1))).await, Some(ended));
+
+    write(store, |tx| tx.put_instance(&instance(3, 10, 1)))
+        .await
+        .unwrap();
+    let (coder, other) = ("coder".parse().unwrap(), "other".parse().unwrap());
+    assert_eq!(
+        read(store, |db| db.live_instances()).await,
+        [instance(3, 10, 1)]
+    );
+    assert_eq!(
+        read(store, move |db| db.live_instances_of_agent(&coder)).await,
+        [instance(3, 10, 1)]
+    );
+    assert_eq!(
+        read(store, move |db| db.live_instances_of_agent(&other)).await,
+        []
+    );
+}
+
+pub(crate) async fn servers_and_tools(store: &Store) {
+    let early = write(store, |tx| tx.put_tool(&tool("github/get", 1)))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(early, StoreError::Refused { .. }),
+        "a tool without a server was stored: {early}"
+    );
+    write(store, |tx| {
+        tx.put_server(&server("github", 1))?;
+        tx.put_server(&server("files", 1))?;
+        tx.put_tool(&tool("github/get", 1))?;
+        tx.put_tool(&tool("github/merge", 1))?;
+        tx.put_tool(&tool("files/read", 1))
+    })
+    .await
+    .unwrap();
+    let stale = write(store, |tx| tx.put_tool(&tool("github/get", 1)))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(stale, StoreError::VersionConflict { stored: 1, .. }),
+        "{stale}"
+    );
+    let stale = write(store, |tx| tx.put_server(&server("github", 3)))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(stale, StoreError::VersionConflict { stored: 1, .. }),
+        "{stale}"
+    );
+
+    let one = "github/get".parse().unwrap();
+    assert_eq!(
+        read(store, move |db| db.tool(&one)).await,
+        Some(tool("github/get", 1))
+    );
+    let all = [
+        tool("files/read", 1),
+        tool("github/get", 1),
+        tool("github/merge", 1),
+    ];
+    assert_eq!(read(store, |db| db.tools(None)).await, all);
+    assert_eq!(
+        read(store, |db| db.servers()).await,
+        [server("files", 1), server("github", 1)]
+    );
+
+    let github = "github".parse().unwrap();
+    write(store, move |tx| tx.remove_server(&github))
+        .await
+        .unwrap();
+    let github = "github".parse().unwrap();
+    assert_eq!(
+        read(store, |db| db.tools(None)).await,
+        [tool("files/read", 1)]
+    );
+    assert_eq!(read(store, move |db| db.server(&github)).await, None);
+    let bodies: Vec<_> = read(store, |db| db.changes(5, 9))
+        .await
+        .into_iter()
+        .map(|change| change.body)
+        .collect();
+    let expected = [
+        ChangeBody::ToolRemoved("github/get".parse().unwrap()),
+        ChangeBody::ToolRemoved("github/merge".parse().unwrap()),
+        ChangeBody::ServerRemoved("github".parse().unwrap()),
+    ];
+    assert_eq!(bodies, expected);
+}
+
+pub(crate) async fn policies(store: &Store) {
+    let version = |byte, number| PolicyVersion {
+        digest: digest(byte),
+        number,
+        published_at: at(10),
+        published_by: "root".to_owned(),
+    };
+    assert_eq!(read(store, |db| db.active_policy()).await, None);
+    let first = version(1, 1);
+    write(store, move |tx| {
+        tx.publish_policy(&first, "{\"a\":1}", Some(None))
+    })
+    .await
+    .unwrap();
+    let second = version(2, 2);
+    for expected in [None, Some(digest(9))] {
+        let row = second.clone();
+        let raced = write(store, move |tx| {
+            tx.publish_policy(&row, "{}", Some(expected))
+        })
+        .await
+        .unwrap_err();
+        assert!(
+            matches!(raced, StoreError::VersionConflict { .. }),
+            "{raced}"
+        );
+    }
+    write(store, move |tx| {
+        tx.publish_policy(&second, "{}", Some(Some(digest(1))))
+    })
+    .await
+    .unwrap();
+    let skipped = version(1, 4);
+    let skipped = write(store, move |tx| {
+        tx.publish_policy(&skipped, "{\"a\":1}", None)
+    })
+    .await
+    .unwrap_err();
+    assert!(
+        matches!(
+            skipped,
+            StoreError::VersionConflict {
+                stored: 2,
+                offered: 4,
+                ..
+            }
+        ),
+        "{skipped}"
+    );
+    let forged = version(1, 3);
+    let forged = write(store, move |tx| {
+        tx.publish_policy(&forged, "{\"a\":2}", None)
+    })
+    .await
+    .unwrap_err();
+    assert!(matches!(forged, StoreError::Refused { .. }), "{forged}");
+    let back = version(1, 3);
+    write(store, move |tx| tx.publish_policy(&back, "{\"a\":1}", None))
+        .await
+        .unwrap();
+
+    assert_eq!(
+        read(store, |db| db.active_policy()).await,
+        Some(version(1, 3))
+    );
+    assert_eq!(
+        read(store, |db| db.policy_source(digest(1)))
+            .await
+            .as_deref(),
+        Some("{\"a\":1}")
+    );
+    assert_eq!(read(store, |db| db.policy_source(digest(7))).await, None);
+    assert_eq!(
+        read(store, |db| db.policy_history(2)).await,
+        [version(1, 3), version(2, 2)]
+    );
+    assert_eq!(
+        read(store, |db| db.changes(2, 9)).await[0].body,
+        ChangeBody::Policy(digest(1))
+    );
+}
