@@ -163,9 +163,9 @@ fn matches_one(leaf: &Leaf, key: Key, value: &str) -> bool {
         Key::Tool => action
             .and_then(|action| action.tool.as_ref())
             .is_some_and(|tool| tool.as_str() == value),
-        Key::Effect => word(&action.and_then(|action| action.effect)) == Some(value.to_owned()),
+        Key::Effect => word(action.and_then(|action| action.effect)) == Some(value.to_owned()),
         Key::Decision => {
-            word(&event.decision.as_ref().map(|decision| decision.effect)) == Some(value.to_owned())
+            word(event.decision.as_ref().map(|decision| decision.effect)) == Some(value.to_owned())
         }
         Key::Code => text(
             event
@@ -183,8 +183,8 @@ fn matches_one(leaf: &Leaf, key: Key, value: &str) -> bool {
 }
 
 /// The word that a small enum is written as.
-fn word<T: serde::Serialize>(value: &Option<T>) -> Option<String> {
-    match serde_json::to_value(value.as_ref()?) {
+fn word<T: serde::Serialize>(value: Option<T>) -> Option<String> {
+    match serde_json::to_value(value?) {
         Ok(serde_json::Value::String(word)) => Some(word),
         _ => None,
     }

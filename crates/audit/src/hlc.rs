@@ -1,5 +1,6 @@
 //! The hybrid logical clock: wall-clock milliseconds (48 bits) and a counter (16 bits) that never falls, whatever the wall clock does.
-//! It orders events across logs; within a log the leaf index does.
+//! It orders events across logs; within a log the leaf index does, and concurrent producers may get their indexes in another order than
+//! their readings.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

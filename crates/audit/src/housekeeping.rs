@@ -15,7 +15,7 @@ use crate::wal::segment;
 use crate::wal::spare::Spare;
 
 /// How long the thread rests when there is nothing to do.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// Wakes the thread. Several calls before it looks are one.
 #[derive(Debug, Default)]

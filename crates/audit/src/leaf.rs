@@ -75,9 +75,8 @@ impl Leaf {
     }
 
     fn largest_member(&self) -> String {
-        let members = match serde_json::to_value(self) {
-            Ok(serde_json::Value::Object(members)) => members,
-            _ => return String::new(),
+        let Ok(serde_json::Value::Object(members)) = serde_json::to_value(self) else {
+            return String::new();
         };
         members
             .into_iter()

@@ -12,10 +12,14 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod disk;
 pub mod filter;
+#[cfg(test)]
+mod fixtures;
 pub mod hlc;
 mod housekeeping;
 pub mod leaf;
 pub mod log;
+#[cfg(test)]
+mod oracle;
 pub mod proof;
 pub mod read;
 pub mod record;

@@ -326,3 +326,6 @@ impl Fault for ProveError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

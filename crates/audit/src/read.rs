@@ -82,7 +82,7 @@ impl Directory {
         for entry in self.entries(0) {
             let entry = entry?;
             // Most leaves do not even mention the id; only those that do are parsed.
-            if contains(&entry.leaf, id.as_bytes()) && entry.parse()?.event.id == event {
+            if mentions(&entry.leaf, &id) && entry.parse()?.event.id == event {
                 return Ok(Some(entry));
             }
         }
@@ -307,8 +307,7 @@ impl Fault for ReadError {
     }
 }
 
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack
-        .windows(needle.len())
-        .any(|window| window == needle)
+/// Leaves are UTF-8; whatever is not is none of ours.
+pub(crate) fn mentions(leaf: &[u8], needle: &str) -> bool {
+    std::str::from_utf8(leaf).is_ok_and(|leaf| leaf.contains(needle))
 }

@@ -88,7 +88,7 @@ impl Tiler {
                 }
                 let unwritten = &mut self.unwritten;
                 self.edge.push(hash, &mut |tile, hashes| {
-                    unwritten.push_back((tile, tile::to_bytes(hashes)))
+                    unwritten.push_back((tile, tile::to_bytes(hashes)));
                 });
             }
             if self.tree.root() != batch.commit.root {

@@ -106,3 +106,6 @@ fn unanswered(events: &[(u64, Leaf)]) -> Vec<EventId> {
         .filter(|id| !answered.contains(id))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

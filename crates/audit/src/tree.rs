@@ -134,7 +134,7 @@ fn range_hash<E>(
 
 /// The largest power of two smaller than `len`, for `len` > 1.
 fn left_size(len: u64) -> u64 {
-    1 << (63 - (len - 1).leading_zeros())
+    1 << (len - 1).ilog2()
 }
 
 #[cfg(test)]

@@ -105,18 +105,18 @@ impl fmt::Display for Alteration {
 pub fn verify(dir: &Path, keys: &[NoteVerifier]) -> Verdict {
     match check(dir, keys) {
         Ok(report) => Verdict::Proven(report),
-        Err(verdict) => *verdict,
+        Err(verdict) => verdict,
     }
 }
 
 /// Everything but `Proven` ends the check.
-type Checked<T> = Result<T, Box<Verdict>>;
+type Checked<T> = Result<T, Verdict>;
 
 fn check(dir: &Path, keys: &[NoteVerifier]) -> Checked<Report> {
     let checkpoint = signed_checkpoint(dir, keys)?;
     let found = check_tree(dir, &checkpoint)?;
     if let Some(alteration) = found {
-        return Err(Box::new(Verdict::Altered(alteration)));
+        return Err(Verdict::Altered(alteration));
     }
     let wal_size = tail::check(dir, &checkpoint)?;
     Ok(Report {
@@ -155,7 +155,8 @@ fn check_tree(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<Alteration>
         size,
         origin: &checkpoint.origin,
         edge: RightEdge::default(),
-        first: None,
+        tile: None,
+        unsure: None,
     };
     let mut tree = CompactRange::default();
     for number in 0..size.div_ceil(WIDTH as u64) {
@@ -167,37 +168,46 @@ fn check_tree(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<Alteration>
     for (tile, hashes) in walk.edge.clone().partials() {
         walk.compare(tile, hashes)?;
     }
+    let Walk { tile, unsure, .. } = walk;
     if tree.root() == checkpoint.root {
         // Every leaf is right, so a difference can only lie in a tile.
-        return Ok(walk.first.map(|difference| Alteration {
-            what: Altered::Tile,
-            ..difference.in_tile
-        }));
+        let unsure = unsure.map(|difference| difference.in_tile);
+        return Ok(tile
+            .into_iter()
+            .chain(unsure)
+            .min_by_key(|alteration| alteration.index));
     }
-    Ok(Some(match walk.first {
-        Some(difference) => difference.in_leaf,
-        None => Alteration {
-            what: Altered::Everything,
-            origin: Some(checkpoint.origin.clone()),
-            index: None,
-            file: PathBuf::from("tile"),
-        },
-    }))
+    let everything = Alteration {
+        what: Altered::Everything,
+        origin: Some(checkpoint.origin.clone()),
+        index: None,
+        file: PathBuf::from("tile"),
+    };
+    Ok(Some(
+        unsure
+            .map(|difference| difference.in_leaf)
+            .or(tile)
+            .unwrap_or(everything),
+    ))
 }
 
-/// The walk over bundles and tiles, and the first difference on it.
+/// The walk over bundles and tiles, and the first differences on it.
 struct Walk<'a> {
     dir: &'a Path,
     size: u64,
     origin: &'a str,
     edge: RightEdge,
-    first: Option<Difference>,
+    /// First tile that is wrong although the leaves below it fit the tile above.
+    tile: Option<Alteration>,
+    /// First difference where only the root tells whether leaf or tile was altered.
+    unsure: Option<Difference>,
 }
 
-/// A place where tile and leaves differ. Which of the two was altered shows only in the root.
+/// A place where tile and leaves differ, as it reads either way.
 struct Difference {
     in_tile: Alteration,
     in_leaf: Alteration,
+    index: u64,
 }
 
 impl Walk<'_> {
@@ -254,34 +264,56 @@ impl Walk<'_> {
         let Kind::Hashes(level) = tile.kind else {
             return Ok(());
         };
-        let index = (tile.index * 256 + position as u64) << (8 * u32::from(level));
-        let earlier = self
-            .first
+        let span = 1_u64 << (8 * u32::from(level));
+        let index = (tile.index * 256 + position as u64) * span;
+        let at = |what, file| Alteration {
+            what,
+            origin: Some(self.origin.to_owned()),
+            index: Some(index),
+            file,
+        };
+        if level == 0 && self.fits_above(tile.index, expected)? {
+            self.tile.get_or_insert(at(Altered::Tile, tile.path()));
+            return Ok(());
+        }
+        // A difference further down explains one above it, and says more exactly where.
+        let known = self
+            .unsure
             .as_ref()
-            .is_some_and(|first| first.in_tile.index.is_some_and(|first| first <= index));
-        // A difference below explains one above; of two at one place the higher is the better witness only if the lower agrees.
-        if !earlier {
+            .is_some_and(|known| known.index < index + span);
+        if !known {
+            let width = (self.size - index / 256 * 256).min(256);
+            let width = u16::try_from(width).unwrap_or(256);
             let bundle = Tile {
                 kind: Kind::Entries,
                 index: index / 256,
-                width: u16::try_from((self.size - index / 256 * 256).min(256)).unwrap_or(256),
+                width,
             };
-            let at = |what, file| Alteration {
-                what,
-                origin: Some(self.origin.to_owned()),
-                index: Some(index),
-                file,
-            };
-            self.first = Some(Difference {
-                in_tile: at(Altered::Tile, tile.path()),
-                in_leaf: at(Altered::Leaf, bundle.path()),
+            let in_tile = at(Altered::Tile, tile.path());
+            let in_leaf = at(Altered::Leaf, bundle.path());
+            self.unsure = Some(Difference {
+                in_tile,
+                in_leaf,
+                index,
             });
         }
         Ok(())
     }
+
+    /// Whether 256 leaf hashes give the hash that the tile of level 1 has for them.
+    fn fits_above(&self, number: u64, leaves: &[Digest]) -> Checked<bool> {
+        if leaves.len() < WIDTH {
+            return Ok(false);
+        }
+        let above = read_tile(self.dir, tile::tile_of(1, number, self.size)).map_err(missing)?;
+        let stored = tile::hashes(&above).unwrap_or_default();
+        let at = usize::try_from(number % 256).unwrap_or(0);
+        let root = leaves.iter().copied().collect::<CompactRange>().root();
+        Ok(stored.get(at) == Some(&root))
+    }
 }
 
-fn missing(error: TileReadError) -> Box<Verdict> {
+fn missing(error: TileReadError) -> Verdict {
     match error {
         TileReadError::Io { path, source } if source.kind() == io::ErrorKind::NotFound => {
             cannot_tell(
@@ -296,17 +328,17 @@ fn missing(error: TileReadError) -> Box<Verdict> {
     }
 }
 
-fn cannot_tell(file: PathBuf, why: String) -> Box<Verdict> {
-    Box::new(Verdict::CannotTell { file, why })
+fn cannot_tell(file: PathBuf, why: String) -> Verdict {
+    Verdict::CannotTell { file, why }
 }
 
-fn altered(what: Altered, origin: Option<&str>, index: Option<u64>, file: PathBuf) -> Box<Verdict> {
-    Box::new(Verdict::Altered(Alteration {
+fn altered(what: Altered, origin: Option<&str>, index: Option<u64>, file: PathBuf) -> Verdict {
+    Verdict::Altered(Alteration {
         what,
         origin: origin.map(str::to_owned),
         index,
         file,
-    }))
+    })
 }
 
 #[cfg(test)]

@@ -1,1 +1,656 @@
-//! Tests.
+//! The log as the rest of Bailiwick sees it: receipts, restarts, full and failing disks, many writers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use bailiwick_core::event::{EventType, Parent, ParentRole, Status};
+use bailiwick_core::id::EventId;
+use bailiwick_core::{Code, Digest, Fault};
+
+use super::*;
+use crate::fixtures::{Bench, EIO, ENOSPC, JumpingClock, event, files, intent, kek, keys};
+use crate::leaf::Leaf;
+use crate::record::Receipt;
+use crate::seal::RevealError;
+use crate::verify::{Verdict, verify};
+use crate::wal::recover::RecoverError;
+use crate::wal::segment;
+
+fn kinds(log: &Log) -> Vec<EventType> {
+    log.read(0)
+        .map(|entry| entry.unwrap().parse().unwrap().event.kind)
+        .collect()
+}
+
+fn leaves(directory: &Directory) -> Vec<Leaf> {
+    directory
+        .entries(0)
+        .map(|entry| entry.unwrap().parse().unwrap())
+        .collect()
+}
+
+async fn grant(log: &Log) -> Result<Receipt, RecordError> {
+    log.record(event(EventType::TokenIssued), Class::Grant)
+        .await
+}
+
+async fn narrow(log: &Log) -> Result<Receipt, RecordError> {
+    log.record(event(EventType::FenceSet), Class::Narrow).await
+}
+
+async fn until<T: Send + Sync>(receiver: &mut watch::Receiver<T>, wanted: impl FnMut(&T) -> bool) {
+    tokio::time::timeout(Duration::from_secs(20), receiver.wait_for(wanted))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+fn assert_proven(bench: &Bench) -> u64 {
+    match verify(bench.dir.path(), &keys()) {
+        Verdict::Proven(report) => {
+            assert_eq!(
+                report.wal_size,
+                Some(report.checkpoint.size),
+                "closing publishes everything"
+            );
+            report.checkpoint.size
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sixty_four_writers_get_dense_indexes_and_true_receipts() {
+    let bench = Bench::new();
+    let log = Arc::new(bench.open());
+    let mut writers = Vec::new();
+    for writer in 0..64 {
+        let log = log.clone();
+        writers.push(tokio::spawn(async move {
+            let mut receipts = Vec::new();
+            for call in 0..10 {
+                let class = if call % 2 == 0 {
+                    Class::Grant
+                } else {
+                    Class::Narrow
+                };
+                receipts.push(
+                    log.record(intent(format!("{writer}/{call}").as_bytes()), class)
+                        .await
+                        .unwrap(),
+                );
+            }
+            receipts
+        }));
+    }
+    let mut receipts = Vec::new();
+    for writer in writers {
+        let mine = writer.await.unwrap();
+        assert!(
+            mine.is_sorted_by_key(|receipt| receipt.index),
+            "one writer's events keep their order"
+        );
+        receipts.extend(mine);
+    }
+    let indexes: BTreeSet<u64> = receipts.iter().map(|receipt| receipt.index).collect();
+    // Index 0 is the log's own `log.opened`.
+    assert_eq!(indexes, (1..=640).collect());
+    assert!(
+        receipts
+            .iter()
+            .map(|receipt| receipt.batch)
+            .collect::<BTreeSet<_>>()
+            .len()
+            < 640,
+        "no group commit"
+    );
+    for receipt in &receipts {
+        let entry = log.directory().entry(receipt.index).unwrap().unwrap();
+        assert_eq!(entry.leaf_hash(), receipt.leaf_hash);
+        assert_eq!(entry.parse().unwrap().event.id, receipt.event);
+        assert_eq!(&*receipt.origin, log.origin());
+    }
+    drop(log);
+    assert_eq!(assert_proven(&bench), 642);
+}
+
+#[tokio::test]
+async fn a_restart_continues_the_same_log() {
+    let bench = Bench::new();
+    let mut ids: Vec<EventId> = Vec::new();
+    for run in 0..3 {
+        let log = bench.open();
+        for _ in 0..5 {
+            let receipt = grant(&log).await.unwrap();
+            ids.push(receipt.event);
+            assert_eq!(receipt.index, run * 7 + 1 + (ids.len() as u64 - 1) % 5);
+        }
+    }
+    let leaves = leaves(&Directory::new(bench.dir.path().to_path_buf()));
+    let recorded: Vec<EventId> = leaves
+        .iter()
+        .filter(|leaf| leaf.event.kind == EventType::TokenIssued)
+        .map(|leaf| leaf.event.id)
+        .collect();
+    assert_eq!(recorded, ids);
+    assert_eq!(assert_proven(&bench), 21);
+    assert_eq!(leaves.first().unwrap().event.kind, EventType::LogOpened);
+    assert_eq!(leaves.last().unwrap().event.kind, EventType::LogClosed);
+    assert!(leaves.is_sorted_by_key(|leaf| leaf.hlc));
+}
+
+#[tokio::test]
+async fn dropping_the_answer_does_not_take_the_event_back() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let event = event(EventType::ToolRefused);
+    let id = event.id;
+    drop(log.record(event, Class::Narrow));
+    grant(&log).await.unwrap();
+    assert_eq!(log.directory().find(id).unwrap().unwrap().index, 1);
+}
+
+#[tokio::test]
+async fn a_disk_short_of_space_takes_refusals_and_recovers_by_itself() {
+    let bench = Bench::new();
+    let log = bench.open();
+    grant(&log).await.unwrap();
+    bench.disk.free.store(0, Ordering::SeqCst);
+    let refused = grant(&log).await.unwrap_err();
+    assert_eq!(refused, RecordError::Unavailable(Unavailable::Degraded));
+    assert_eq!(refused.code(), Code::AuditUnavailable);
+    narrow(&log).await.unwrap();
+    assert!(log.is_degraded());
+    bench.disk.free.store(u64::MAX, Ordering::SeqCst);
+    grant(&log).await.unwrap();
+    assert!(!log.is_degraded());
+    assert_eq!(
+        kinds(&log),
+        [
+            EventType::LogOpened,
+            EventType::TokenIssued,
+            EventType::LogDegraded,
+            EventType::FenceSet,
+            EventType::LogRestored,
+            EventType::TokenIssued,
+        ]
+    );
+    drop(log);
+    assert_proven(&bench);
+}
+
+#[tokio::test]
+async fn a_write_that_runs_out_of_space_fails_its_batch_and_nothing_else() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let before = grant(&log).await.unwrap();
+    bench.disk.write.store(ENOSPC, Ordering::SeqCst);
+    assert_eq!(
+        grant(&log).await,
+        Err(RecordError::Unavailable(Unavailable::Full))
+    );
+    // A larger batch leaves more behind than the next one covers by itself.
+    let large = log.record(intent(&vec![b'x'; 20_000]), Class::Grant).await;
+    assert_eq!(large, Err(RecordError::Unavailable(Unavailable::Full)));
+    assert_eq!(
+        narrow(&log).await,
+        Err(RecordError::Unavailable(Unavailable::Full))
+    );
+    bench.disk.write.store(0, Ordering::SeqCst);
+    let after = grant(&log).await.unwrap();
+    assert_eq!(
+        (after.index, after.batch),
+        (before.index + 2, before.batch + 1),
+        "`log.restored` comes between"
+    );
+    let restored = log
+        .directory()
+        .entry(before.index + 1)
+        .unwrap()
+        .unwrap()
+        .parse()
+        .unwrap();
+    assert_eq!(restored.event.kind, EventType::LogRestored);
+    assert_eq!(
+        restored.event.change.unwrap().after.unwrap(),
+        "1 events could only be counted"
+    );
+    assert!(bench.aborted.lock().unwrap().is_none());
+    drop(log);
+    assert_proven(&bench);
+    let reopened = bench.open();
+    assert!(
+        !kinds(&reopened).contains(&EventType::LogRecovered),
+        "the refused batch left something behind"
+    );
+}
+
+#[tokio::test]
+async fn any_other_failure_of_the_disk_aborts() {
+    for arm in [
+        |bench: &Bench| bench.disk.sync.store(EIO, Ordering::SeqCst),
+        |bench: &Bench| {
+            bench.disk.write.store(EIO, Ordering::SeqCst);
+        },
+    ] {
+        let bench = Bench::new();
+        let log = bench.open();
+        let acknowledged = grant(&log).await.unwrap();
+        arm(&bench);
+        assert_eq!(
+            grant(&log).await,
+            Err(RecordError::Unavailable(Unavailable::Stopped))
+        );
+        assert!(
+            bench
+                .aborted
+                .lock()
+                .unwrap()
+                .as_deref()
+                .unwrap()
+                .contains("cannot be made durable")
+        );
+        assert_eq!(
+            narrow(&log).await,
+            Err(RecordError::Unavailable(Unavailable::Stopped))
+        );
+        drop(log);
+        bench.disk.sync.store(0, Ordering::SeqCst);
+        bench.disk.write.store(0, Ordering::SeqCst);
+        let log = bench.open();
+        let entry = log.directory().entry(acknowledged.index).unwrap().unwrap();
+        assert_eq!(entry.leaf_hash(), acknowledged.leaf_hash);
+        drop(log);
+        assert_proven(&bench);
+    }
+}
+
+#[tokio::test]
+async fn a_torn_last_write_is_told_in_the_log() {
+    let bench = Bench::new();
+    let log = bench.open();
+    grant(&log).await.unwrap();
+    bench.disk.sync.store(EIO, Ordering::SeqCst);
+    // Published or not, the batch whose sync failed was never promised; tear it.
+    assert!(grant(&log).await.is_err());
+    let end = log.size();
+    drop(log);
+    bench.disk.sync.store(0, Ordering::SeqCst);
+    let path = segment::path(&bench.dir.path().join("wal"), 0);
+    let mut bytes = fs::read(&path).unwrap();
+    let last = bytes.iter().rposition(|byte| *byte != 0).unwrap();
+    bytes[last] ^= 0xff;
+    fs::write(&path, bytes).unwrap();
+    let log = bench.open();
+    until(&mut log.watch(), |size| *size > end).await;
+    assert_eq!(
+        kinds(&log)[usize::try_from(end).unwrap()],
+        EventType::LogRecovered
+    );
+    drop(log);
+    grant(&bench.open()).await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_that_a_stop_cut_off_get_a_result_that_says_unknown() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let (answered, lost) = (intent(b"1"), intent(b"2"));
+    let mut result = event(EventType::ToolResult);
+    result.parents = vec![Parent {
+        role: ParentRole::Intent,
+        id: answered.id,
+    }];
+    let lost_id = lost.id;
+    for event in [answered, lost, result] {
+        log.record(event, Class::Grant).await.unwrap();
+    }
+    drop(log);
+    for _ in 0..2 {
+        drop(bench.open());
+    }
+    let unknown: Vec<Event> = leaves(&Directory::new(bench.dir.path().to_path_buf()))
+        .into_iter()
+        .map(|leaf| leaf.event)
+        .filter(|event| {
+            event
+                .outcome
+                .as_ref()
+                .is_some_and(|outcome| outcome.status == Status::Unknown)
+        })
+        .collect();
+    assert_eq!(unknown.len(), 1, "once, whatever the number of restarts");
+    assert_eq!(unknown[0].kind, EventType::ToolResult);
+    assert_eq!(
+        unknown[0].parents,
+        [Parent {
+            role: ParentRole::Intent,
+            id: lost_id
+        }]
+    );
+    assert_eq!(
+        unknown[0].outcome.as_ref().unwrap().code.as_deref(),
+        Some("node_restart")
+    );
+    assert_proven(&bench);
+}
+
+#[test]
+fn a_directory_has_one_writer() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let refused = bench.try_open().err().unwrap();
+    assert!(matches!(refused, OpenError::Locked { .. }));
+    assert_eq!(refused.code(), Code::LogFenced);
+    drop(log);
+    bench.open();
+}
+
+#[tokio::test]
+async fn an_event_over_the_size_of_a_leaf_is_refused_and_names_the_member() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let mut large = event(EventType::ToolIntent);
+    large.actor = Some("a".repeat(66_000));
+    let refused = log.record(large, Class::Grant).await.unwrap_err();
+    assert!(
+        matches!(&refused, RecordError::TooLarge { field, bytes } if field == "actor" && *bytes > 66_000),
+        "{refused:?}"
+    );
+    assert_eq!(refused.code(), Code::EventTooLarge);
+    assert_eq!(
+        grant(&log).await.unwrap().index,
+        1,
+        "the refused event took no place"
+    );
+}
+
+#[tokio::test]
+async fn the_largest_leaf_that_fits_is_stored_whole() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let mut large = event(EventType::ToolIntent);
+    large.actor = Some(String::new());
+    let overhead = log
+        .encoder
+        .encode(large.clone(), Class::Grant)
+        .unwrap()
+        .leaf
+        .len();
+    large.actor = Some("a".repeat(crate::leaf::MAX_LEAF - overhead));
+    let receipt = log.record(large.clone(), Class::Grant).await.unwrap();
+    assert_eq!(
+        log.directory()
+            .entry(receipt.index)
+            .unwrap()
+            .unwrap()
+            .leaf
+            .len(),
+        crate::leaf::MAX_LEAF
+    );
+    large.actor.as_mut().unwrap().push('a');
+    assert!(matches!(
+        log.record(large, Class::Grant).await,
+        Err(RecordError::TooLarge { .. })
+    ));
+    drop(log);
+    assert_proven(&bench);
+}
+
+#[tokio::test]
+async fn a_log_over_several_segments_is_one_log() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let value = vec![b'v'; 200 << 10];
+    let mut receipts = Vec::new();
+    for _ in 0..30 {
+        receipts.push(log.record(intent(&value), Class::Grant).await.unwrap());
+    }
+    drop(log);
+    let wal = bench.dir.path().join("wal");
+    let segments = segment::list(&wal).unwrap();
+    assert!(segments.len() >= 3, "{segments:?}");
+    assert_proven(&bench);
+    let log = bench.open();
+    for receipt in &receipts {
+        let revealed = log.directory().reveal(receipt.index, &[kek()]).unwrap();
+        assert_eq!(revealed[0].value.expose(), &value);
+    }
+    drop(log);
+    // A flipped bit in the middle segment is damage, not a torn write.
+    let path = segment::path(&wal, 1);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[10_000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let refused = bench.try_open().err().unwrap();
+    assert!(
+        matches!(
+            refused,
+            OpenError::Recover(RecoverError::Corrupt { segment: 1, .. })
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(refused.code(), Code::LogCorrupt);
+}
+
+#[tokio::test]
+async fn without_room_for_a_segment_refusals_use_the_reserve() {
+    let bench = Bench::new();
+    let log = bench.open();
+    grant(&log).await.unwrap();
+    // Fill the first segment; the spare becomes the second, and no third can be made.
+    let value = vec![b'v'; 200 << 10];
+    let wal = bench.dir.path().join("wal");
+    fs::create_dir(wal.join("spare.tmp")).unwrap();
+    let mut last = None;
+    for _ in 0..30 {
+        last = Some(log.record(intent(&value), Class::Grant).await);
+        if last.as_ref().unwrap().is_err() {
+            break;
+        }
+    }
+    assert_eq!(
+        last.unwrap(),
+        Err(RecordError::Unavailable(Unavailable::Degraded))
+    );
+    narrow(&log).await.unwrap();
+    fs::remove_dir(wal.join("spare.tmp")).unwrap();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while grant(&log).await.is_err() {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "the log did not recover by itself"
+        );
+        tokio::task::yield_now().await;
+    }
+    drop(log);
+    assert_proven(&bench);
+}
+
+#[tokio::test]
+async fn a_snapshot_of_yesterday_does_not_open() {
+    let bench = Bench::new();
+    let log = bench.open();
+    grant(&log).await.unwrap();
+    drop(log);
+    let path = segment::path(&bench.dir.path().join("wal"), 0);
+    let yesterday = fs::read(&path).unwrap();
+    let log = bench.open();
+    grant(&log).await.unwrap();
+    drop(log);
+    fs::write(&path, yesterday).unwrap();
+    let refused = bench.try_open().err().unwrap();
+    assert!(
+        matches!(
+            refused,
+            OpenError::Recover(RecoverError::RolledBack {
+                signed: 6,
+                found: 3
+            })
+        ),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_checkpoint_that_a_stop_left_empty_is_published_again() {
+    let bench = Bench::new();
+    drop(bench.open());
+    fs::write(bench.dir.path().join("checkpoint"), b"").unwrap();
+    drop(bench.open());
+    assert_proven(&bench);
+}
+
+#[tokio::test]
+async fn logical_time_never_falls_whatever_the_clock_does() {
+    let clock = Arc::new(JumpingClock(AtomicI64::new(1_700_000_000_000_000)));
+    let mut bench = Bench::new();
+    bench.clock = clock.clone();
+    for jump in [0, 3_600, -3_600, -86_400, 0] {
+        let log = bench.open();
+        for _ in 0..3 {
+            grant(&log).await.unwrap();
+            clock.0.fetch_add(jump * 1_000_000, Ordering::SeqCst);
+        }
+    }
+    let leaves = leaves(&Directory::new(bench.dir.path().to_path_buf()));
+    assert_eq!(leaves.len(), 25);
+    assert!(leaves.is_sorted_by(|earlier, later| earlier.hlc < later.hlc));
+    assert!(
+        !leaves.is_sorted_by_key(|leaf| leaf.ts),
+        "the wall clock is recorded as it was"
+    );
+}
+
+#[tokio::test]
+async fn a_follower_sees_each_event_once_it_is_durable() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let mut watch = log.watch();
+    let mut reader = log.read(0);
+    let mut seen = Vec::new();
+    for _ in 0..300 {
+        let receipt = grant(&log).await.unwrap();
+        until(&mut watch, |size| *size > receipt.index).await;
+        seen.extend(reader.by_ref().map(|entry| entry.unwrap().index));
+        assert_eq!(reader.position(), receipt.index + 1);
+    }
+    assert_eq!(seen, (0..=300).collect::<Vec<u64>>());
+    assert!(reader.next().is_none());
+}
+
+#[tokio::test]
+async fn a_running_log_is_read_proved_and_verified_without_its_lock() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let mut published = log.published();
+    for _ in 0..600 {
+        let receipt = grant(&log).await.unwrap();
+        if receipt.index % 50 == 0 {
+            until(&mut published, |size| *size > receipt.index).await;
+            let offline = Directory::new(bench.dir.path().to_path_buf());
+            let proof = offline.prove(receipt.index).unwrap();
+            let checkpoint = crate::proof::Proof::parse(&proof.to_string())
+                .unwrap()
+                .verify(&keys())
+                .unwrap();
+            assert!(checkpoint.size > receipt.index);
+            let verdict = verify(bench.dir.path(), &keys());
+            assert_eq!(verdict.exit_code(), 0, "{verdict:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn closing_writes_what_waits_and_then_refuses() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let waiting: Vec<_> = (0..100)
+        .map(|_| log.record(event(EventType::ToolResult), Class::Grant))
+        .collect();
+    log.close();
+    for answer in waiting {
+        answer.await.unwrap();
+    }
+    assert_eq!(
+        grant(&log).await,
+        Err(RecordError::Unavailable(Unavailable::Stopped))
+    );
+    assert_eq!(kinds(&log).last(), Some(&EventType::LogClosed));
+    assert_proven(&bench);
+}
+
+#[tokio::test]
+async fn no_sealed_value_is_in_the_clear_anywhere() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let canary = b"canary-5b1f-in-the-arguments";
+    let kept = log.record(intent(canary), Class::Grant).await.unwrap();
+    let mut secret = intent(canary);
+    secret.sealed[0].class = bailiwick_core::event::SealedClass::Secret;
+    let secret = log.record(secret, Class::Grant).await.unwrap();
+    assert_eq!(
+        log.directory().reveal(kept.index, &[kek()]).unwrap()[0]
+            .value
+            .expose(),
+        canary
+    );
+    let reveal = log.directory().reveal(secret.index, &[kek()]).unwrap_err();
+    assert!(
+        matches!(reveal, crate::read::ReadError::Reveal(RevealError::NotKept)),
+        "a secret is never kept"
+    );
+    drop(log);
+    let all = files(bench.dir.path());
+    assert!(all.len() > 4);
+    for file in all {
+        let bytes = fs::read(&file).unwrap();
+        assert!(
+            !bytes.windows(canary.len()).any(|window| window == canary),
+            "{}",
+            file.display()
+        );
+    }
+}
+
+#[test]
+fn segment_sizes_that_cannot_work_are_refused() {
+    let bench = Bench::new();
+    for segment_size in [0, 4096, MIN_SEGMENT - 4096, MIN_SEGMENT + 1] {
+        let refused = Log::open(Options {
+            segment_size,
+            ..bench.options()
+        })
+        .err()
+        .unwrap();
+        assert!(matches!(refused, OpenError::SegmentSize { given } if given == segment_size));
+    }
+}
+
+#[tokio::test]
+async fn an_unpublished_event_is_not_proven_by_an_older_checkpoint() {
+    let bench = Bench::new();
+    let log = Log::open(Options {
+        publish_every: Duration::from_hours(1),
+        ..bench.options()
+    })
+    .unwrap();
+    let mut published = log.published();
+    until(&mut published, |size| *size > 0).await;
+    let mut last = grant(&log).await.unwrap();
+    while last.index < *published.borrow() {
+        last = grant(&log).await.unwrap();
+    }
+    let refused = log.directory().prove(last.index).unwrap_err();
+    assert!(
+        matches!(refused, crate::proof::ProveError::Unpublished { index } if index == last.index),
+        "{refused:?}"
+    );
+    let nothing: Option<Digest> = log
+        .directory()
+        .entry(last.index + 1)
+        .unwrap()
+        .map(|entry| entry.leaf_hash());
+    assert_eq!(nothing, None);
+}

@@ -66,14 +66,7 @@ struct Broken;
 
 impl Commit {
     /// Runs until the queue is closed and empty, or the disk fails.
-    pub(crate) fn run(mut self, opening: Vec<Notice>) {
-        let first = opening
-            .into_iter()
-            .filter_map(|notice| (self.announce)(notice))
-            .collect();
-        if self.commit(first).is_err() {
-            return self.queue.refuse_all();
-        }
+    pub(crate) fn run(mut self) {
         while let Some(batch) = self.queue.take() {
             if self.commit(batch).is_err() {
                 return self.queue.refuse_all();
@@ -107,10 +100,10 @@ impl Commit {
         if batch.is_empty() {
             return Ok(());
         }
-        self.write(batch, notice)
+        self.write(batch, notice.as_ref())
     }
 
-    fn write(&mut self, batch: Vec<Pending>, notice: Option<Notice>) -> Result<(), Broken> {
+    fn write(&mut self, batch: Vec<Pending>, notice: Option<&Notice>) -> Result<(), Broken> {
         let stored: Vec<Stored<'_>> = batch
             .iter()
             .map(|pending| Stored {

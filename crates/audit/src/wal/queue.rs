@@ -79,12 +79,12 @@ impl Queue {
     }
 
     /// Enqueues at once if there is room, else gives the event back.
-    pub(crate) fn try_push(&self, pending: Pending) -> Result<(), Pending> {
+    pub(crate) fn try_push(&self, pending: Pending) -> Result<(), Box<Pending>> {
         let Ok(slot) = self.slots.try_acquire() else {
-            return Err(pending);
+            return Err(Box::new(pending));
         };
         let Ok(bytes) = self.bytes.try_acquire_many(cost(&pending)) else {
-            return Err(pending);
+            return Err(Box::new(pending));
         };
         slot.forget();
         bytes.forget();
@@ -93,7 +93,7 @@ impl Queue {
     }
 
     /// Enqueues, waiting up to [`MAX_WAIT`] for room. What is refused is answered.
-    pub(crate) async fn push(&self, pending: Pending) {
+    pub(crate) async fn push(&self, pending: Box<Pending>) {
         let room = async {
             let slot = self.slots.acquire().await?;
             let bytes = self.bytes.acquire_many(cost(&pending)).await?;
@@ -102,7 +102,7 @@ impl Queue {
             Ok::<_, tokio::sync::AcquireError>(())
         };
         match tokio::time::timeout(MAX_WAIT, room).await {
-            Ok(Ok(())) => self.insert(pending),
+            Ok(Ok(())) => self.insert(*pending),
             Ok(Err(_)) => pending.answer(Err(RecordError::Unavailable(Unavailable::Stopped))),
             Err(_) => pending.answer(Err(RecordError::Unavailable(Unavailable::Busy))),
         }
@@ -175,3 +175,6 @@ impl Queue {
 fn cost(pending: &Pending) -> u32 {
     u32::try_from(pending.cost()).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

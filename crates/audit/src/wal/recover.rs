@@ -13,6 +13,7 @@ use bailiwick_core::{Code, Digest, Fault};
 use super::BLOCK;
 use super::scan::{Place, Scan, later_batch};
 use super::segment::{self, Header};
+use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, WriteFault};
 use crate::tree::{CompactRange, leaf_hash};
 
@@ -25,8 +26,6 @@ pub(crate) struct Recovered {
     pub(crate) hlc: u64,
     /// Bytes of a torn last write that were zeroed.
     pub(crate) zeroed: u64,
-    /// Root at the size asked for, if the log reaches it.
-    pub(crate) root_at: Option<Digest>,
 }
 
 /// Why a log cannot be opened for writing.
@@ -72,6 +71,22 @@ pub enum RecoverError {
         /// Segment of the complete data.
         later: u64,
     },
+    /// A checkpoint of a larger tree was signed than the data holds.
+    #[error(
+        "a checkpoint for {signed} events was signed, but the data directory holds {found}: it was rolled back or cut"
+    )]
+    RolledBack {
+        /// Events signed for.
+        signed: u64,
+        /// Events found.
+        found: u64,
+    },
+    /// The data contradicts a signed checkpoint.
+    #[error("the first {size} events do not have the root that was signed for them")]
+    Contradiction {
+        /// Events signed for.
+        size: u64,
+    },
     /// A batch is whole but does not give the root it names.
     #[error("batch {batch} in segment {segment:016x} does not hash to the root it names")]
     Root {
@@ -86,7 +101,7 @@ impl Fault for RecoverError {
     fn code(&self) -> Code {
         match self {
             Self::Io { .. } | Self::OtherLog { .. } => Code::DataDir,
-            Self::Missing { .. } | Self::Corrupt { .. } | Self::Root { .. } => Code::LogCorrupt,
+            _ => Code::LogCorrupt,
         }
     }
 
@@ -100,13 +115,15 @@ impl Fault for RecoverError {
 }
 
 /// Replays the log, zeroes a torn tail, and gives the state to continue from. An empty directory becomes a log with one empty segment
-/// of `segment_size` bytes.
+/// of `segment_size` bytes. What `signed` covers must be there: it was durable when it was signed. Nothing is changed before all of that
+/// is checked. `see` is shown every leaf.
 pub(crate) fn recover(
     disk: &dyn Disk,
     wal: &Path,
     origin: &str,
     segment_size: u64,
-    root_at: u64,
+    signed: Option<&Checkpoint>,
+    see: &mut dyn FnMut(&[u8]),
 ) -> Result<Recovered, RecoverError> {
     let run = Run {
         disk,
@@ -114,7 +131,7 @@ pub(crate) fn recover(
         origin: crate::origin_hash(origin),
         segment_size,
     };
-    run.recover(origin, root_at)
+    run.recover(origin, signed, see)
 }
 
 struct Run<'a> {
@@ -125,44 +142,56 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn recover(&self, origin: &str, root_at: u64) -> Result<Recovered, RecoverError> {
-        let mut scan = self.first_segment(origin)?;
+    fn recover(
+        &self,
+        origin: &str,
+        signed: Option<&Checkpoint>,
+        see: &mut dyn FnMut(&[u8]),
+    ) -> Result<Recovered, RecoverError> {
+        let signed_size = signed.map_or(0, |checkpoint| checkpoint.size);
+        let mut scan = self.first_segment(origin, signed_size)?;
         let mut tree = CompactRange::default();
         let mut hlc = 0;
-        let mut found_root = (root_at == 0).then(|| tree.root());
-        loop {
-            let before = scan.place();
-            let Some(batch) = scan.next().map_err(|error| self.io(error))? else {
-                break;
-            };
+        while let Some(batch) = scan.next().map_err(|error| self.io(error))? {
             for event in &batch.events {
                 tree.push(leaf_hash(event.leaf));
-                if tree.size() == root_at {
-                    found_root = Some(tree.root());
+                see(event.leaf);
+                if signed
+                    .is_some_and(|signed| signed.size == tree.size() && signed.root != tree.root())
+                {
+                    return Err(RecoverError::Contradiction { size: signed_size });
                 }
             }
             hlc = hlc.max(batch.commit.hlc);
             if tree.root() != batch.commit.root {
                 return Err(RecoverError::Root {
                     segment: batch.opening.segment,
-                    batch: before.number,
+                    batch: batch.opening.number,
                 });
             }
         }
         let place = scan.place();
-        self.refuse_damage(place)?;
+        let leftover = self.refuse_damage(place)?;
+        if tree.size() < signed_size {
+            return Err(RecoverError::RolledBack {
+                signed: signed_size,
+                found: tree.size(),
+            });
+        }
+        for path in leftover {
+            fs::remove_file(path).map_err(|error| self.io(error))?;
+        }
         let zeroed = self.zero_tail(place).map_err(|error| self.io(error))?;
         Ok(Recovered {
             place,
             tree,
             hlc,
             zeroed,
-            root_at: found_root,
         })
     }
 
     /// The walk from segment 0, which is made if the directory has none.
-    fn first_segment(&self, origin: &str) -> Result<Scan, RecoverError> {
+    fn first_segment(&self, origin: &str, signed: u64) -> Result<Scan, RecoverError> {
         let segments = segment::list(self.wal).map_err(|error| self.io(error))?;
         if let Some(first) = segments.first().copied().filter(|first| *first != 0) {
             return Err(RecoverError::Missing { first });
@@ -171,6 +200,9 @@ impl Run<'_> {
             Scan::start(self.wal, Some(self.origin), 0).map_err(|error| self.io(error))?
         {
             return Ok(scan);
+        }
+        if segments.is_empty() && signed > 0 {
+            return Err(RecoverError::RolledBack { signed, found: 0 });
         }
         if !segments.is_empty() {
             let file = File::open(segment::path(self.wal, 0)).map_err(|error| self.io(error))?;
@@ -186,13 +218,16 @@ impl Run<'_> {
             // No header: either the very first one was torn, before anything could be acknowledged, or this is damage.
             let start = Place {
                 segment: 0,
-                offset: BLOCK,
+                offset: 0,
                 number: 0,
                 index: 0,
                 prev_commit: Digest([0; 32]),
                 epoch: 0,
             };
-            self.refuse_damage(Place { offset: 0, ..start })?;
+            self.refuse_damage(start)?;
+            if signed > 0 {
+                return Err(RecoverError::RolledBack { signed, found: 0 });
+            }
             fs::remove_file(segment::path(self.wal, 0)).map_err(|error| self.io(error))?;
         }
         let header = Header {
@@ -218,8 +253,9 @@ impl Run<'_> {
         })
     }
 
-    /// Looks for complete data behind the end of the walk; removes segments that a stop left without any.
-    fn refuse_damage(&self, end: Place) -> Result<(), RecoverError> {
+    /// Looks for complete data behind the end of the walk. Gives the segment files that a stop left without any.
+    fn refuse_damage(&self, end: Place) -> Result<Vec<PathBuf>, RecoverError> {
+        let mut leftover = Vec::new();
         let corrupt = |later| RecoverError::Corrupt {
             segment: end.segment,
             block: end.offset / BLOCK,
@@ -250,10 +286,10 @@ impl Run<'_> {
                 return Err(corrupt(segment));
             }
             if segment > end.segment {
-                fs::remove_file(&path).map_err(|error| self.io(error))?;
+                leftover.push(path);
             }
         }
-        Ok(())
+        Ok(leftover)
     }
 
     /// Zeroes whatever stands behind the last batch; gives the bytes of the blocks that held anything.
@@ -291,3 +327,6 @@ impl Run<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

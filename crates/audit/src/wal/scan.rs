@@ -93,7 +93,8 @@ impl Scan {
     /// The next batch, or `None` if there is none that belongs here. The walk then stays in place, so a reader of a live log can ask
     /// again once more is durable.
     pub(crate) fn next(&mut self) -> io::Result<Option<Batch<'_>>> {
-        if !self.load()? && !(self.next_segment()? && self.load()?) {
+        let here = self.load()?;
+        if !here && (!self.next_segment()? || !self.load()?) {
             return Ok(None);
         }
         // `load` has decoded these very bytes; a borrow that outlives the check needs them decoded here.

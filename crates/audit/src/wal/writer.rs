@@ -91,7 +91,9 @@ impl Writer {
             self.next_segment()?;
         }
         let mut tree = self.tree.clone();
-        hashes.iter().for_each(|hash| tree.push(*hash));
+        for hash in hashes {
+            tree.push(*hash);
+        }
         let opening = Opening {
             segment: self.place.segment,
             epoch: self.epoch,

@@ -1,0 +1,288 @@
+//! What the tests of this crate share: a disk that fails on request, a clock that jumps, a log in a temporary directory.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bailiwick_core::event::{Event, EventType, Sealed, SealedClass};
+use bailiwick_core::{Clock, Digest, Id, Secret, Timestamp};
+use bailiwick_crypto::keys::Ed25519Key;
+use bailiwick_crypto::note::{NoteSigner, NoteVerifier};
+use bailiwick_crypto::system::{SystemClock, SystemRng};
+use tempfile::TempDir;
+
+use crate::disk::{Disk, SystemDisk};
+use crate::log::{Log, OpenError, Options};
+use crate::seal::Kek;
+use crate::tiler::Tiler;
+use crate::tree::{CompactRange, leaf_hash};
+use crate::wal::batch::Stored;
+use crate::wal::recover::recover;
+use crate::wal::scan::Scan;
+use crate::wal::segment;
+use crate::wal::writer::Writer;
+
+pub(crate) const ORIGIN: &str = "example.org/node-1";
+pub(crate) const ENOSPC: i32 = 28;
+pub(crate) const EIO: i32 = 5;
+
+/// A disk without syncs (tests do not pull the plug) whose operations fail on request.
+#[derive(Debug)]
+pub(crate) struct TestDisk {
+    /// Answer of every write; 0 is success.
+    pub(crate) write: AtomicI32,
+    /// Answer of every sync; 0 is success.
+    pub(crate) sync: AtomicI32,
+    /// Free space it claims.
+    pub(crate) free: AtomicU64,
+}
+
+impl Default for TestDisk {
+    fn default() -> Self {
+        Self {
+            write: AtomicI32::new(0),
+            sync: AtomicI32::new(0),
+            free: AtomicU64::new(u64::MAX),
+        }
+    }
+}
+
+impl TestDisk {
+    fn answer(errno: &AtomicI32) -> io::Result<()> {
+        match errno.load(Ordering::SeqCst) {
+            0 => Ok(()),
+            errno => Err(io::Error::from_raw_os_error(errno)),
+        }
+    }
+}
+
+impl Disk for TestDisk {
+    fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let answer = Self::answer(&self.write);
+        // A write that runs out of space has often written its first part.
+        let written = if answer.is_ok() {
+            bytes
+        } else {
+            &bytes[..bytes.len() / 2]
+        };
+        SystemDisk.write_at(file, written, offset)?;
+        answer
+    }
+
+    fn sync(&self, _: &File) -> io::Result<()> {
+        Self::answer(&self.sync)
+    }
+
+    fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        Self::answer(&self.sync)
+    }
+
+    fn free(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.free.load(Ordering::SeqCst))
+    }
+}
+
+/// A clock whose wall time is set by the test.
+#[derive(Debug)]
+pub(crate) struct JumpingClock(pub(crate) AtomicI64);
+
+impl Clock for JumpingClock {
+    fn wall(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic()
+    }
+}
+
+/// A directory with its log's keys and disk.
+pub(crate) struct Bench {
+    pub(crate) dir: TempDir,
+    pub(crate) disk: Arc<TestDisk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) aborted: Arc<Mutex<Option<String>>>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            disk: Arc::default(),
+            clock: Arc::new(SystemClock),
+            aborted: Arc::default(),
+        }
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        let clock = self.clock.clone();
+        let aborted = self.aborted.clone();
+        let dir = self.dir.path().to_path_buf();
+        Options {
+            disk: self.disk.clone(),
+            segment_size: 2 << 20,
+            min_free: 1 << 20,
+            publish_every: Duration::from_millis(5),
+            abort: Box::new(move |reason| *aborted.lock().unwrap() = Some(reason.to_owned())),
+            ..Options::new(
+                dir,
+                "node-1".into(),
+                signer(),
+                kek(),
+                clock,
+                Arc::new(SystemRng),
+            )
+        }
+    }
+
+    pub(crate) fn open(&self) -> Log {
+        self.try_open().unwrap()
+    }
+
+    pub(crate) fn try_open(&self) -> Result<Log, OpenError> {
+        Log::open(self.options())
+    }
+}
+
+pub(crate) fn signer() -> NoteSigner {
+    NoteSigner::new(
+        ORIGIN,
+        Ed25519Key::from_seed(&Secret::new([7; 32])).unwrap(),
+    )
+    .unwrap()
+}
+
+pub(crate) fn keys() -> [NoteVerifier; 1] {
+    [signer().verifier().unwrap()]
+}
+
+pub(crate) fn kek() -> Kek {
+    Kek {
+        id: 3,
+        key: Secret::new([9; 32]),
+    }
+}
+
+/// An event of a type, with a new id.
+pub(crate) fn event(kind: EventType) -> Event {
+    Event::new(Id::new(&SystemClock, &SystemRng), kind)
+}
+
+/// An intent with sealed arguments.
+pub(crate) fn intent(args: &[u8]) -> Event {
+    let sealed = Sealed {
+        path: "/args",
+        class: SealedClass::Content,
+        value: args.to_vec(),
+        keep: true,
+    };
+    Event {
+        sealed: vec![sealed],
+        ..event(EventType::ToolIntent)
+    }
+}
+
+/// A published log of `count` leaves `leaf 0`, `leaf 1`, … in batches of at most `batch`, written without the threads of [`Log`].
+pub(crate) fn published(dir: &Path, count: u64, batch: usize) {
+    let disk: Arc<dyn Disk> = Arc::new(TestDisk::default());
+    let wal = dir.join("wal");
+    std::fs::create_dir_all(&wal).unwrap();
+    let mut writer = raw_writer(&disk, &wal, 8 << 20);
+    let mut next = 0;
+    while next < count {
+        let until = count.min(next + batch as u64);
+        let leaves: Vec<Vec<u8>> = (next..until).map(leaf).collect();
+        append(&mut writer, &leaves);
+        next = until;
+    }
+    let scan = Scan::start(&wal, Some(crate::origin_hash(ORIGIN)), 0)
+        .unwrap()
+        .unwrap();
+    let mut tiler = Tiler::new(disk, dir.to_path_buf(), signer(), scan);
+    while tiler.size() < count {
+        tiler.advance(count).unwrap();
+    }
+    assert_eq!(tiler.publish().unwrap(), count);
+}
+
+/// Adds one leaf to a [`published`] log and publishes again.
+pub(crate) fn append_and_publish(dir: &Path, leaf: &[u8]) {
+    let disk: Arc<dyn Disk> = Arc::new(TestDisk::default());
+    let wal = dir.join("wal");
+    let mut writer = raw_writer(&disk, &wal, 8 << 20);
+    append(&mut writer, &[leaf.to_vec()]);
+    let size = writer.tree().size();
+    let scan = Scan::start(&wal, Some(crate::origin_hash(ORIGIN)), 0)
+        .unwrap()
+        .unwrap();
+    let mut tiler = Tiler::new(disk, dir.to_path_buf(), signer(), scan);
+    while tiler.size() < size {
+        tiler.advance(size).unwrap();
+    }
+    tiler.publish().unwrap();
+}
+
+pub(crate) fn leaf(index: u64) -> Vec<u8> {
+    format!("leaf {index}").into_bytes()
+}
+
+pub(crate) fn raw_writer(disk: &Arc<dyn Disk>, wal: &Path, segment_size: u64) -> Writer {
+    let recovered = recover(&**disk, wal, ORIGIN, segment_size, None, &mut |_| {}).unwrap();
+    let origin = crate::origin_hash(ORIGIN);
+    Writer::resume(
+        disk.clone(),
+        wal.to_path_buf(),
+        origin,
+        1,
+        recovered.place,
+        recovered.tree,
+    )
+    .unwrap()
+}
+
+/// Appends one batch of leaves without sealed values; makes the next segment's spare when one is needed.
+pub(crate) fn append(writer: &mut Writer, leaves: &[Vec<u8>]) {
+    let hashes: Vec<Digest> = leaves.iter().map(|leaf| leaf_hash(leaf)).collect();
+    let stored: Vec<Stored<'_>> = leaves
+        .iter()
+        .map(|leaf| Stored {
+            leaf,
+            slot: &[0; 64],
+            sealed: &[],
+        })
+        .collect();
+    writer
+        .append(&stored, &hashes, Timestamp::from_secs(1), 1)
+        .unwrap();
+}
+
+/// Root of the first `count` leaves of [`published`].
+pub(crate) fn root(count: u64) -> Digest {
+    (0..count)
+        .map(|index| leaf_hash(&leaf(index)))
+        .collect::<CompactRange>()
+        .root()
+}
+
+/// All files below a directory.
+pub(crate) fn files(dir: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path));
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// A spare for a log written without its threads.
+pub(crate) fn spare(wal: &Path, size: u64) {
+    segment::make_spare(&TestDisk::default(), wal, size).unwrap();
+}

@@ -1,0 +1,84 @@
+//! Events on their way in: stamped, sealed, in the bytes that will be hashed. Runs in the producer, before the queue.
+
+use std::sync::Arc;
+
+use bailiwick_core::event::{ChangeRef, Event, EventType};
+use bailiwick_core::{Clock, Id, Rng};
+
+use crate::hlc::HlcClock;
+use crate::leaf::{Leaf, Source};
+use crate::record::{Class, RecordError};
+use crate::seal::{self, Kek};
+use crate::wal::commit::{Announce, Notice};
+use crate::wal::queue::Pending;
+
+/// Gives events their stored form: numbered, stamped, sealed.
+pub(super) struct Encoder {
+    pub(super) node: String,
+    pub(super) source: Source,
+    pub(super) kek: Kek,
+    pub(super) value_max: usize,
+    pub(super) hlc: HlcClock,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) rng: Arc<dyn Rng>,
+}
+
+impl Encoder {
+    pub(super) fn encode(&self, mut event: Event, class: Class) -> Result<Pending, RecordError> {
+        let id = event.id;
+        let values = std::mem::take(&mut event.sealed);
+        let sealed = seal::seal(&self.kek, &*self.rng, id, &values, self.value_max)?;
+        let hlc = self.hlc.tick(&*self.clock);
+        let leaf = Leaf {
+            v: 1,
+            node: self.node.clone(),
+            src: self.source.clone(),
+            ts: self.clock.wall(),
+            hlc,
+            event,
+            sealed: sealed.commitments,
+        };
+        Ok(Pending {
+            id,
+            class,
+            hlc,
+            leaf: leaf.encode()?,
+            slot: sealed.slot,
+            sealed: sealed.sealed,
+            answer: None,
+        })
+    }
+}
+
+/// What the log says of itself, as events.
+pub(super) fn announcer(encoder: Arc<Encoder>, origin: Arc<str>) -> Announce {
+    Box::new(move |notice| {
+        let (kind, after) = match notice {
+            Notice::Opened => (EventType::LogOpened, None),
+            Notice::Closed => (EventType::LogClosed, None),
+            Notice::Recovered { zeroed } => (
+                EventType::LogRecovered,
+                Some(format!("zeroed {zeroed} bytes of a torn last write")),
+            ),
+            Notice::Degraded { reason } => (EventType::LogDegraded, Some(reason)),
+            Notice::Restored { refused } => (
+                EventType::LogRestored,
+                Some(format!("{refused} events could only be counted")),
+            ),
+        };
+        let mut event = Event::new(Id::new(&*encoder.clock, &*encoder.rng), kind);
+        event.change = Some(ChangeRef {
+            kind: "log".into(),
+            id: origin.to_string(),
+            before: None,
+            after,
+        });
+        match encoder.encode(event, Class::Narrow) {
+            Ok(pending) => Some(pending),
+            Err(error) => {
+                tracing::error!(%error, kind = kind.as_str(), "the log cannot record its own event");
+                None
+            }
+        }
+    })
+}

@@ -1,0 +1,291 @@
+//! Opening a log: lock, recovery, and the two threads that run it.
+
+use std::fs::{self, DirBuilder, File, TryLockError};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use bailiwick_core::{Code, Fault};
+use bailiwick_crypto::note::{NoteError, NoteSigner};
+use tokio::sync::watch;
+
+use super::encoder::{Encoder, announcer};
+use super::unanswered::Unanswered;
+use super::{Log, MIN_SEGMENT, Options};
+use crate::checkpoint::{self, Checkpoint};
+use crate::hlc::{Hlc, HlcClock};
+use crate::housekeeping::{Housekeeping, Wake};
+use crate::tiler::Tiler;
+use crate::wal::commit::{Commit, Notice, Standing};
+use crate::wal::queue::Queue;
+use crate::wal::recover::{RecoverError, Recovered, recover};
+use crate::wal::scan::Scan;
+use crate::wal::segment;
+use crate::wal::spare::Spare;
+use crate::wal::writer::Writer;
+
+impl Log {
+    /// Takes the directory's lock, recovers, and starts to accept events. Reads the whole write-ahead log; call it where blocking is
+    /// allowed.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        if options.segment_size < MIN_SEGMENT || !options.segment_size.is_multiple_of(4096) {
+            return Err(OpenError::SegmentSize {
+                given: options.segment_size,
+            });
+        }
+        let wal = options.dir.join("wal");
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&wal);
+        made.map_err(|source| OpenError::Io {
+            path: wal.clone(),
+            source,
+        })?;
+        let lock = lock(&options.dir)?;
+        let signed = stored_checkpoint(&options.dir, &options.signer)?;
+        let origin = options.signer.name();
+        let mut unanswered = Unanswered::default();
+        let recovered = recover(
+            &*options.disk,
+            &wal,
+            origin,
+            options.segment_size,
+            signed.as_ref(),
+            &mut |leaf| unanswered.see(leaf),
+        )?;
+        let published = signed.map_or(0, |checkpoint| checkpoint.size);
+        let dir = options.dir.clone();
+        assemble(options, &wal, recovered, unanswered, published, lock)
+            .map_err(|source| OpenError::Io { path: dir, source })
+    }
+}
+
+/// Puts the parts of a recovered log together and starts its threads.
+fn assemble(
+    options: Options,
+    wal: &Path,
+    recovered: Recovered,
+    unanswered: Unanswered,
+    published: u64,
+    lock: File,
+) -> io::Result<Log> {
+    let origin: Arc<str> = options.signer.name().into();
+    let origin_hash = crate::origin_hash(&origin);
+    let size = recovered.tree.size();
+    let (durable, durable_seen) = watch::channel(size);
+    let (publish, published_seen) = watch::channel(published);
+    let queue = Arc::new(Queue::new(
+        usize::try_from(options.segment_size - 4096).unwrap_or(usize::MAX),
+    ));
+    let spare = Arc::new(Spare::new(segment::has_spare(wal)));
+    let wake = Arc::new(Wake::default());
+    let degraded = Arc::new(AtomicBool::new(false));
+    let encoder = Arc::new(Encoder {
+        node: options.node,
+        source: options.source,
+        kek: options.kek,
+        value_max: options.value_max,
+        hlc: HlcClock::after(Hlc(recovered.hlc)),
+        clock: options.clock.clone(),
+        rng: options.rng,
+    });
+    let scan = Scan::start(wal, Some(origin_hash), 0)?;
+    let scan = scan.ok_or_else(|| io::Error::other("segment 0 cannot be read back"))?;
+    let housekeeping = Housekeeping {
+        disk: options.disk.clone(),
+        clock: options.clock.clone(),
+        wal: wal.to_path_buf(),
+        segment_size: options.segment_size,
+        spare: spare.clone(),
+        wake: wake.clone(),
+        durable: durable_seen.clone(),
+        published: publish,
+        publish_every: options.publish_every,
+        tiler: Tiler::new(
+            options.disk.clone(),
+            options.dir.clone(),
+            options.signer,
+            scan,
+        ),
+    };
+    // Batches of two runs never share an epoch, so a writer that lost the directory cannot pass for the one that has it.
+    let epoch = recovered.place.epoch + u64::from(size > 0);
+    let zeroed = recovered.zeroed;
+    let disk = options.disk.clone();
+    let writer = Writer::resume(
+        disk,
+        wal.to_path_buf(),
+        origin_hash,
+        epoch,
+        recovered.place,
+        recovered.tree,
+    )?;
+    let commit = Commit {
+        writer,
+        queue: queue.clone(),
+        spare,
+        disk: options.disk,
+        clock: options.clock,
+        origin: origin.clone(),
+        dir: options.dir.clone(),
+        min_free: options.min_free,
+        durable,
+        degraded: degraded.clone(),
+        wake: wake.clone(),
+        announce: announcer(encoder.clone(), origin.clone()),
+        abort: options.abort,
+        standing: Standing::default(),
+    };
+    // Queued before anybody can record, so that logical time rises with the index.
+    let recovered = (zeroed > 0).then_some(Notice::Recovered { zeroed });
+    let notices = recovered
+        .into_iter()
+        .chain([Notice::Opened])
+        .filter_map(|notice| (commit.announce)(notice));
+    for pending in notices.chain(unanswered.results(&encoder)) {
+        if queue.try_push(pending).is_err() {
+            tracing::error!(
+                "more calls were cut off than the queue holds; the last of them stay without result"
+            );
+            break;
+        }
+    }
+    let threads = start(commit, housekeeping, &queue, &wake)?;
+    Ok(Log {
+        origin,
+        dir: options.dir,
+        queue,
+        encoder,
+        durable: durable_seen,
+        published: published_seen,
+        degraded,
+        wake,
+        threads: Mutex::new(Some(threads)),
+        _lock: lock,
+    })
+}
+
+fn start(
+    commit: Commit,
+    housekeeping: Housekeeping,
+    queue: &Arc<Queue>,
+    wake: &Arc<Wake>,
+) -> io::Result<(JoinHandle<()>, JoinHandle<()>)> {
+    let housekeeping = std::thread::Builder::new()
+        .name("audit-tiles".into())
+        .spawn(move || housekeeping.run())?;
+    let watched = queue.clone();
+    let commit = std::thread::Builder::new()
+        .name("audit-commit".into())
+        .spawn(move || {
+            // A defect in this thread must not leave producers waiting for ever.
+            if catch_unwind(AssertUnwindSafe(|| commit.run())).is_err() {
+                watched.refuse_all();
+            }
+        });
+    match commit {
+        Ok(commit) => Ok((commit, housekeeping)),
+        Err(error) => {
+            wake.stop();
+            let _ = housekeeping.join();
+            Err(error)
+        }
+    }
+}
+
+/// Takes `LOCK`, so that a directory has one writer. The kernel releases it whatever way the process ends.
+fn lock(dir: &Path) -> Result<File, OpenError> {
+    let path = dir.join("LOCK");
+    let opened = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
+    let file = opened.map_err(|source| OpenError::Io {
+        path: path.clone(),
+        source,
+    })?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path }),
+        Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
+    }
+}
+
+/// The newest checkpoint that this node signed, if its file is there and whole. A stop may have left it empty: it is not synced.
+fn stored_checkpoint(dir: &Path, signer: &NoteSigner) -> Result<Option<Checkpoint>, OpenError> {
+    let path = dir.join(checkpoint::FILE);
+    let note = match fs::read(&path) {
+        Ok(note) => note,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OpenError::Io { path, source }),
+    };
+    let verifier = signer.verifier()?;
+    match Checkpoint::verify(&note, std::slice::from_ref(&verifier)) {
+        Ok(checkpoint) => Ok(Some(checkpoint)),
+        Err(error) => {
+            tracing::warn!(%error, "the stored checkpoint is not readable; a new one will be published");
+            Ok(None)
+        }
+    }
+}
+
+/// Why a log does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The system refuses a file operation.
+    #[error("the audit log in {} cannot be used", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Another process writes this log.
+    #[error("another process holds {}", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A segment size that the log cannot work with.
+    #[error(
+        "a segment has a multiple of 4096 bytes, at least {MIN_SEGMENT}; {given} was configured"
+    )]
+    SegmentSize {
+        /// Bytes configured.
+        given: u64,
+    },
+    /// The write-ahead log is damaged or not ours.
+    #[error(transparent)]
+    Recover(#[from] RecoverError),
+    /// The log's key cannot be used.
+    #[error("the log's signing key cannot be used")]
+    Key(#[from] NoteError),
+}
+
+impl Fault for OpenError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Io { .. } => Code::DataDir,
+            Self::Locked { .. } => Code::LogFenced,
+            Self::SegmentSize { .. } => Code::ConfigInvalid,
+            Self::Recover(error) => error.code(),
+            Self::Key(error) => error.code(),
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Self::Io { .. } => {
+                "Check that the data directory is mounted and belongs to this user.".into()
+            }
+            Self::Locked { .. } => {
+                "Stop the other node, or give this one a data directory of its own.".into()
+            }
+            Self::SegmentSize { .. } | Self::Key(_) => String::new(),
+            Self::Recover(error) => error.help(),
+        }
+    }
+}
