@@ -1,0 +1,85 @@
+//! Who is calling, after authentication and before any decision. A caller holds nothing that can go stale: rows are looked up anew for
+//! each message.
+
+use bailiwick_core::Timestamp;
+use bailiwick_core::fence::Subject;
+use bailiwick_core::id::{InstanceId, LeaseId, TaskId, TokenId};
+use bailiwick_core::name::{ServerName, ToolRef};
+
+use crate::replica::View;
+
+/// An authenticated caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The task it acts in.
+    pub task: TaskId,
+    /// The process that acts.
+    pub instance: InstanceId,
+    /// The token it showed; none for an attested peer on a unix socket.
+    pub token: Option<Token>,
+}
+
+/// What matters of a verified task token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Its id.
+    pub id: TokenId,
+    /// The tokens it was exchanged from.
+    pub parents: Vec<TokenId>,
+    /// Thumbprint of the key it is bound to.
+    pub key: String,
+    /// Feed head that its issuing transaction read: its birth, for fences on servers and tools.
+    pub seq: u64,
+    /// When it ends. Streams that it opened end with it.
+    pub expires: Timestamp,
+}
+
+impl Caller {
+    /// A caller that the node attested itself, without a token (`mcp.sock`).
+    pub fn attested(task: TaskId, instance: InstanceId) -> Self {
+        Self {
+            task,
+            instance,
+            token: None,
+        }
+    }
+
+    /// Every subject whose fence stops this caller at this server and tool, with births (02, table of fences). `now_seq` is the newest
+    /// change: the birth of an attested peer, which has no token.
+    pub fn subjects(
+        &self,
+        view: &View,
+        server: &ServerName,
+        tool: Option<&ToolRef>,
+        lease: Option<LeaseId>,
+        now_seq: u64,
+    ) -> Vec<(Subject, u64)> {
+        let mut subjects = view.chain.subjects();
+        let born = self.token.as_ref().map_or(now_seq, |token| token.seq);
+        subjects.push((Subject::Server(server.clone()), born));
+        if let Some(tool) = tool {
+            subjects.push((Subject::Tool(tool.clone()), born));
+        }
+        if let Some(token) = &self.token {
+            subjects.push((Subject::Key(token.key.clone()), 0));
+            subjects.extend(
+                std::iter::once(token.id)
+                    .chain(token.parents.iter().copied())
+                    .map(|id| (Subject::Token(id), 0)),
+            );
+        }
+        if let Some(lease) = lease {
+            subjects.push((Subject::Lease(lease), 0));
+        }
+        subjects
+    }
+
+    /// What a session is tied to besides its server: another task, process or key is another caller.
+    pub fn binding(&self) -> (TaskId, InstanceId, Option<&str>) {
+        (
+            self.task,
+            self.instance,
+            self.token.as_ref().map(|token| token.key.as_str()),
+        )
+    }
+}

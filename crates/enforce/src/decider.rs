@@ -1,0 +1,416 @@
+//! The decision about one call, made here on the replica: fences → task → definition → scope → budget → policy. Nothing before policy
+//! can be overridden by it. No network, and no lock held while policy runs.
+
+use std::sync::Arc;
+
+use bailiwick_core::budget::Usage;
+use bailiwick_core::decision::{Decision, Outcome, Versions};
+use bailiwick_core::definition::Tool;
+use bailiwick_core::fence::Fence;
+use bailiwick_core::id::TaskId;
+use bailiwick_core::json::Text;
+use bailiwick_core::name::{ServerName, ToolName};
+use bailiwick_core::scope;
+use bailiwick_core::server::Server;
+use bailiwick_core::{Clock, Code, Digest, Fault, Problem};
+use bailiwick_policy::Input;
+
+use crate::budgets::Budgets;
+use crate::caller::Caller;
+use crate::policies::{Compiled, Policies};
+use crate::replica::{Replica, State, View};
+
+/// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
+pub const PERFORMS: &[&str] = &["deliver", "max_bytes"];
+/// Times that a decision starts anew because the registry changed under it, before it gives up.
+const MAX_ROUNDS: usize = 4;
+
+/// Decides on this process's replica.
+pub struct LocalDecider {
+    replica: Arc<Replica>,
+    budgets: Arc<Budgets>,
+    policies: Policies,
+    clock: Arc<dyn Clock>,
+}
+
+/// A call to be decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Call<'a> {
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// The server.
+    pub server: &'a ServerName,
+    /// The tool.
+    pub tool: &'a ToolName,
+    /// The arguments as received: a checked JSON object.
+    pub arguments: &'a Text<'a>,
+    /// The digest that this upstream session showed last for the tool; none if it never showed it, `Some(None)` if it showed two.
+    pub shown: Option<Option<Digest>>,
+    /// Tokens that an approval at hand discharges.
+    pub discharged: &'a [String],
+    /// Whether an allowed call is counted now. A look ahead counts nothing.
+    pub count: bool,
+}
+
+/// A decision with the rows it was made on.
+#[derive(Debug)]
+pub struct Decided {
+    /// The outcome.
+    pub decision: Decision,
+    /// The caller's rows; none if they are not known.
+    pub view: Option<View>,
+    /// The server.
+    pub server: Option<Arc<Server>>,
+    /// The tool.
+    pub tool: Option<Arc<Tool>>,
+    /// Microseconds it took.
+    pub us: u64,
+}
+
+impl Decided {
+    /// Whether the call may go on.
+    pub fn allowed(&self) -> bool {
+        self.decision.outcome == Outcome::Allow
+    }
+}
+
+/// What the checks before policy look at, taken at one moment.
+struct Rows {
+    view: View,
+    server: Arc<Server>,
+    tool: Option<Arc<Tool>>,
+    fence: Option<Fence>,
+    versions: Versions,
+    registry: u64,
+}
+
+impl LocalDecider {
+    /// A decider on this replica.
+    pub fn new(
+        replica: Arc<Replica>,
+        budgets: Arc<Budgets>,
+        policies: Policies,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            replica,
+            budgets,
+            policies,
+            clock,
+        }
+    }
+
+    /// Decides one call. The caller must be in the live index already: the fences are checked after that, not before.
+    pub async fn decide(&self, call: &Call<'_>) -> Decided {
+        let started = self.clock.monotonic();
+        let mut decided = self.decide_untimed(call).await;
+        decided.us = micros(self.clock.monotonic().saturating_sub(started));
+        decided
+    }
+
+    /// Whether this caller may talk to this server at all now: fences, task state, and a grant that names the server.
+    pub fn admit(&self, caller: &Caller, server: &ServerName) -> Result<View, Problem> {
+        let rows = self.rows(caller, server, None)?;
+        let refused = fence_refusal(&rows).or_else(|| self.task_refusal(&rows));
+        if let Some((code, _, reason, fix)) = refused {
+            return Err(Problem::new(code, reason, fix));
+        }
+        if !rows.view.task.scope.names_server(server.as_str()) {
+            let help = "ask for a task whose scope has a grant for this server";
+            return Err(Problem::new(
+                Code::ScopeExceeded,
+                format!("no grant of the task names server {server}"),
+                help,
+            ));
+        }
+        Ok(rows.view)
+    }
+
+    /// The compiled policy, for list filters.
+    pub async fn policy(&self) -> Result<Arc<Compiled>, Problem> {
+        self.policies.current(&self.replica).await
+    }
+
+    /// What a task has used.
+    pub fn usage(&self, task: TaskId) -> Usage {
+        self.budgets.usage(task)
+    }
+
+    /// The replica it decides on.
+    pub fn replica(&self) -> &Arc<Replica> {
+        &self.replica
+    }
+
+    async fn decide_untimed(&self, call: &Call<'_>) -> Decided {
+        for _ in 0..MAX_ROUNDS {
+            // Compiling may wait; the rows are read after it, and count only if they are what the bundle was compiled for.
+            let policy = self.policies.current(&self.replica).await;
+            let rows = match self.rows(call.caller, call.server, Some(call.tool)) {
+                Ok(rows) => rows,
+                Err(problem) => return refused(problem),
+            };
+            if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
+                continue;
+            }
+            let decision = self.decide_rows(call, &rows, policy.as_deref());
+            let Rows {
+                view, server, tool, ..
+            } = rows;
+            return Decided {
+                decision,
+                view: Some(view),
+                server: Some(server),
+                tool,
+                us: 0,
+            };
+        }
+        refused(Problem::new(
+            Code::ReplicaBehind,
+            "the registry changes faster than policy can follow",
+            "try again",
+        ))
+    }
+
+    fn decide_rows(
+        &self,
+        call: &Call<'_>,
+        rows: &Rows,
+        policy: Result<&Compiled, &Problem>,
+    ) -> Decision {
+        let versions = rows.versions;
+        let before = fence_refusal(rows)
+            .or_else(|| self.task_refusal(rows))
+            .or_else(|| definition_refusal(call, rows))
+            .or_else(|| scope_refusal(call, rows))
+            .or_else(|| self.budget_refusal(rows, false));
+        if let Some((code, source, reason, fix)) = before {
+            return Decision::refused(code, source, reason, fix, versions);
+        }
+        let (compiled, tool) = match (policy, &rows.tool) {
+            (Ok(compiled), Some(tool)) => (compiled, tool),
+            (Err(problem), _) => {
+                return Decision::refused(
+                    problem.code,
+                    "policy",
+                    problem.message.clone(),
+                    problem.help.clone(),
+                    versions,
+                );
+            }
+            // Refused above as unknown; a tool that is not there is never decided on.
+            (_, None) => {
+                return Decision::refused(
+                    Code::ToolUnknown,
+                    "definition",
+                    "no such tool".to_owned(),
+                    String::new(),
+                    versions,
+                );
+            }
+        };
+        let decision = compiled.bundle.decide(&Input {
+            agent: &rows.view.agent,
+            instance: Some(&rows.view.instance),
+            chain: &rows.view.chain,
+            task: &rows.view.task,
+            server: &rows.server,
+            tool,
+            effect: tool.effect,
+            arguments: call.arguments.as_str(),
+            now: self.clock.wall(),
+            discharged: call.discharged,
+            performs: PERFORMS,
+            usage: &self.budgets.usage(rows.view.task.id),
+            versions,
+        });
+        // Counted last, and only if allowed: of many calls at once exactly as many pass as the budget has left.
+        if call.count
+            && decision.outcome == Outcome::Allow
+            && let Some((code, source, reason, fix)) = self.budget_refusal(rows, true)
+        {
+            return Decision::refused(code, source, reason, fix, versions);
+        }
+        decision
+    }
+
+    fn rows(
+        &self,
+        caller: &Caller,
+        server: &ServerName,
+        tool: Option<&ToolName>,
+    ) -> Result<Rows, Problem> {
+        self.replica
+            .view(|state| rows(state, caller, server, tool))
+            .map_err(|behind| behind.problem())?
+    }
+
+    fn task_refusal(&self, rows: &Rows) -> Option<Refusal> {
+        let (task, now) = (&rows.view.task, self.clock.wall());
+        let code = task
+            .refusal(now)
+            .or((now >= task.scope.deadline()).then_some(Code::TaskExpired))?;
+        let reason = match code {
+            Code::TaskExpired => format!(
+                "the task ended by itself at {}",
+                task.expires_at.min(task.scope.deadline())
+            ),
+            _ => format!("the task is {}", task.state.as_str()),
+        };
+        Some((code, "task", reason, "open a new task".to_owned()))
+    }
+
+    fn budget_refusal(&self, rows: &Rows, count: bool) -> Option<Refusal> {
+        let (budgets, now) = (&rows.view.budgets, self.clock.wall());
+        let effect = rows.tool.as_ref()?.effect;
+        let fits = if count {
+            self.budgets.reserve(budgets, effect, now)
+        } else {
+            self.budgets.fits(budgets, effect, now)
+        };
+        let exhausted = fits.err()?;
+        let fix = "open a new task, or ask for one with a larger budget".to_owned();
+        Some((Code::BudgetExhausted, "budget", exhausted.to_string(), fix))
+    }
+}
+
+type Refusal = (Code, &'static str, String, String);
+
+fn rows(
+    state: &State,
+    caller: &Caller,
+    server: &ServerName,
+    tool: Option<&ToolName>,
+) -> Result<Rows, Problem> {
+    let view = state.caller(caller.task, caller.instance)?;
+    let row = state.server(server).ok_or_else(|| {
+        Problem::new(
+            Code::ServerUnknown,
+            format!("no tool server {server} is registered"),
+            "bailiwick server list shows what there is",
+        )
+    })?;
+    let tool = tool
+        .and_then(|tool| state.tool(server, tool))
+        .map(Arc::clone);
+    let named = tool.as_ref().map(|tool| &tool.tool);
+    let subjects = caller.subjects(&view, server, named, None, state.seq);
+    let (bundle, registry) = state.policy();
+    let versions = Versions {
+        bundle,
+        task: view.task.version,
+        fence_seq: state.fences().seq(),
+        replica_seq: state.seq,
+    };
+    let fence = state.fences().any_dead(&subjects).cloned();
+    Ok(Rows {
+        view,
+        server: Arc::clone(row),
+        tool,
+        fence,
+        versions,
+        registry,
+    })
+}
+
+fn fence_refusal(rows: &Rows) -> Option<Refusal> {
+    let fence = rows.fence.as_ref()?;
+    let reason = format!(
+        "{} was revoked at {} ({}): {}",
+        fence.subject, fence.set_at, fence.revocation, fence.reason
+    );
+    Some((
+        Code::Revoked,
+        "fence",
+        reason,
+        "nothing under a fence revives; a person has to open a new task".to_owned(),
+    ))
+}
+
+fn definition_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
+    let refuse = |code: Code, reason: String| {
+        let review = format!(
+            "an operator looks at it: bailiwick tool review {}/{}",
+            call.server, call.tool
+        );
+        Some((code, "definition", reason, review))
+    };
+    let Some(tool) = &rows.tool else {
+        return refuse(
+            Code::ToolUnknown,
+            format!("server {} has shown no tool {}", call.server, call.tool),
+        );
+    };
+    if let Some(code) = tool.state.refusal() {
+        return refuse(
+            code,
+            format!(
+                "the tool is not approved: {code}, since it was seen at {}",
+                tool.seen_at
+            ),
+        );
+    }
+    match call.shown {
+        Some(Some(shown)) if Some(shown) == tool.approved => None,
+        Some(_) => refuse(
+            Code::ToolChanged,
+            "the server shows another definition than the approved one".to_owned(),
+        ),
+        None => refuse(
+            Code::ToolRetired,
+            "the server no longer shows this tool".to_owned(),
+        ),
+    }
+}
+
+fn scope_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
+    let effect = rows.tool.as_ref()?.effect;
+    let Ok(arguments) = call.arguments.leaves() else {
+        return Some((
+            Code::ArgumentsInvalid,
+            "scope",
+            "the arguments cannot be read".to_owned(),
+            String::new(),
+        ));
+    };
+    let asked = scope::Call {
+        server: call.server.as_str(),
+        tool: call.tool.as_str(),
+        effect,
+        arguments: &arguments,
+        resources: None,
+    };
+    let missing = rows.view.task.scope.permits(&asked).err()?;
+    Some((missing.code(), "scope", missing.to_string(), missing.help()))
+}
+
+fn refused(problem: Problem) -> Decided {
+    let versions = Versions {
+        bundle: None,
+        task: 0,
+        fence_seq: 0,
+        replica_seq: 0,
+    };
+    let source = match problem.code {
+        Code::ReplicaBehind => "replica",
+        Code::ServerUnknown => "server",
+        _ => "caller",
+    };
+    let decision = Decision::refused(
+        problem.code,
+        source,
+        problem.message,
+        problem.help,
+        versions,
+    );
+    Decided {
+        decision,
+        view: None,
+        server: None,
+        tool: None,
+        us: 0,
+    }
+}
+
+fn micros(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

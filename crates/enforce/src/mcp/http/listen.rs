@@ -1,0 +1,74 @@
+//! The gateway's own listener: bounded connections, bounded heads, no upgrade.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::gateway::Gateway;
+
+/// Connections open at once; beyond this, new ones wait to be accepted.
+pub const MAX_CONNECTIONS: usize = 4_096;
+/// A request's head has at most this many bytes.
+const MAX_HEAD: usize = 64 << 10;
+/// A request's head must be there within this time; also how long an unused connection stays.
+const HEAD: Duration = Duration::from_secs(10);
+/// Pause after a failed accept, so that a full file table is not a busy loop.
+const RETRY: Duration = Duration::from_millis(50);
+
+impl Gateway {
+    /// Serves connections until `stop`; then lets open ones finish within the bound of [`Gateway::maintain`].
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let Ok(place) = Arc::clone(&room).acquire_owned().await else {
+                return;
+            };
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, _) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    tokio::time::sleep(RETRY).await;
+                    continue;
+                }
+            };
+            // Small messages go out at once.
+            let _ = stream.set_nodelay(true);
+            let (gateway, stop) = (Arc::clone(&self), stop.clone());
+            self.tasks.spawn(async move {
+                let service = service_fn(|request| {
+                    let gateway = Arc::clone(&gateway);
+                    async move { Ok::<_, Infallible>(gateway.handle(request).await) }
+                });
+                let mut builder = http1::Builder::new();
+                builder
+                    .timer(TokioTimer::new())
+                    .header_read_timeout(HEAD)
+                    .max_buf_size(MAX_HEAD);
+                let connection = builder.serve_connection(TokioIo::new(stream), service);
+                tokio::pin!(connection);
+                let ended = tokio::select! {
+                    ended = connection.as_mut() => ended,
+                    () = stop.cancelled() => {
+                        connection.as_mut().graceful_shutdown();
+                        connection.await
+                    }
+                };
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "a connection ended early");
+                }
+                drop(place);
+            });
+        }
+    }
+}

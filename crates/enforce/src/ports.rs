@@ -1,0 +1,149 @@
+//! What the gateway needs from the rest of the node, as object-safe traits. In one process they are wired to `control` and `broker`;
+//! across nodes they are remote. The recorder is [`bailiwick_audit::Recorder`].
+
+use std::sync::Arc;
+
+use bailiwick_audit::Recorder;
+use bailiwick_core::approval::Approval;
+use bailiwick_core::decision::{Needs, Reason};
+use bailiwick_core::id::{ApprovalId, EventId, InstanceId, LeaseId, TaskId};
+use bailiwick_core::name::{AgentName, CredentialName, ServerName, ToolName, ToolRef, UserId};
+use bailiwick_core::risk::Risk;
+use bailiwick_core::{Clock, Digest, Effect, Problem, Rng, Secret};
+use bailiwick_policy::BundleSource;
+use futures_util::future::BoxFuture;
+
+/// Everything outside that the gateway talks to.
+#[derive(Clone)]
+pub struct Ports {
+    /// Asks people.
+    pub approver: Arc<dyn Approver>,
+    /// Leases credentials.
+    pub leaser: Arc<dyn Leaser>,
+    /// Takes note of tool definitions.
+    pub cataloguer: Arc<dyn Cataloguer>,
+    /// Gives policy bundles by digest.
+    pub policies: Arc<dyn PolicySource>,
+    /// Puts events on record.
+    pub recorder: Arc<dyn Recorder>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// Asks people about a call, and uses their answers.
+pub trait Approver: Send + Sync {
+    /// Asks for approval of exactly this call, or joins the one that is pending or approved for the same digest.
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Approval, Problem>>;
+
+    /// Resolves with the approval once it is no longer pending. Dropping the future leaves the approval as it is.
+    fn settled(&self, id: ApprovalId) -> BoxFuture<'_, Result<Approval, Problem>>;
+
+    /// Uses an approved approval for its one call, by compare-and-swap. Resolves when that is durable.
+    fn consume(
+        &self,
+        id: ApprovalId,
+        call_digest: Digest,
+    ) -> BoxFuture<'_, Result<Approval, Problem>>;
+
+    /// Where a person answers it.
+    fn url(&self, id: ApprovalId) -> String;
+}
+
+/// A call that waits for a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// SHA-256 over the canonical call; what the approval is bound to.
+    pub call_digest: Digest,
+    /// The task that asks.
+    pub task: TaskId,
+    /// The agent that asks.
+    pub agent: AgentName,
+    /// The user of the task.
+    pub user: UserId,
+    /// The tool.
+    pub tool: ToolRef,
+    /// What the call does.
+    pub effect: Effect,
+    /// Digest of the approved definition that the call was decided on.
+    pub definition: Digest,
+    /// The arguments, exactly as received and as they would be sent.
+    pub arguments: String,
+    /// Why it was stopped.
+    pub reasons: Vec<Reason>,
+    /// What policy asks for. The approval's `discharges` are `all_of` and, where `any_of` is not empty, its first.
+    pub needs: Needs,
+    /// Risk of the task.
+    pub risk: Risk,
+    /// The `tool.held` event.
+    pub cause: EventId,
+}
+
+/// Leases credentials. The agent never sees what comes back.
+pub trait Leaser: Send + Sync {
+    /// The credential for one call: an active lease of this task, made or joined.
+    fn lease(&self, want: LeaseWanted) -> BoxFuture<'_, Result<Leased, Problem>>;
+}
+
+/// What a call needs a credential for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseWanted {
+    /// The server whose calls it is injected into.
+    pub server: ServerName,
+    /// The credential that the server's registration names.
+    pub credential: CredentialName,
+    /// The task it dies with.
+    pub task: TaskId,
+    /// The instance that acts.
+    pub instance: InstanceId,
+    /// The agent.
+    pub agent: AgentName,
+    /// The `tool.intent` event; none while a session is opened.
+    pub cause: Option<EventId>,
+}
+
+/// A leased credential.
+#[derive(Debug, Clone)]
+pub struct Leased {
+    /// The lease; the call dies with it.
+    pub id: LeaseId,
+    /// The credential.
+    pub credential: CredentialName,
+    /// Sent to the upstream as `Authorization: Bearer …`.
+    pub bearer: Secret<String>,
+}
+
+/// Takes note of the definitions that servers show.
+pub trait Cataloguer: Send + Sync {
+    /// What one server showed. Resolves when the tools' states are durable and the replica knows them.
+    fn seen(&self, listing: Listing) -> BoxFuture<'_, Result<(), Problem>>;
+}
+
+/// Tools that one server showed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The server.
+    pub server: ServerName,
+    /// Its tools.
+    pub tools: Vec<SeenTool>,
+    /// Whether these are all of its tools: what is missing is no longer offered.
+    pub complete: bool,
+}
+
+/// One tool as its server showed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenTool {
+    /// Its name.
+    pub name: ToolName,
+    /// Digest of its definition ([`crate::catalogue::definition_digest`]).
+    pub digest: Digest,
+    /// The definition's JSON text as received.
+    pub definition: String,
+}
+
+/// Gives policy bundles.
+pub trait PolicySource: Send + Sync {
+    /// The bundle of this version.
+    fn bundle(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>>;
+}

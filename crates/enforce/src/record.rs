@@ -1,0 +1,225 @@
+//! The events of the gateway: what was asked for, what was decided, how it ended. Arguments and answers are sealed, never in the clear.
+
+use bailiwick_audit::{Class, RecordError};
+use bailiwick_core::chain::Chain;
+use bailiwick_core::decision::Decision;
+use bailiwick_core::event::{
+    Action, AgentRef, ChainRef, DecisionRef, Event, EventType, Evidence, MAX_LIST, MAX_STRING,
+    Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef,
+};
+use bailiwick_core::id::EventId;
+use bailiwick_core::name::{ServerName, ToolName};
+use bailiwick_core::selector::Selector;
+use bailiwick_core::task::Task;
+use bailiwick_core::{Clock, Code, Digest, Rng};
+
+use crate::caller::Caller;
+use crate::decider::Decided;
+use crate::ports::Ports;
+use crate::replica::View;
+
+/// Larger values are committed to, not kept.
+pub(crate) const KEEP_MAX: usize = 256 << 10;
+
+/// An event about one caller, as far as it is known.
+pub(crate) fn event(ports: &Ports, kind: EventType, caller: &Caller, view: Option<&View>) -> Event {
+    let mut event = Event::new(new_id(&*ports.clock, &*ports.rng), kind);
+    if let Some(view) = view {
+        let link = view.chain.presenter();
+        event.agent = Some(AgentRef {
+            id: view.agent.name.clone(),
+            instance: Some(caller.instance),
+            code_digest: code_digest(view),
+        });
+        event.owner = link.map(|link| link.owner.clone());
+        event.user = Some(view.task.user_pseudonym.clone());
+        event.task = Some(task_ref(&view.task));
+        event.chain = chain_refs(&view.chain, caller);
+    }
+    event
+}
+
+/// The event about one decision on a tool call.
+pub(crate) fn decided(
+    ports: &Ports,
+    kind: EventType,
+    caller: &Caller,
+    call: &Named<'_>,
+    decided: &Decided,
+) -> Event {
+    let mut event = event(ports, kind, caller, decided.view.as_ref());
+    event.action = Some(Action {
+        effect: decided.tool.as_ref().map(|tool| tool.effect),
+        definition: decided.tool.as_ref().and_then(|tool| tool.approved),
+        ..call.action("tools/call")
+    });
+    event.decision = Some(decision_ref(&decided.decision, decided.us));
+    event
+        .sealed
+        .push(sealed("/args", call.arguments.as_bytes()));
+    event
+}
+
+/// A call, as records name it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<'a> {
+    pub(crate) server: &'a ServerName,
+    pub(crate) tool: Option<&'a ToolName>,
+    pub(crate) request_id: &'a str,
+    pub(crate) arguments: &'a str,
+}
+
+impl Named<'_> {
+    pub(crate) fn action(&self, op: &str) -> Action {
+        Action {
+            op: op.chars().take(MAX_STRING / 4).collect(),
+            effect: None,
+            server: Some(self.server.clone()),
+            tool: self.tool.cloned(),
+            definition: None,
+            request_id: Some(self.request_id.to_owned()),
+        }
+    }
+}
+
+/// The event about how a call ended.
+pub(crate) fn ended(
+    ports: &Ports,
+    intent: &Event,
+    status: Status,
+    code: Option<Code>,
+    us: u64,
+    answer: Option<&[u8]>,
+) -> Event {
+    let mut event = Event::new(new_id(&*ports.clock, &*ports.rng), EventType::ToolResult);
+    event.agent.clone_from(&intent.agent);
+    event.owner.clone_from(&intent.owner);
+    event.user.clone_from(&intent.user);
+    event.task.clone_from(&intent.task);
+    event.chain.clone_from(&intent.chain);
+    event.action.clone_from(&intent.action);
+    event.cause = Some(intent.id);
+    event.parents.push(Parent {
+        role: ParentRole::Intent,
+        id: intent.id,
+    });
+    let bytes = answer.map_or(0, |answer| u64::try_from(answer.len()).unwrap_or(u64::MAX));
+    event.outcome = Some(Outcome {
+        status,
+        code: code.map(|code| code.to_string()),
+        us,
+        bytes,
+        evidence: Evidence::Observed,
+    });
+    event
+        .sealed
+        .extend(answer.map(|answer| sealed("/result", answer)));
+    event
+}
+
+/// The outcome of something that was refused.
+pub(crate) fn refused(code: Code) -> Outcome {
+    Outcome {
+        status: Status::Refused,
+        code: Some(code.to_string()),
+        us: 0,
+        bytes: 0,
+        evidence: Evidence::Observed,
+    }
+}
+
+/// Puts a refusal on record. The refusal stands whether or not that works: it has already taken effect.
+pub(crate) async fn narrow(ports: &Ports, event: Event) -> Option<EventId> {
+    let id = event.id;
+    match ports.recorder.record(event, Class::Narrow).await {
+        Ok(_) => Some(id),
+        Err(error) => {
+            tracing::warn!(%error, "a refusal is not on record");
+            None
+        }
+    }
+}
+
+/// Puts on record what something hangs on.
+pub(crate) async fn grant(ports: &Ports, event: Event) -> Result<EventId, RecordError> {
+    ports
+        .recorder
+        .record(event, Class::Grant)
+        .await
+        .map(|receipt| receipt.event)
+}
+
+fn new_id(clock: &dyn Clock, rng: &dyn Rng) -> EventId {
+    EventId::new(clock, rng)
+}
+
+fn sealed(path: &'static str, value: &[u8]) -> Sealed {
+    Sealed {
+        path,
+        class: SealedClass::Content,
+        value: value.to_vec(),
+        keep: value.len() <= KEEP_MAX,
+    }
+}
+
+fn task_ref(task: &Task) -> TaskRef {
+    TaskRef {
+        id: task.id,
+        root: task.root(),
+        parent: task.parent,
+        version: task.version,
+        stage: task.stage.clone(),
+        risk: task.risk,
+        labels: task.labels.clone(),
+    }
+}
+
+fn chain_refs(chain: &Chain, caller: &Caller) -> Vec<ChainRef> {
+    let mut own = caller.token.as_ref().map(|token| token.id);
+    chain
+        .links
+        .iter()
+        .map(|link| ChainRef {
+            agent: link.agent.clone(),
+            instance: link.instance,
+            task: link.task,
+            jti: own.take(),
+        })
+        .collect()
+}
+
+fn decision_ref(decision: &Decision, us: u64) -> DecisionRef {
+    DecisionRef {
+        effect: decision.outcome,
+        policies: decision.policies.iter().take(MAX_LIST).cloned().collect(),
+        reasons: decision
+            .reasons
+            .iter()
+            .take(MAX_LIST)
+            .map(|reason| reason.source.clone())
+            .collect(),
+        obligations: decision
+            .obligations
+            .iter()
+            .take(MAX_LIST)
+            .cloned()
+            .collect(),
+        versions: decision.versions,
+        us,
+    }
+}
+
+fn code_digest(view: &View) -> Option<Digest> {
+    view.instance
+        .selectors
+        .iter()
+        .find_map(|selector| match selector {
+            Selector::Sha256(digest) => Some(*digest),
+            _ => None,
+        })
+}
+
+/// An event about somebody who is not known.
+pub(crate) fn anonymous(ports: &Ports, kind: EventType) -> Event {
+    Event::new(new_id(&*ports.clock, &*ports.rng), kind)
+}
