@@ -105,7 +105,7 @@ impl Bundle {
         &self.workflows
     }
 
-    /// Ids of all its policies, in order of file and place.
+    /// Ids of all its policies, sorted.
     pub fn policies(&self) -> impl Iterator<Item = &str> {
         self.rules.iter().map(|rule| rule.marks.id.as_str())
     }

@@ -38,7 +38,7 @@ pub struct CaseResult {
 pub struct Report {
     /// In order of file and place.
     pub cases: Vec<CaseResult>,
-    /// Policies that no case satisfied, in order of file and place.
+    /// Policies that no case satisfied, sorted.
     pub untested: Vec<String>,
 }
 

@@ -18,12 +18,14 @@ pub(crate) fn would_allow(
     input: &Input<'_>,
     evaluator: &Evaluator<'_>,
 ) -> Vec<String> {
-    let forbidden = sorted
-        .forbids
-        .iter()
-        .chain(&sorted.failed_forbids)
-        .map(|rule| lift(rule, evaluator));
-    let mut changes: Vec<String> = forbidden.collect();
+    let forbidden = sorted.forbids.iter().map(|rule| lift(rule, evaluator));
+    let failed = sorted.failed_forbids.iter().map(|rule| {
+        format!(
+            "a policy `{}` that can be evaluated for this call",
+            rule.marks.id
+        )
+    });
+    let mut changes: Vec<String> = forbidden.chain(failed).collect();
     if changes.is_empty() && decision.outcome == Outcome::StepUp {
         changes.extend(decision.needs.iter().flat_map(|needs| {
             let all = needs.all_of.iter().map(|token| who(token));
@@ -99,7 +101,7 @@ fn lift(rule: &Rule, evaluator: &Evaluator<'_>) -> String {
             rule.marks.id
         ),
         _ => format!(
-            "policy `{}` would not forbid it if not {}",
+            "a call where not all of this holds, which policy `{}` forbids: {}",
             rule.marks.id,
             held.join(" and ")
         ),

@@ -12,7 +12,7 @@ use crate::flaw::{Flaw, PolicyErrors};
 use crate::rule::Rule;
 use crate::source::BundleSource;
 
-/// All policies of the bundle, in order of file and place.
+/// All policies of the bundle, in order of id: nothing that is said of a call depends on where a policy stands.
 pub(crate) fn rules(source: &BundleSource) -> Result<Vec<Rule>, PolicyErrors> {
     let mut flaws: Vec<Flaw> = source.bounds().into_iter().collect();
     let mut rules: Vec<Rule> = Vec::new();
@@ -40,7 +40,9 @@ pub(crate) fn rules(source: &BundleSource) -> Result<Vec<Rule>, PolicyErrors> {
             flaws.push(flaw.help("give each policy of the bundle an id of its own"));
         }
     }
-    PolicyErrors::check(flaws).map(|()| rules)
+    PolicyErrors::check(flaws)?;
+    rules.sort_by(|a, b| a.marks.id.cmp(&b.marks.id));
+    Ok(rules)
 }
 
 fn rule(template: Template, file: &str, text: &str, flaws: &mut Vec<Flaw>) -> Option<Rule> {

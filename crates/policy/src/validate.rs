@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use bailiwick_core::name::ToolRef;
-use cedar_policy_core::ast::EntityUID;
+use cedar_policy_core::ast::{EntityReference, EntityUID, PrincipalOrResourceConstraint};
 use cedar_policy_core::validator::typecheck::{PolicyCheck, Typechecker};
 use cedar_policy_core::validator::{ValidationError, ValidationMode, Validator, ValidatorSchema};
 
@@ -12,7 +12,7 @@ use crate::load::flaw;
 use crate::registry::Registry;
 use crate::rule::{Broken, Rule};
 use crate::source::BundleSource;
-use crate::uid::Types;
+use crate::uid::{Types, uid};
 
 /// Marks in each rule the calls it does not fit, and says why. A flaw that concerns only tools without an approved
 /// definition is second in the pair: a server that nobody reviewed cannot make a bundle unpublishable.
@@ -41,14 +41,22 @@ pub(crate) fn rules(
         let mut actions = HashSet::new();
         let mut everywhere = !literal.is_empty();
         push(&mut hard, literal);
-        for (environment, check) in checker.typecheck_by_request_env(&rule.template) {
+        let mut checks: Vec<_> = checker.typecheck_by_request_env(&rule.template).collect();
+        // Cedar's order is that of a hash map; people get the same report each time.
+        checks.sort_by_cached_key(|(environment, _)| {
+            environment.action_entity_uid().map(ToString::to_string)
+        });
+        for (environment, check) in checks {
             let errors = match check {
                 PolicyCheck::Success(_) => continue,
                 PolicyCheck::Irrelevant(errors, _) if errors.is_empty() => continue,
                 PolicyCheck::Irrelevant(errors, _) | PolicyCheck::Fail(errors) => errors,
             };
-            let flaws: Vec<Flaw> = errors.iter().map(&place).collect();
+            let mut flaws: Vec<Flaw> = errors.iter().map(&place).collect();
+            flaws.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
             match environment.action_entity_uid() {
+                // The type checker does not know that a tool's resource is always its own server.
+                Some(action) if is_elsewhere(rule, action, types) => {}
                 Some(action) => {
                     let list = if approved.contains(action) {
                         &mut hard
@@ -74,6 +82,16 @@ pub(crate) fn rules(
     (hard, soft)
 }
 
+/// Whether the rule names another server as its resource than the one the tool belongs to.
+fn is_elsewhere(rule: &Rule, action: &EntityUID, types: &Types) -> bool {
+    let PrincipalOrResourceConstraint::Eq(EntityReference::EUID(named)) =
+        rule.template.resource_constraint().as_inner()
+    else {
+        return false;
+    };
+    tool_of(action).is_some_and(|tool| **named != uid(&types.server, tool.server.as_str()))
+}
+
 fn tool_of(action: &EntityUID) -> Option<ToolRef> {
     let id: &str = action.eid().as_ref();
     id.parse().ok()
@@ -91,27 +109,27 @@ fn about(flaw: Flaw, tool: Option<&ToolRef>) -> Flaw {
 
 /// Cedar names a policy by its number in the file; people know its id.
 fn named(flaw: Flaw, id: &str) -> Flaw {
-    let message = match flaw
-        .message
+    Flaw {
+        message: format!("policy `{id}`: {}", without_number(&flaw.message)),
+        help: without_number(&flaw.help).to_owned(),
+        ..flaw
+    }
+}
+
+fn without_number(text: &str) -> &str {
+    let rest = text
         .strip_prefix("for policy `")
-        .and_then(|rest| rest.split_once("`, "))
-    {
-        Some((_, rest)) => format!("policy `{id}`: {rest}"),
-        None => format!("policy `{id}`: {}", flaw.message),
-    };
-    Flaw { message, ..flaw }
+        .and_then(|rest| rest.split_once("`, "));
+    rest.map_or(text, |(_, rest)| rest)
 }
 
 /// The same mistake is found once per tool; it is reported for the first.
 fn push(list: &mut Vec<Flaw>, flaws: impl IntoIterator<Item = Flaw>) {
     for flaw in flaws {
-        let bare = |message: &str| message.split(" (for calls of").next().map(str::to_owned);
-        let known = list.iter().any(|earlier| {
-            earlier.file == flaw.file
-                && earlier.span == flaw.span
-                && bare(&earlier.message) == bare(&flaw.message)
-        });
-        if !known {
+        if !list
+            .iter()
+            .any(|known| known.file == flaw.file && known.span == flaw.span)
+        {
             list.push(flaw);
         }
     }

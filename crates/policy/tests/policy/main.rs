@@ -1,0 +1,30 @@
+//! The policy crate from outside: bundles as text in, decisions out, and Cedar's own authorizer as the oracle.
+
+#[cfg(test)]
+mod corpus;
+
+#[cfg(test)]
+mod hostile;
+
+#[cfg(test)]
+mod invariants;
+
+#[cfg(test)]
+#[expect(
+    clippy::needless_raw_string_hashes,
+    reason = "expect-test writes its strings with hashes"
+)]
+mod messages;
+
+#[cfg(test)]
+mod oracle;
+
+#[cfg(test)]
+#[expect(
+    clippy::needless_raw_string_hashes,
+    reason = "expect-test writes its strings with hashes"
+)]
+mod outcomes;
+
+#[cfg(test)]
+mod world;
