@@ -3,7 +3,7 @@
 use bailiwick_core::name::CredentialName;
 use bailiwick_core::{Code, Fault, Secret};
 use bailiwick_crypto::seal::{Place, SealError};
-use bailiwick_store::SecretRow;
+use bailiwick_store::{SecretRow, StoreError, Tx};
 
 use crate::{Broker, MAX_SECRET};
 
@@ -16,6 +16,9 @@ pub enum SealValueError {
     /// The seal.
     #[error("the value could not be sealed")]
     Seal(#[from] SealError),
+    /// The store.
+    #[error("the sealed value could not be kept")]
+    Store(#[from] StoreError),
 }
 
 impl Fault for SealValueError {
@@ -24,6 +27,7 @@ impl Fault for SealValueError {
             Self::Length(0) => Code::InvalidInput,
             Self::Length(_) => Code::TooLarge,
             Self::Seal(error) => error.code(),
+            Self::Store(error) => error.code(),
         }
     }
 
@@ -31,32 +35,37 @@ impl Fault for SealValueError {
         match self {
             Self::Length(_) => "send the value itself as the body".to_owned(),
             Self::Seal(error) => error.help(),
+            Self::Store(error) => error.help(),
         }
     }
 }
 
 impl Broker {
-    /// Seals a value as this version of its name: the row to store. The leases made from the value before are the caller's to end
-    /// ([`crate::LeasesOf::Credential`]).
+    /// Seals a value and stores it in the transaction, over the one before; gives its version. The leases made from the value before
+    /// are the caller's to end ([`crate::LeasesOf::Credential`]).
     pub fn seal_secret(
         &self,
+        tx: &mut dyn Tx,
         name: &CredentialName,
-        version: u64,
         value: &Secret<Vec<u8>>,
-    ) -> Result<SecretRow, SealValueError> {
+    ) -> Result<u64, SealValueError> {
         let length = value.expose().len();
         if length == 0 || length > MAX_SECRET {
             return Err(SealValueError::Length(length));
         }
+        let before = tx.secret(name)?.map_or(0, |row| row.version);
+        let version = before.saturating_add(1);
         let sealed = self
             .seal()
             .seal(self.rng(), place(name, version), value.expose())?;
-        Ok(SecretRow {
+        let updated_at = self.clock().wall();
+        tx.put_secret(&SecretRow {
             name: name.clone(),
             sealed,
             version,
-            updated_at: self.clock().wall(),
-        })
+            updated_at,
+        })?;
+        Ok(version)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use bailiwick_core::Timestamp;
 use bailiwick_core::event::{Event, EventType};
-use bailiwick_core::id::{EventId, LeaseId};
+use bailiwick_core::id::LeaseId;
 use bailiwick_core::lease::{Lease, LeaseState, LeaseStep};
 use bailiwick_core::task::Task;
 use bailiwick_store::{StoreError, Tx};
@@ -13,25 +13,27 @@ use crate::{CREATION_LIMIT, LeaseError, events};
 
 impl Broker {
     /// Moves these leases to REVOKING, in the transaction that takes their authority away: from its commit on they serve no new call.
-    /// `event` is the event that takes it. Gives those that are on their way out; hand them to [`Self::finish`] after the commit. The tasks below a task are the caller's
+    /// Gives those that are on their way out; hand them to [`Self::finish`] after the commit. The tasks below a task are the caller's
     /// to name.
     pub fn revoke_leases(
         &self,
         tx: &mut dyn Tx,
-        which: &LeasesOf,
+        which: &[LeasesOf],
         cause: &str,
-        event: Option<EventId>,
     ) -> Result<Vec<LeaseId>, StoreError> {
         let live = match which {
-            // These have an index.
-            LeasesOf::Task(task) => tx.live_leases_of_task(*task)?,
-            LeasesOf::Instance(instance) => tx.live_leases_of_instance(*instance)?,
+            [] => Vec::new(),
+            // The common case has an index.
+            [LeasesOf::Task(task)] => tx.live_leases_of_task(*task)?,
+            [LeasesOf::Instance(instance)] => tx.live_leases_of_instance(*instance)?,
             _ => tx.live_leases()?,
         };
         let mut ending = Vec::new();
-        for lease in live.into_iter().filter(|lease| which.holds(lease)) {
-            ending.push(lease.id);
-            self.revoke_one(tx, lease, cause, event)?;
+        for lease in live {
+            if which.iter().any(|of| of.holds(&lease)) {
+                ending.push(lease.id);
+                self.revoke_one(tx, lease, cause)?;
+            }
         }
         Ok(ending)
     }
@@ -48,18 +50,17 @@ impl Broker {
     }
 
     /// [`Self::revoke_leases`] in a transaction of its own, then [`Self::finish`]. Gives how many leases were live.
-    pub async fn end_leases(
-        &self,
-        which: LeasesOf,
-        cause: &str,
-        event: Option<EventId>,
-    ) -> Result<usize, LeaseError> {
-        let (broker, cause) = (self.clone(), cause.to_owned());
-        let write = self.inner.store.write(move |tx| {
-            let ending = broker.revoke_leases(tx, &which, &cause, event);
-            ending.map_err(LeaseError::from)
-        });
-        let ending = write.await?;
+    pub async fn end_leases(&self, which: &[LeasesOf], cause: &str) -> Result<usize, LeaseError> {
+        let (broker, which, cause) = (self.clone(), which.to_vec(), cause.to_owned());
+        let ending = self
+            .inner
+            .store
+            .write(move |tx| {
+                broker
+                    .revoke_leases(tx, &which, &cause)
+                    .map_err(LeaseError::from)
+            })
+            .await?;
         self.finish(&ending).await?;
         Ok(ending.len())
     }
@@ -81,7 +82,7 @@ impl Broker {
             for lease in tx.live_leases()?.into_iter().filter(due) {
                 ending.push(lease.id);
                 let cause = over(&lease, now).unwrap_or_default();
-                broker.revoke_one(tx, lease, cause, None)?;
+                broker.revoke_one(tx, lease, cause)?;
             }
             Ok::<_, LeaseError>(ending)
         });
@@ -91,16 +92,10 @@ impl Broker {
 
     /// Ends the leases that an earlier run of the node left: their values were in its memory alone.
     pub async fn recover(&self) -> Result<usize, LeaseError> {
-        self.end_leases(LeasesOf::Every, "holder_lost", None).await
+        self.end_leases(&[LeasesOf::Every], "holder_lost").await
     }
 
-    fn revoke_one(
-        &self,
-        tx: &mut dyn Tx,
-        mut lease: Lease,
-        cause: &str,
-        event: Option<EventId>,
-    ) -> Result<(), StoreError> {
+    fn revoke_one(&self, tx: &mut dyn Tx, mut lease: Lease, cause: &str) -> Result<(), StoreError> {
         let Ok(next) = lease.state.step(LeaseStep::Revoke) else {
             return Ok(());
         };
@@ -112,9 +107,8 @@ impl Broker {
         lease.version = lease.version.saturating_add(1);
         tx.put_lease(&lease)?;
         let task = tx.task(lease.task)?;
-        let mut revoking = self.event(EventType::LeaseRevoking, &lease, task.as_ref(), "pending");
-        revoking.cause = event;
-        self.inner.journal.push(tx, &revoking)
+        let event = self.event(EventType::LeaseRevoking, &lease, task.as_ref(), "pending");
+        self.inner.journal.push(tx, &event)
     }
 
     async fn finish_one(&self, id: LeaseId) -> Result<bool, LeaseError> {

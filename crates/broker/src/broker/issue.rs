@@ -80,7 +80,7 @@ impl Broker {
         let outcome = self.activate(want, lease).await;
         if let Err(error) = &outcome {
             let cause = bailiwick_core::Fault::code(error).as_str();
-            if let Err(failed) = self.end_leases(LeasesOf::Lease(id), cause, None).await {
+            if let Err(failed) = self.end_leases(&[LeasesOf::Lease(id)], cause).await {
                 // The sweep comes back to it; its value was never delivered.
                 tracing::warn!(lease = %id, error = %failed, "a failed lease could not be ended yet");
             }

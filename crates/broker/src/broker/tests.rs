@@ -57,7 +57,7 @@ async fn what_is_revoked_in_a_transaction_is_gone_after_finish_and_serves_nobody
     let (broker, task) = (world.broker.clone(), world.task.id);
     let ending = world
         .store
-        .write(move |tx| broker.revoke_leases(tx, &LeasesOf::Task(task), "task_ended", None))
+        .write(move |tx| broker.revoke_leases(tx, &[LeasesOf::Task(task)], "task_ended"))
         .await
         .unwrap_or_else(|error: StoreError| panic!("{error}"));
     assert_eq!(ending, [leased.id]);
@@ -227,7 +227,7 @@ async fn the_value_is_in_no_file_event_or_debug_text() {
     let leased = world.broker.lease(world.wanted()).await.unwrap();
     world
         .broker
-        .end_leases(LeasesOf::Every, "test", None)
+        .end_leases(&[LeasesOf::Every], "test")
         .await
         .unwrap();
     let events = format!("{:?}", world.journal.events.lock().unwrap());

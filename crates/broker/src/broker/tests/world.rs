@@ -130,8 +130,9 @@ impl World {
                 tx.put_server(&server())?;
                 tx.put_task(&task)?;
                 let value = Secret::new(CANARY.as_bytes().to_vec());
-                let name = "files-token".parse().unwrap();
-                tx.put_secret(&broker.seal_secret(&name, 1, &value).unwrap())?;
+                broker
+                    .seal_secret(tx, &"files-token".parse().unwrap(), &value)
+                    .unwrap();
                 Ok::<_, StoreError>(())
             })
             .await
