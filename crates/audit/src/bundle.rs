@@ -21,3 +21,6 @@ pub fn leaves(bundle: &[u8]) -> Option<Vec<&[u8]>> {
     }
     (leaves.len() <= WIDTH).then_some(leaves)
 }
+
+#[cfg(test)]
+mod tests;

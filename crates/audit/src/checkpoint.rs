@@ -112,3 +112,6 @@ impl Fault for CheckpointError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ pub trait Disk: Send + Sync {
     /// the name are synced before this returns.
     fn replace(&self, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
         let parent = path.parent().unwrap_or(Path::new("."));
+        let made: Vec<&Path> = parent.ancestors().take_while(|dir| !dir.exists()).collect();
         fs::create_dir_all(parent)?;
         let temporary = path.with_extension("tmp");
         let file = File::create(&temporary)?;
@@ -33,6 +34,10 @@ pub trait Disk: Send + Sync {
         fs::rename(&temporary, path)?;
         if durable {
             self.sync_dir(parent)?;
+            // A new directory is itself a name in another.
+            for above in made.iter().filter_map(|dir| dir.parent()) {
+                self.sync_dir(above)?;
+            }
         }
         Ok(())
     }

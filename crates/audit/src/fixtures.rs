@@ -139,7 +139,10 @@ impl Bench {
     }
 
     pub(crate) fn open(&self) -> Log {
-        self.try_open().unwrap()
+        let log = self.try_open().unwrap();
+        // From here on a failing disk meets events, not the making of the reserve.
+        assert!(log.spare.wait_ready());
+        log
     }
 
     pub(crate) fn try_open(&self) -> Result<Log, OpenError> {

@@ -20,6 +20,7 @@ use crate::record::{Class, RecordError, Recorder, Recording, Unavailable};
 use crate::seal::Kek;
 use crate::wal::commit::Abort;
 use crate::wal::queue::{Pending, Queue};
+use crate::wal::spare::Spare;
 
 use encoder::Encoder;
 pub use open::OpenError;
@@ -104,6 +105,7 @@ pub struct Log {
     durable: watch::Receiver<u64>,
     published: watch::Receiver<u64>,
     degraded: Arc<AtomicBool>,
+    pub(crate) spare: Arc<Spare>,
     wake: Arc<Wake>,
     threads: Mutex<Option<(JoinHandle<()>, JoinHandle<()>)>>,
     /// Held as long as anything here may write.
@@ -133,7 +135,7 @@ impl Log {
 
     /// Whether space is so short that only what narrows authority is recorded.
     pub fn is_degraded(&self) -> bool {
-        self.degraded.load(Ordering::Relaxed)
+        self.degraded.load(Ordering::Relaxed) || self.spare.failed()
     }
 
     /// Reads durable events from index `from` on. Ends at the durable size of the moment each event is asked for, so it can be asked

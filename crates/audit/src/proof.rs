@@ -12,10 +12,11 @@ use bailiwick_crypto::note::{Note, NoteVerifier};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::bundle;
 use crate::checkpoint::{Checkpoint, CheckpointError, decimal};
 use crate::leaf::MAX_LEAF;
 use crate::read::{Directory, ReadError};
-use crate::tile::{self, Tile};
+use crate::tile::{self, Kind, Tile};
 use crate::tree::{CompactRange, inclusion_path, leaf_hash, root_from_path};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
@@ -167,10 +168,7 @@ pub(crate) fn prove(directory: &Directory, index: u64) -> Result<Proof, ProveErr
     if index >= checkpoint.size {
         return Err(ProveError::Unpublished { index });
     }
-    let leaf = directory
-        .entry(index)?
-        .ok_or(ProveError::Unpublished { index })?
-        .leaf;
+    let leaf = published_leaf(directory.path(), index, checkpoint.size)?;
     let mut tiles = Tiles::new(directory.path(), checkpoint.size);
     let path = inclusion_path(index, checkpoint.size, &mut |level, position| {
         tiles.node(level, position)
@@ -185,6 +183,18 @@ pub(crate) fn prove(directory: &Directory, index: u64) -> Result<Proof, ProveErr
         path,
         checkpoint: parsed.to_string(),
     })
+}
+
+/// A leaf from the bundle in which the tree of `size` leaves has it.
+fn published_leaf(dir: &Path, index: u64, size: u64) -> Result<Vec<u8>, TileReadError> {
+    let tile = Tile {
+        kind: Kind::Entries,
+        ..tile::tile_of(0, index, size)
+    };
+    let bytes = read_tile(dir, tile)?;
+    let at = usize::try_from(index % 256).unwrap_or(0);
+    let leaf = bundle::leaves(&bytes).and_then(|leaves| leaves.get(at).map(|leaf| leaf.to_vec()));
+    leaf.ok_or_else(|| TileReadError::Form { path: tile.path() })
 }
 
 /// Hashes of the tree of one size, from tile files.

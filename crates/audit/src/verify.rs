@@ -33,6 +33,33 @@ pub enum Verdict {
     },
 }
 
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Proven(Report {
+                checkpoint,
+                wal_size,
+            }) => {
+                write!(
+                    f,
+                    "proven: {} events of {}",
+                    checkpoint.size, checkpoint.origin
+                )?;
+                match wal_size.map(|size| size.saturating_sub(checkpoint.size)) {
+                    Some(0) => f.write_str(", and none behind the checkpoint"),
+                    Some(behind) => write!(
+                        f,
+                        "; {behind} behind the checkpoint are chained but not signed yet"
+                    ),
+                    None => f.write_str("; no write-ahead log here to say what came after"),
+                }
+            }
+            Self::Altered(alteration) => write!(f, "altered: {alteration}"),
+            Self::CannotTell { file, why } => write!(f, "cannot tell: {}: {why}", file.display()),
+        }
+    }
+}
+
 impl Verdict {
     /// Exit code of a command that reports this: 0 proven, 1 altered, 6 cannot tell.
     pub fn exit_code(&self) -> u8 {
@@ -79,6 +106,19 @@ pub enum Altered {
     Wal,
     /// All of it fits together but not the checkpoint: the whole log was rewritten.
     Everything,
+}
+
+impl Altered {
+    /// Its stable name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signature => "signature_invalid",
+            Self::Leaf => "leaf_altered",
+            Self::Tile => "tile_altered",
+            Self::Wal => "wal_altered",
+            Self::Everything => "tree_altered",
+        }
+    }
 }
 
 impl fmt::Display for Alteration {

@@ -125,7 +125,7 @@ fn assemble(
     let commit = Commit {
         writer,
         queue: queue.clone(),
-        spare,
+        spare: spare.clone(),
         disk: options.disk,
         clock: options.clock,
         origin: origin.clone(),
@@ -161,6 +161,7 @@ fn assemble(
         durable: durable_seen,
         published: published_seen,
         degraded,
+        spare,
         wake,
         threads: Mutex::new(Some(threads)),
         _lock: lock,
@@ -173,9 +174,15 @@ fn start(
     queue: &Arc<Queue>,
     wake: &Arc<Wake>,
 ) -> io::Result<(JoinHandle<()>, JoinHandle<()>)> {
+    let spare = commit.spare.clone();
     let housekeeping = std::thread::Builder::new()
         .name("audit-tiles".into())
-        .spawn(move || housekeeping.run())?;
+        .spawn(move || {
+            // A defect in this thread must not leave the other waiting for a segment.
+            if catch_unwind(AssertUnwindSafe(|| housekeeping.run())).is_err() {
+                spare.made(false);
+            }
+        })?;
     let watched = queue.clone();
     let commit = std::thread::Builder::new()
         .name("audit-commit".into())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::{Altered, Checked, altered, cannot_tell};
 use crate::checkpoint::Checkpoint;
 use crate::proof::{TileReadError, Tiles};
-use crate::tile::{self};
+use crate::tile;
 use crate::tree::{CompactRange, leaf_hash};
 use crate::wal::scan::{Place, Scan, later_batch};
 use crate::wal::segment;
@@ -35,6 +35,7 @@ pub(super) fn check(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<u64>>
     };
     let mut tiles = Tiles::new(dir, checkpoint.size);
     let mut tree = CompactRange::default();
+    let mut looked_again = None;
     loop {
         let place = scan.place();
         let wrong = |index| {
@@ -47,11 +48,12 @@ pub(super) fn check(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<u64>>
         };
         let Some(batch) = scan.next().map_err(unreadable)? else {
             if goes_on(&wal, place).map_err(unreadable)? {
-                // A running node may have written behind our back; if so the walk goes on.
-                if scan.next().map_err(unreadable)?.is_some() {
-                    return check(dir, checkpoint);
+                if looked_again == Some(place) {
+                    return Err(wrong(place.index));
                 }
-                return Err(wrong(place.index));
+                // A running node may have written while we looked; then the batch is here now.
+                looked_again = Some(place);
+                continue;
             }
             break;
         };

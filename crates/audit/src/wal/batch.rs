@@ -174,3 +174,6 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Batch<'_>> {
         commit,
     })
 }
+
+#[cfg(test)]
+mod tests;
