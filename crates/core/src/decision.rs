@@ -87,7 +87,7 @@ pub struct Decision {
     pub policies: Vec<String>,
     /// Duties, strictest per kind.
     pub obligations: Vec<Obligation>,
-    /// What a step-up asks for.
+    /// What a step-up asks for; on an allow, the approvals it counts on and how many people they must come from.
     pub needs: Option<Needs>,
     /// Smallest changes that would allow it, in words; for those with the right to read explanations.
     pub would_allow: Vec<String>,

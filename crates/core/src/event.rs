@@ -20,6 +20,9 @@ pub const MAX_LIST: usize = 16;
 /// Strings in an event have at most this many bytes.
 pub const MAX_STRING: usize = 512;
 
+/// Where a sealed value can belong.
+pub const SEALED_PATHS: [&str; 7] = ["/args", "/result", "/request", "/call_digest", "/shown", "/reason", "/input"];
+
 macro_rules! event_types {
     ($($variant:ident $name:literal;)*) => {
         /// The dotted type of an event.
@@ -412,7 +415,7 @@ pub struct ChangeRef {
 /// A value that is committed to, and kept sealed beside the log if `keep` says so.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Sealed {
-    /// Where it belongs: `/args`, `/result`, `/request`, `/call_digest`, `/shown`, `/reason`.
+    /// Where it belongs: one of [`SEALED_PATHS`].
     pub path: &'static str,
     /// What kind of data.
     pub class: SealedClass,

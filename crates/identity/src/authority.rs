@@ -17,8 +17,8 @@ use bailiwick_crypto::token::{Verified, Verifier};
 use bailiwick_store::{Journal, Store, StoreError, Tx};
 
 use crate::attest::Found;
-use crate::facts;
 use crate::keyring::{Keyring, KeyringError};
+use bailiwick_store::facts;
 
 /// What an authority is made from.
 pub struct Parts {

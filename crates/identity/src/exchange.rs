@@ -22,7 +22,7 @@ use bailiwick_crypto::token::task::{
 use bailiwick_store::{StoreError, TokenRow, Tx};
 
 use crate::authority::Authority;
-use crate::facts;
+use bailiwick_store::facts;
 
 /// A request for a task token whose DPoP proof has been checked.
 #[derive(Debug, Clone)]
@@ -84,19 +84,7 @@ impl Authority {
         let parts = &self.parts;
         let keyring = self.keyring();
         let now = parts.clock.wall();
-        let verifier = Verifier::<ClientAssertion>::new(
-            keyring.svid_keys().clone(),
-            self.svid_issuer(),
-            parts.trust_domain.clone(),
-        );
-        let invalid_client = |problem| TokenRefusal {
-            error: "invalid_client",
-            problem,
-        };
-        let assertion = verifier
-            .verify(&ask.assertion, &parts.issuer, now)
-            .map_err(|error| invalid_client(error.problem()))?;
-        let presenter = assertion.claims().sub.clone();
+        let presenter = self.presenter(&ask.assertion, now)?;
         let server = self.server_of(&ask.resource)?;
         let (jti, event) = (
             TokenId::new(&*parts.clock, &*parts.rng),
@@ -150,14 +138,7 @@ impl Authority {
                 problem,
             })?;
         let scope = task.scope.to_oauth();
-        let details = AgentTask {
-            kind: AgentTaskKind::AgentTask,
-            task_id: task.id,
-            scope_digest: task.scope_digest,
-            deadline: task.expires_at.as_secs(),
-            depth: task.scope.depth(),
-            grants: None,
-        };
+        let details = details(&task);
         let claims = TaskClaims {
             iss: parts.issuer.clone(),
             sub: TaskSubject::User(task.user.clone()),
@@ -188,6 +169,19 @@ impl Authority {
             scope,
             details,
         })
+    }
+
+    /// Who asks, by a client assertion: a JWT-SVID for this issuer alone.
+    fn presenter(&self, assertion: &str, now: Timestamp) -> Result<SpiffeId, TokenRefusal> {
+        let keys = self.keyring().svid_keys().clone();
+        let trust_domain = self.parts.trust_domain.clone();
+        Verifier::<ClientAssertion>::new(keys, self.svid_issuer(), trust_domain)
+            .verify(assertion, &self.parts.issuer, now)
+            .map(|verified| verified.claims().sub.clone())
+            .map_err(|error| TokenRefusal {
+                error: "invalid_client",
+                problem: error.problem(),
+            })
     }
 
     fn server_of(&self, resource: &str) -> Result<ServerName, TokenRefusal> {
@@ -346,6 +340,18 @@ impl Grant {
             after: Some(task.scope_digest.to_string()),
         });
         event
+    }
+}
+
+fn details(task: &Task) -> AgentTask {
+    AgentTask {
+        kind: AgentTaskKind::AgentTask,
+        task_id: task.id,
+        scope_digest: task.scope_digest,
+        deadline: task.expires_at.as_secs(),
+        depth: task.scope.depth(),
+        // The digest says which scope; the rows say what is in it.
+        grants: None,
     }
 }
 

@@ -6,7 +6,6 @@ pub mod attest;
 pub mod authority;
 pub mod exchange;
 pub mod exits;
-pub mod facts;
 pub mod keyring;
 pub mod peer;
 pub mod workload;

@@ -10,6 +10,7 @@ mod accounts;
 mod agents;
 mod approvals;
 mod error;
+pub mod facts;
 mod feed;
 mod fences;
 mod instances;

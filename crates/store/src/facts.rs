@@ -1,11 +1,11 @@
 //! Chains and fences as the store's rows have them, inside one transaction.
 
+use crate::{Reads, StoreError};
 use bailiwick_core::chain::{Chain, ChainFacts};
 use bailiwick_core::fence::{Fence, FenceSet, Subject};
 use bailiwick_core::id::{InstanceId, TaskId};
 use bailiwick_core::name::{AgentName, OwnerName};
 use bailiwick_core::task::Task;
-use bailiwick_store::{Reads, StoreError};
 
 /// The rows of one transaction. A row that cannot be read counts as missing, and a missing fact is no authority.
 pub struct Rows<'a>(pub &'a dyn Reads);

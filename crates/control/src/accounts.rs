@@ -1,0 +1,166 @@
+//! Accounts of people and services, and the short-lived tokens they use the API with.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_core::account::{Account, Role};
+use bailiwick_core::event::EventType;
+use bailiwick_core::name::AccountName;
+use bailiwick_core::{Code, Digest, Fault, Problem, Secret, Timestamp};
+use bailiwick_crypto::hash::sha256;
+use bailiwick_crypto::system::random;
+use bailiwick_store::{ApiToken, StoreError};
+
+use crate::{Actor, Control, Operation};
+
+/// A token lives at most this long.
+pub const MAX_TOKEN_LIFE: Duration = Duration::from_hours(12);
+/// Prefix of every API token, so that scanners find it.
+const PREFIX: &str = "bwa_";
+
+impl Control {
+    /// Makes an account.
+    pub async fn add_account(
+        &self,
+        actor: &Actor,
+        name: AccountName,
+        roles: Vec<Role>,
+    ) -> Result<Account, Problem> {
+        actor.may(Operation::WriteAccounts)?;
+        let mut roles = roles;
+        roles.sort();
+        roles.dedup();
+        if roles.is_empty() {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "an account needs a role",
+                "viewer, approver, operator or admin",
+            ));
+        }
+        let account = Account {
+            id: self.id(),
+            name,
+            roles,
+            enabled: true,
+            created_at: self.now(),
+        };
+        let mut event = self.change_event(
+            EventType::AdminChanged,
+            actor,
+            "accounts.add",
+            "account",
+            &account.id,
+        );
+        if let Some(change) = &mut event.change {
+            change.after = Some(format!("{:?}", account.roles).to_lowercase());
+        }
+        let (journal, row) = (Arc::clone(&self.parts.journal), account.clone());
+        self.parts
+            .store
+            .write(move |tx| {
+                if tx.account_named(&row.name)?.is_some() {
+                    return Err(StoreError::AlreadyExists {
+                        kind: "account",
+                        key: row.name.to_string(),
+                    });
+                }
+                tx.put_account(&row)?;
+                journal.push(tx, &event)
+            })
+            .await
+            .map_err(|error| error.problem())?;
+        self.settled().await?;
+        Ok(account)
+    }
+
+    /// All accounts, by name.
+    pub async fn accounts(&self, actor: &Actor) -> Result<Vec<Account>, Problem> {
+        actor.may(Operation::Read)?;
+        self.parts
+            .store
+            .read(|rows| rows.accounts())
+            .await
+            .map_err(|error: StoreError| error.problem())
+    }
+
+    /// Mints a token for an account. It is shown once; only its digest is kept.
+    pub async fn mint_token(
+        &self,
+        actor: &Actor,
+        name: AccountName,
+        life: Duration,
+    ) -> Result<(Secret<String>, Timestamp), Problem> {
+        actor.may(Operation::WriteAccounts)?;
+        if life.is_zero() || life > MAX_TOKEN_LIFE {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "an API token lives more than 0 s and at most 12 h",
+                "",
+            ));
+        }
+        let token = format!(
+            "{PREFIX}{}",
+            Digest(random::<32>(&*self.parts.rng)).to_hex()
+        );
+        let (sha256, expires_at) = (sha256(&[token.as_bytes()]), self.now().plus(life));
+        let minted_by = actor.name.clone();
+        let event = self.event(EventType::AdminChanged, actor, "accounts.token");
+        let journal = Arc::clone(&self.parts.journal);
+        self.parts
+            .store
+            .write(move |tx| {
+                let account = tx
+                    .account_named(&name)?
+                    .ok_or_else(|| StoreError::NotFound {
+                        kind: "account",
+                        key: name.to_string(),
+                    })?;
+                tx.put_api_token(&ApiToken {
+                    sha256,
+                    account: account.id,
+                    expires_at,
+                    minted_by: minted_by.clone(),
+                })?;
+                let mut event = event.clone();
+                event.change = Some(bailiwick_core::event::ChangeRef {
+                    kind: "api-token".to_owned(),
+                    id: account.id.to_string(),
+                    before: None,
+                    after: Some(expires_at.to_string()),
+                });
+                journal.push(tx, &event)
+            })
+            .await
+            .map_err(|error| error.problem())?;
+        self.settled().await?;
+        Ok((Secret::new(token), expires_at))
+    }
+
+    /// The account that a bearer token stands for; none if it is unknown, expired or its account disabled.
+    pub async fn authenticate(&self, bearer: &str) -> Result<Option<Actor>, Problem> {
+        if !bearer.starts_with(PREFIX) || bearer.len() > 256 {
+            return Ok(None);
+        }
+        // Looked up by digest: the comparison tells nothing about the token.
+        let (digest, now) = (sha256(&[bearer.as_bytes()]), self.now());
+        let found = self.parts.store.read(move |rows| {
+            let Some(token) = rows
+                .api_token(digest)?
+                .filter(|token| now < token.expires_at)
+            else {
+                return Ok(None);
+            };
+            rows.account(token.account)
+        });
+        let account = found
+            .await
+            .map_err(|error: StoreError| error.problem())?
+            .filter(|account| account.enabled);
+        Ok(account.map(|account| Actor {
+            name: account.name.to_string(),
+            roles: account.roles,
+            account: Some(account.id),
+            uid: None,
+        }))
+    }
+}

@@ -1,0 +1,454 @@
+//! Approvals: asked for by an enforcement point, answered by people, used once (07, approval protocol).
+
+use bailiwick_core::approval::{Approval, ApprovalState, DEFAULT_VALID, MAX_PENDING, Vote};
+use bailiwick_core::decision::{Needs, Reason};
+use bailiwick_core::event::{
+    Action, ApprovalRef, Event, EventType, Parent, ParentRole, Sealed, SealedClass,
+};
+use bailiwick_core::id::{ApprovalId, EventId, TaskId};
+use bailiwick_core::json::{Limits, Numbers, check};
+use bailiwick_core::name::{AgentName, ToolRef, UserId};
+use bailiwick_core::risk::Risk;
+use bailiwick_core::{Code, Digest, Effect, Fault, Problem};
+use bailiwick_crypto::hash::domain_digest;
+use bailiwick_store::{ApprovalFilter, StoreError, Tx};
+use serde_json::{Value, json};
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::tasks::about;
+use crate::tools::Refusal;
+use crate::{Actor, Control, Operation};
+
+/// A task has at most this many approvals waiting or unused.
+const MAX_LIVE_OF_TASK: usize = 32;
+
+/// A call that needs a person.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// Digest of the canonical call.
+    pub call_digest: Digest,
+    /// The task.
+    pub task: TaskId,
+    /// The agent.
+    pub agent: AgentName,
+    /// The user of the task.
+    pub user: UserId,
+    /// The tool.
+    pub tool: ToolRef,
+    /// What the call does.
+    pub effect: Effect,
+    /// Digest of the approved definition.
+    pub definition: Digest,
+    /// The arguments as they would be sent.
+    pub arguments: String,
+    /// Why it was stopped.
+    pub reasons: Vec<Reason>,
+    /// What policy asks for.
+    pub needs: Needs,
+    /// Risk of the task.
+    pub risk: Risk,
+    /// The event of the call that is held.
+    pub cause: EventId,
+}
+
+/// An approval with exactly what an approver is shown.
+#[derive(Debug, Clone)]
+pub struct ApprovalView {
+    /// The approval.
+    pub approval: Approval,
+    /// What is shown: everything that would run, and why it was stopped.
+    pub shown: Value,
+    /// Digest of `shown`; a vote counts only with the one that is true when it is cast.
+    pub shown_digest: Digest,
+}
+
+impl Control {
+    /// Asks for approval of a call, or joins the live approval of the same digest. On record before anyone is told.
+    pub async fn ask(&self, question: Question) -> Result<Approval, Problem> {
+        let now = self.now();
+        let approval = Approval {
+            id: self.id(),
+            call_digest: question.call_digest,
+            task: question.task,
+            agent: question.agent,
+            // The requester, where the user is a person of this node: never the second person of a quorum.
+            opened_by: local_account(&question.user),
+            user: question.user,
+            tool: question.tool,
+            effect: question.effect,
+            definition: question.definition,
+            arguments: question.arguments,
+            reasons: question.reasons,
+            discharges: discharges(&question.needs),
+            risk: question.risk,
+            quorum: question.needs.quorum.max(1),
+            votes: Vec::new(),
+            state: ApprovalState::Pending,
+            requested_at: now,
+            expires_at: now.plus(MAX_PENDING),
+            valid_s: if question.needs.valid_s == 0 {
+                DEFAULT_VALID.as_secs()
+            } else {
+                question.needs.valid_s
+            },
+            version: 1,
+        };
+        let mut event = self.event(
+            EventType::ApprovalRequested,
+            &Actor::system(),
+            "approvals.ask",
+        );
+        event.parents = vec![Parent {
+            role: ParentRole::Trigger,
+            id: question.cause,
+        }];
+        let (control, id) = (self.clone(), approval.id);
+        let approval = self
+            .parts
+            .store
+            .write(move |tx| {
+                let live = tx.live_approval_of_call(approval.call_digest)?;
+                if let Some(live) = live.filter(|live| now < live.expires_at) {
+                    return Ok(live);
+                }
+                if let Some(mut over) = tx.live_approval_of_call(approval.call_digest)? {
+                    over.expire(now);
+                    tx.put_approval(&over)?;
+                    control.close_approval(tx, &Actor::system(), &over)?;
+                }
+                if tx.live_approvals_of_task(approval.task)?.len() >= MAX_LIVE_OF_TASK {
+                    let message =
+                        format!("{MAX_LIVE_OF_TASK} calls of this task wait for people already");
+                    return Err(Refusal::Problem(Problem::new(
+                        Code::Overloaded,
+                        message,
+                        "wait for their answers",
+                    )));
+                }
+                tx.put_approval(&approval)?;
+                let event = on_record(event.clone(), tx, &approval)?;
+                control.parts.journal.push(tx, &event)?;
+                Ok::<_, Refusal>(approval.clone())
+            })
+            .await
+            .map_err(Refusal::problem)?;
+        self.settled().await?;
+        if approval.id == id {
+            self.news(approval.id);
+        }
+        Ok(approval)
+    }
+
+    /// Resolves once an approval is no longer pending, at the latest when its time is over.
+    pub async fn settled_approval(&self, id: ApprovalId) -> Result<Approval, Problem> {
+        let mut news = self.approval_news.subscribe();
+        loop {
+            let approval = self.read_approval(id).await?;
+            let now = self.now();
+            if approval.state != ApprovalState::Pending {
+                return Ok(approval);
+            }
+            if now >= approval.expires_at {
+                return self.expire_approval(id).await;
+            }
+            let left = approval.expires_at.since(now);
+            let changed = async {
+                loop {
+                    match news.recv().await {
+                        Ok(changed) if changed != id => {}
+                        Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+                    }
+                }
+            };
+            // A timeout is no error: the state is read again, and then it has expired.
+            let _ = tokio::time::timeout(left, changed).await;
+        }
+    }
+
+    /// Uses an approved approval for its one call.
+    pub async fn consume(&self, id: ApprovalId, call_digest: Digest) -> Result<Approval, Problem> {
+        let now = self.now();
+        self.transition(
+            id,
+            EventType::ApprovalConsumed,
+            &Actor::system(),
+            "approvals.consume",
+            Vec::new(),
+            move |approval, _| {
+                approval
+                    .consume(call_digest, now)
+                    .map_err(|error| error.problem())
+            },
+        )
+        .await
+    }
+
+    /// A person's answer. `shown_digest` is what they were shown; a refusal may come without.
+    pub async fn answer(
+        &self,
+        actor: &Actor,
+        id: ApprovalId,
+        approve: bool,
+        reason: String,
+        shown_digest: Option<Digest>,
+    ) -> Result<Approval, Problem> {
+        actor.may(Operation::AnswerApprovals)?;
+        if shown_digest.is_none() && approve {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "an approval needs the digest of what was shown",
+                "send `shown_digest` as GET /v1/approvals/{id} gave it",
+            ));
+        }
+        let (now, account) = (self.now(), actor.name.clone());
+        let mut sealed = vec![seal("/reason", reason.clone().into_bytes())];
+        sealed.extend(shown_digest.map(|digest| seal("/shown", digest.to_string().into_bytes())));
+        self.transition(
+            id,
+            EventType::ApprovalAnswered,
+            actor,
+            "approvals.answer",
+            sealed,
+            move |approval, tx| {
+                let current = shown(tx, approval)?.1;
+                if shown_digest.is_some_and(|digest| digest != current) {
+                    return Err(bailiwick_core::approval::ApprovalError::Changed.problem());
+                }
+                let vote = Vote {
+                    account: account.clone(),
+                    approve,
+                    reason: reason.clone(),
+                    shown_digest: current,
+                    at: now,
+                };
+                approval.vote(vote).map_err(|error| error.problem())
+            },
+        )
+        .await
+    }
+
+    async fn transition(
+        &self,
+        id: ApprovalId,
+        kind: EventType,
+        actor: &Actor,
+        op: &'static str,
+        sealed: Vec<Sealed>,
+        step: impl Fn(&mut Approval, &dyn Tx) -> Result<(), Problem> + Send + 'static,
+    ) -> Result<Approval, Problem> {
+        let mut event = self.event(kind, actor, op);
+        event.sealed = sealed;
+        let control = self.clone();
+        let approval = self
+            .parts
+            .store
+            .write(move |tx| {
+                let mut approval = tx.approval(id)?.ok_or_else(|| unknown(id))?;
+                let task = tx.task(approval.task)?;
+                let over = task.is_none_or(|task| task.refusal(control.now()).is_some());
+                if over
+                    && matches!(
+                        approval.state,
+                        ApprovalState::Pending | ApprovalState::Approved
+                    )
+                {
+                    let message = "the task of this approval has ended";
+                    return Err(Refusal::Problem(Problem::new(
+                        Code::ApprovalVoid,
+                        message,
+                        "open a new task",
+                    )));
+                }
+                step(&mut approval, tx)?;
+                tx.put_approval(&approval)?;
+                let event = on_record(event.clone(), tx, &approval)?;
+                control.parts.journal.push(tx, &event)?;
+                Ok::<_, Refusal>(approval)
+            })
+            .await
+            .map_err(Refusal::problem)?;
+        self.settled().await?;
+        self.news(id);
+        Ok(approval)
+    }
+
+    pub(crate) async fn expire_approval(&self, id: ApprovalId) -> Result<Approval, Problem> {
+        let (control, now) = (self.clone(), self.now());
+        let approval = self
+            .parts
+            .store
+            .write(move |tx| {
+                let mut approval = tx.approval(id)?.ok_or_else(|| unknown(id))?;
+                if approval.expire(now) {
+                    tx.put_approval(&approval)?;
+                    control.close_approval(tx, &Actor::system(), &approval)?;
+                }
+                Ok::<_, Refusal>(approval)
+            })
+            .await
+            .map_err(Refusal::problem)?;
+        self.news(id);
+        Ok(approval)
+    }
+
+    /// Puts on record that an approval ended unused.
+    pub(crate) fn close_approval(
+        &self,
+        tx: &mut dyn Tx,
+        actor: &Actor,
+        approval: &Approval,
+    ) -> Result<(), Refusal> {
+        let event = self.event(EventType::ApprovalClosed, actor, "approvals.close");
+        let event = on_record(event, tx, approval)?;
+        self.parts.journal.push(tx, &event)?;
+        // Nobody hears of it before the commit: a listener reads the store.
+        self.news(approval.id);
+        Ok(())
+    }
+
+    fn news(&self, id: ApprovalId) {
+        // No listener is no error.
+        let _ = self.approval_news.send(id);
+    }
+
+    /// Approval ids as they change; for followers. One that falls behind must read the list again.
+    pub fn approval_changes(&self) -> tokio::sync::broadcast::Receiver<ApprovalId> {
+        self.approval_news.subscribe()
+    }
+
+    /// Approvals, newest first.
+    pub async fn approvals(
+        &self,
+        actor: &Actor,
+        filter: ApprovalFilter,
+        after: Option<ApprovalId>,
+        limit: usize,
+    ) -> Result<Vec<Approval>, Problem> {
+        actor.may(Operation::ReadApprovals)?;
+        let approvals = self
+            .parts
+            .store
+            .read(move |rows| rows.approvals(&filter, after, limit))
+            .await;
+        approvals.map_err(|error: StoreError| error.problem())
+    }
+
+    /// One approval with what an approver is shown.
+    pub async fn approval(&self, actor: &Actor, id: ApprovalId) -> Result<ApprovalView, Problem> {
+        actor.may(Operation::ReadApprovals)?;
+        let view = self.parts.store.read(move |rows| {
+            let approval = rows.approval(id)?.ok_or_else(|| unknown(id))?;
+            let (shown, shown_digest) = shown(rows, &approval)?;
+            Ok::<_, Refusal>(ApprovalView {
+                approval,
+                shown,
+                shown_digest,
+            })
+        });
+        view.await.map_err(Refusal::problem)
+    }
+
+    async fn read_approval(&self, id: ApprovalId) -> Result<Approval, Problem> {
+        let approval = self
+            .parts
+            .store
+            .read(move |rows| rows.approval(id)?.ok_or_else(|| unknown(id)))
+            .await;
+        approval.map_err(|error: StoreError| error.problem())
+    }
+}
+
+/// What an approver is shown, and its digest (over the canonical JSON). It changes when what would run, or why, changes.
+fn shown(
+    rows: &dyn bailiwick_store::Reads,
+    approval: &Approval,
+) -> Result<(Value, Digest), Problem> {
+    let task = rows.task(approval.task).map_err(|error| error.problem())?;
+    let tool = rows.tool(&approval.tool).map_err(|error| error.problem())?;
+    let view = json!({
+        "approval": approval.id,
+        "call_digest": approval.call_digest,
+        "tool": approval.tool,
+        "effect": approval.effect,
+        "definition": approval.definition,
+        "definition_now": tool.and_then(|tool| tool.approved),
+        "arguments": approval.arguments,
+        "agent": approval.agent,
+        "user": approval.user,
+        "task": approval.task,
+        "request": task.as_ref().map(|task| task.request.text.as_str()),
+        "stage": task.as_ref().map(|task| &task.stage),
+        "risk": task.as_ref().map(|task| task.risk),
+        "labels": task.as_ref().map(|task| &task.labels),
+        "reasons": approval.reasons,
+        "quorum": approval.quorum,
+        "requested_at": approval.requested_at,
+    });
+    let text = view.to_string();
+    let canonical = check(text.as_bytes(), &Limits::ENVELOPE.case_sensitive())
+        .and_then(|text| text.canonical(Numbers::AsWritten))
+        .map_err(|error| error.problem())?;
+    Ok((view, domain_digest("bailiwick/shown/v1", &canonical)))
+}
+
+fn discharges(needs: &Needs) -> Vec<String> {
+    needs
+        .all_of
+        .iter()
+        .chain(needs.any_of.first())
+        .cloned()
+        .collect()
+}
+
+fn local_account(user: &UserId) -> Option<String> {
+    user.as_str().strip_prefix("user:local:").map(str::to_owned)
+}
+
+fn seal(path: &'static str, value: Vec<u8>) -> Sealed {
+    Sealed {
+        path,
+        class: SealedClass::Meta,
+        value,
+        keep: true,
+    }
+}
+
+fn on_record(mut event: Event, tx: &dyn Tx, approval: &Approval) -> Result<Event, Refusal> {
+    // Who answered is the event's actor: an account's id, never its name.
+    event.approval = Some(ApprovalRef {
+        id: approval.id,
+        approvers: Vec::new(),
+    });
+    let op = event
+        .action
+        .take()
+        .map_or_else(String::new, |action| action.op);
+    event.action = Some(Action {
+        effect: Some(approval.effect),
+        server: Some(approval.tool.server.clone()),
+        tool: Some(approval.tool.tool.clone()),
+        definition: Some(approval.definition),
+        ..Action::named(op)
+    });
+    event.change = Some(bailiwick_core::event::ChangeRef {
+        kind: "approval".to_owned(),
+        id: approval.id.to_string(),
+        before: None,
+        after: Some(format!("{:?}", approval.state).to_lowercase()),
+    });
+    event.sealed.push(seal(
+        "/call_digest",
+        approval.call_digest.to_string().into_bytes(),
+    ));
+    Ok(match tx.task(approval.task)? {
+        Some(task) => about(event, tx, &task),
+        None => event,
+    })
+}
+
+fn unknown(id: ApprovalId) -> StoreError {
+    StoreError::NotFound {
+        kind: "approval",
+        key: id.to_string(),
+    }
+}

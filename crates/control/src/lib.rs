@@ -1,0 +1,119 @@
+//! Use cases that join store, log, policy, identity and broker: agents, servers, tasks, approvals, revocation, policy,
+//! accounts. Each takes who asks first, checks their roles, changes the store in one transaction together with the event that
+//! tells of it, and returns a grant only once that event is durable.
+
+pub mod access;
+pub mod accounts;
+pub mod agents;
+pub mod approvals;
+pub mod leases;
+pub mod outbox;
+pub mod policies;
+pub mod revocation;
+pub mod secrets;
+pub mod servers;
+pub mod sweeper;
+pub mod tasks;
+pub mod tools;
+
+use std::sync::Arc;
+
+use bailiwick_broker::Broker;
+use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
+use bailiwick_core::fence::{Fence, Subject};
+use bailiwick_core::id::{ApprovalId, Id, Kind};
+use bailiwick_core::{Clock, Problem, Rng, Timestamp};
+use bailiwick_store::{Journal, Store};
+use tokio::sync::broadcast;
+
+pub use access::{Actor, Operation};
+
+/// Approval changes remembered for waiters that are slow; one that falls behind reads the store again.
+const APPROVAL_NEWS: usize = 1_024;
+
+/// Applies fences at the enforcement points of this process.
+pub trait Cutter: Send + Sync {
+    /// Adds fences before they are durable, so that the next decision already sees them.
+    fn fence(&self, fences: &[Fence]);
+
+    /// Cuts every live call and stream under these subjects; how many there were.
+    fn cut(&self, subjects: &[Subject]) -> usize;
+}
+
+/// What the control plane is made from.
+pub struct Parts {
+    /// The store.
+    pub store: Store,
+    /// Carries events to the log.
+    pub journal: Arc<dyn Journal>,
+    /// Takes credentials away.
+    pub broker: Broker,
+    /// Applies fences in this process.
+    pub cutter: Arc<dyn Cutter>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// The control plane of one node. Cheap to clone.
+#[derive(Clone)]
+pub struct Control {
+    parts: Arc<Parts>,
+    approval_news: broadcast::Sender<ApprovalId>,
+}
+
+impl Control {
+    /// A control plane over these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            parts: Arc::new(parts),
+            approval_news: broadcast::Sender::new(APPROVAL_NEWS),
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.parts.clock.wall()
+    }
+
+    fn id<K: Kind>(&self) -> Id<K> {
+        Id::new(&*self.parts.clock, &*self.parts.rng)
+    }
+
+    /// An event of a person's or the node's own doing.
+    fn event(&self, kind: EventType, actor: &Actor, op: &str) -> Event {
+        let mut event = Event::new(self.id(), kind);
+        event.actor = Some(actor.on_record());
+        event.action = Some(Action::named(op));
+        event
+    }
+
+    /// An event that tells of a change to one thing.
+    fn change_event(
+        &self,
+        kind: EventType,
+        actor: &Actor,
+        op: &str,
+        thing: &str,
+        id: &impl ToString,
+    ) -> Event {
+        let mut event = self.event(kind, actor, op);
+        event.change = Some(ChangeRef {
+            kind: thing.to_owned(),
+            id: id.to_string(),
+            before: None,
+            after: None,
+        });
+        event
+    }
+
+    /// Sends what was put on record on its way, without waiting: what narrows authority waits for no log.
+    fn carry(&self) {
+        drop(self.parts.journal.settled());
+    }
+
+    /// Resolves when everything this use case put on record is durable.
+    async fn settled(&self) -> Result<(), Problem> {
+        self.parts.journal.settled().await
+    }
+}

@@ -1,0 +1,451 @@
+//! Revocation without delay (02 §9): the fence holds in this process first, then in one transaction with everything it ends;
+//! then live calls are cut and credentials taken away. Nothing here waits for the audit log.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bailiwick_broker::LeasesOf;
+use bailiwick_core::event::{ChangeRef, EventType, Sealed, SealedClass};
+use bailiwick_core::fence::{Fence, Subject};
+use bailiwick_core::id::{FenceId, RevocationId, TaskId};
+use bailiwick_core::task::{Task, TaskState};
+use bailiwick_core::{Code, Fault, Problem};
+use bailiwick_store::{Reads, RevocationRow, StoreError};
+
+use crate::tasks::Ended;
+use crate::tools::Refusal;
+use crate::{Actor, Control, Operation};
+
+/// One order names at most this many subjects.
+pub const MAX_SUBJECTS: usize = 64;
+/// A reason has at most this many bytes.
+const MAX_REASON: usize = 1_024;
+
+/// What a revocation did, or would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationReport {
+    /// Its id; none for a dry run.
+    pub id: Option<RevocationId>,
+    /// The fences it set.
+    pub fences: Vec<Fence>,
+    /// Feed sequence of the last fence.
+    pub seq: u64,
+    /// What ended with it.
+    pub cut: Cut,
+}
+
+/// What ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Open tasks, subtrees included.
+    pub tasks: u64,
+    /// Pending and unused approvals.
+    pub approvals: u64,
+    /// Live instances.
+    pub instances: u64,
+    /// Live leases; after the order: those verified gone.
+    pub leases: u64,
+    /// Calls and streams that were cut; 0 for a dry run.
+    pub streams: u64,
+}
+
+impl Control {
+    /// Revokes subjects and everything below them. With `dry_run` only says what would end.
+    pub async fn revoke(
+        &self,
+        actor: &Actor,
+        subjects: Vec<Subject>,
+        reason: String,
+        dry_run: bool,
+    ) -> Result<RevocationReport, Problem> {
+        actor.may(Operation::Revoke)?;
+        if subjects.is_empty() || subjects.len() > MAX_SUBJECTS {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                format!("name 1 to {MAX_SUBJECTS} subjects"),
+                "",
+            ));
+        }
+        if reason.len() > MAX_REASON {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "a reason has at most 1,024 bytes",
+                "",
+            ));
+        }
+        if dry_run {
+            let plan = self
+                .parts
+                .store
+                .read(move |rows| plan(rows, &subjects))
+                .await;
+            let cut = plan.map_err(|error: StoreError| error.problem())?;
+            return Ok(RevocationReport {
+                id: None,
+                fences: Vec::new(),
+                seq: 0,
+                cut,
+            });
+        }
+        let (id, now) = (self.id(), self.now());
+        let fences: Vec<Fence> = subjects
+            .into_iter()
+            .map(|subject| Fence {
+                id: self.id(),
+                subject,
+                seq: 0,
+                lifted_seq: None,
+                revocation: id,
+                reason: reason.clone(),
+                actor: actor.name.clone(),
+                set_at: now,
+            })
+            .collect();
+        // From here on every decision in this process says no, whatever happens to the commit.
+        self.parts.cutter.fence(&fences);
+        let order = Order {
+            id,
+            actor: actor.clone(),
+            reason,
+            fences,
+        };
+        let committed = self.commit(order.clone()).await;
+        let subjects: Vec<Subject> = order
+            .fences
+            .iter()
+            .map(|fence| fence.subject.clone())
+            .collect();
+        let mut streams = self.parts.cutter.cut(&subjects);
+        let (fences, tasks, mut cut) = committed.map_err(|problem| {
+            tracing::error!(%problem, revocation = %id, "a fence holds in this process but is not durable");
+            Problem::new(
+                Code::FenceNotDurable,
+                format!("the fence holds on this node but could not be stored: {problem}"),
+                "free space on the node's data disk, then give the order again; do not restart the node before",
+            )
+        })?;
+        let (task_streams, task_leases) = self.cut_tasks(&tasks, "revoked").await;
+        streams += task_streams;
+        let of: Vec<LeasesOf> = subjects.iter().filter_map(leases_of).collect();
+        cut.leases = task_leases + self.end_leases(&of, "revoked").await;
+        cut.streams = u64::try_from(streams).unwrap_or(u64::MAX);
+        let seq = fences.iter().map(|fence| fence.seq).max().unwrap_or(0);
+        self.finish(&order, seq, cut).await;
+        Ok(RevocationReport {
+            id: Some(id),
+            fences,
+            seq,
+            cut,
+        })
+    }
+
+    /// Fences, ended tasks, void approvals and their events, in one transaction.
+    async fn commit(&self, order: Order) -> Result<(Vec<Fence>, Vec<TaskId>, Cut), Problem> {
+        let ending = self.ending(&order.actor, "revoke");
+        let control = self.clone();
+        self.parts
+            .store
+            .write(move |tx| {
+                let subjects: Vec<Subject> = order
+                    .fences
+                    .iter()
+                    .map(|fence| fence.subject.clone())
+                    .collect();
+                let mut cut = Cut {
+                    instances: instances(tx, &subjects)?,
+                    ..Cut::default()
+                };
+                let mut fences = Vec::with_capacity(order.fences.len());
+                for fence in &order.fences {
+                    let fence = Fence {
+                        seq: tx.head() + 1,
+                        ..fence.clone()
+                    };
+                    tx.put_fence(&fence)?;
+                    control.parts.journal.push(
+                        tx,
+                        &control.fence_event(EventType::FenceSet, &order.actor, &fence),
+                    )?;
+                    fences.push(fence);
+                }
+                let mut ended_ids = Vec::new();
+                for task in tasks(tx, &subjects)? {
+                    let (ids, ended): (_, Ended) = ending.tree(tx, task.id, TaskState::Revoked)?;
+                    ended_ids.extend(ids);
+                    cut.tasks += ended.tasks;
+                    cut.approvals += ended.approvals;
+                }
+                tx.put_revocation(&RevocationRow {
+                    id: order.id,
+                    subjects,
+                    reason: order.reason.clone(),
+                    actor: order.actor.name.clone(),
+                    created_at: control.now(),
+                    seq: tx.head(),
+                    cut: BTreeMap::new(),
+                })?;
+                Ok::<_, Refusal>((fences, ended_ids, cut))
+            })
+            .await
+            .map_err(Refusal::problem)
+    }
+
+    /// Keeps what was cut with the order. A failure loses the counts, not the fence.
+    async fn finish(&self, order: &Order, seq: u64, cut: Cut) {
+        let counts = [
+            ("tasks", cut.tasks),
+            ("approvals", cut.approvals),
+            ("instances", cut.instances),
+            ("leases", cut.leases),
+            ("streams", cut.streams),
+        ];
+        let row = RevocationRow {
+            id: order.id,
+            subjects: order
+                .fences
+                .iter()
+                .map(|fence| fence.subject.clone())
+                .collect(),
+            reason: order.reason.clone(),
+            actor: order.actor.name.clone(),
+            created_at: self.now(),
+            seq,
+            cut: counts
+                .into_iter()
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
+        };
+        let mut event = self.change_event(
+            EventType::FenceReached,
+            &order.actor,
+            "revoke",
+            "revocation",
+            &order.id,
+        );
+        if let Some(change) = &mut event.change {
+            change.after = Some(
+                counts
+                    .map(|(name, count)| format!("{name}={count}"))
+                    .join(" "),
+            );
+        }
+        let journal = Arc::clone(&self.parts.journal);
+        let kept = self
+            .parts
+            .store
+            .write(move |tx| {
+                tx.put_revocation(&row)?;
+                journal.push(tx, &event)
+            })
+            .await;
+        if let Err(error) = kept {
+            let error: StoreError = error;
+            tracing::error!(%error, revocation = %order.id, "what a revocation cut could not be kept");
+        }
+        self.carry();
+    }
+
+    /// All fences, oldest first.
+    pub async fn fences(&self, actor: &Actor) -> Result<Vec<Fence>, Problem> {
+        actor.may(Operation::Read)?;
+        self.parts
+            .store
+            .read(|rows| rows.fences())
+            .await
+            .map_err(|error: StoreError| error.problem())
+    }
+
+    /// One revocation.
+    pub async fn revocation(
+        &self,
+        actor: &Actor,
+        id: RevocationId,
+    ) -> Result<RevocationRow, Problem> {
+        actor.may(Operation::Read)?;
+        let unknown = move || StoreError::NotFound {
+            kind: "revocation",
+            key: id.to_string(),
+        };
+        let row = self
+            .parts
+            .store
+            .read(move |rows| rows.revocation(id)?.ok_or_else(unknown))
+            .await;
+        row.map_err(|error: StoreError| error.problem())
+    }
+
+    /// Lifts a fence. What it killed stays dead: only what is born later lives.
+    pub async fn lift(&self, actor: &Actor, id: FenceId, reason: String) -> Result<Fence, Problem> {
+        actor.may(Operation::LiftFences)?;
+        if reason.trim().is_empty() || reason.len() > MAX_REASON {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "lifting a fence needs a reason of at most 1,024 bytes",
+                "",
+            ));
+        }
+        let (control, actor) = (self.clone(), actor.clone());
+        let fence = self
+            .parts
+            .store
+            .write(move |tx| {
+                let mut fence = tx.fence(id)?.ok_or_else(|| StoreError::NotFound {
+                    kind: "fence",
+                    key: id.to_string(),
+                })?;
+                if !fence.subject.lifts() || fence.lifted_seq.is_some() {
+                    let message =
+                        format!("the fence on {} is final or lifted already", fence.subject);
+                    return Err(Refusal::Problem(Problem::new(
+                        Code::Conflict,
+                        message,
+                        "register or open anew",
+                    )));
+                }
+                fence.lifted_seq = Some(tx.head() + 1);
+                tx.put_fence(&fence)?;
+                let mut event = control.fence_event(EventType::FenceLifted, &actor, &fence);
+                event.sealed = vec![reason_of(&reason)];
+                control.parts.journal.push(tx, &event)?;
+                Ok::<_, Refusal>(fence)
+            })
+            .await
+            .map_err(Refusal::problem)?;
+        self.settled().await?;
+        Ok(fence)
+    }
+
+    fn fence_event(
+        &self,
+        kind: EventType,
+        actor: &Actor,
+        fence: &Fence,
+    ) -> bailiwick_core::event::Event {
+        let mut event = self.event(kind, actor, "revoke");
+        // A user's name is no part of a leaf; the fence's id leads to it.
+        let subject = match &fence.subject {
+            Subject::User(_) => "user".to_owned(),
+            subject => subject.to_string(),
+        };
+        event.change = Some(ChangeRef {
+            kind: "fence".to_owned(),
+            id: fence.id.to_string(),
+            before: None,
+            after: Some(subject),
+        });
+        event.sealed = vec![reason_of(&fence.reason)];
+        event
+    }
+}
+
+#[derive(Clone)]
+struct Order {
+    id: RevocationId,
+    actor: Actor,
+    reason: String,
+    fences: Vec<Fence>,
+}
+
+fn reason_of(reason: &str) -> Sealed {
+    Sealed {
+        path: "/reason",
+        class: SealedClass::Content,
+        value: reason.as_bytes().to_vec(),
+        keep: true,
+    }
+}
+
+/// What an order on these subjects would end now.
+fn plan(rows: &dyn Reads, subjects: &[Subject]) -> Result<Cut, StoreError> {
+    let mut cut = Cut {
+        instances: instances(rows, subjects)?,
+        ..Cut::default()
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for root in tasks(rows, subjects)? {
+        for task in rows.subtree(root.id)? {
+            if task.state == TaskState::Open && seen.insert(task.id) {
+                cut.tasks += 1;
+                cut.approvals += rows.live_approvals_of_task(task.id)?.len() as u64;
+                cut.leases += rows.live_leases_of_task(task.id)?.len() as u64;
+            }
+        }
+    }
+    Ok(cut)
+}
+
+/// Open tasks that stand directly under the subjects; what is below them ends with them.
+fn tasks(rows: &dyn Reads, subjects: &[Subject]) -> Result<Vec<Task>, StoreError> {
+    let mut found: Vec<Task> = Vec::new();
+    for subject in subjects {
+        let more = match subject {
+            Subject::TrustDomain => rows.open_tasks()?,
+            Subject::Owner(owner) => {
+                let mut tasks = Vec::new();
+                for agent in rows
+                    .agents()?
+                    .into_iter()
+                    .filter(|agent| agent.owner == *owner)
+                {
+                    tasks.extend(rows.open_tasks_of_agent(&agent.name)?);
+                }
+                tasks
+            }
+            Subject::Agent(agent) => rows.open_tasks_of_agent(agent)?,
+            Subject::User(user) => rows.open_tasks_of_user(user)?,
+            Subject::Task(id) => rows.task(*id)?.into_iter().collect(),
+            Subject::Instance(instance) => rows
+                .open_tasks()?
+                .into_iter()
+                .filter(|task| task.instance == Some(*instance))
+                .collect(),
+            Subject::Server(_)
+            | Subject::Tool(_)
+            | Subject::Credential(_)
+            | Subject::Token(_)
+            | Subject::Key(_)
+            | Subject::Lease(_) => Vec::new(),
+        };
+        found.extend(more);
+    }
+    Ok(found)
+}
+
+fn instances(rows: &dyn Reads, subjects: &[Subject]) -> Result<u64, StoreError> {
+    let mut count = 0;
+    for instance in rows.live_instances()? {
+        for subject in subjects {
+            let dead = match subject {
+                Subject::TrustDomain => true,
+                Subject::Agent(agent) => instance.agent == *agent,
+                Subject::Owner(owner) => rows
+                    .agent(&instance.agent)?
+                    .is_some_and(|agent| agent.owner == *owner),
+                Subject::Instance(id) => instance.id == *id,
+                _ => false,
+            };
+            if dead {
+                count += 1;
+                break;
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn leases_of(subject: &Subject) -> Option<LeasesOf> {
+    match subject {
+        Subject::TrustDomain => Some(LeasesOf::Every),
+        Subject::Agent(agent) => Some(LeasesOf::Agent(agent.clone())),
+        Subject::Instance(instance) => Some(LeasesOf::Instance(*instance)),
+        Subject::Task(task) => Some(LeasesOf::Task(*task)),
+        Subject::Server(server) => Some(LeasesOf::Server(server.clone())),
+        Subject::Credential(credential) => Some(LeasesOf::Credential(credential.clone())),
+        Subject::Lease(lease) => Some(LeasesOf::Lease(*lease)),
+        Subject::Owner(_)
+        | Subject::User(_)
+        | Subject::Tool(_)
+        | Subject::Token(_)
+        | Subject::Key(_) => None,
+    }
+}

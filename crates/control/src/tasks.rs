@@ -1,0 +1,478 @@
+//! Tasks: opened for one request, changed, ended. The end of a task is the end of everything below it (07).
+
+mod opening;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_broker::LeasesOf;
+use bailiwick_core::event::{
+    AgentRef, ChainRef, ChangeRef, Event, EventType, Sealed, SealedClass, TaskRef,
+};
+use bailiwick_core::fence::Subject;
+use bailiwick_core::id::{InstanceId, TaskId};
+use bailiwick_core::name::{AgentName, StageName, UserId, WorkflowName};
+use bailiwick_core::risk::Risk;
+use bailiwick_core::scope::Draft;
+use bailiwick_core::task::{DEFAULT_LIFE, MAX_LIFE, Request, Task, TaskState};
+use bailiwick_core::{Code, Fault, Problem, Timestamp};
+use bailiwick_policy::{DEFAULT_WORKFLOW, Who};
+use bailiwick_store::facts;
+use bailiwick_store::{StoreError, TaskFilter, Tx};
+
+use crate::tools::Refusal;
+use crate::{Actor, Control, Operation};
+use opening::{Opening, check_request};
+
+/// A task to open.
+#[derive(Debug, Clone)]
+pub struct OpenTask {
+    /// The agent that acts in it.
+    pub agent: AgentName,
+    /// On whose behalf.
+    pub user: UserId,
+    /// What was asked for, and by whom.
+    pub request: Request,
+    /// Its workflow; the default one has the single stage `run`.
+    pub workflow: Option<WorkflowName>,
+    /// What it may do; the agent's ceiling if nothing is said.
+    pub scope: Option<Draft>,
+    /// How long it lives at most; 8 h if nothing is said, never over 24 h.
+    pub ttl: Option<Duration>,
+    /// The task it is delegated from.
+    pub parent: Option<TaskId>,
+}
+
+/// What the end of a task, or of several, took with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// Tasks, the subtree included.
+    pub tasks: u64,
+    /// Pending and unused approvals.
+    pub approvals: u64,
+}
+
+impl Control {
+    /// Opens a task for a person or an orchestrator.
+    pub async fn open_task(&self, actor: &Actor, open: OpenTask) -> Result<Task, Problem> {
+        actor.may(Operation::WriteTasks)?;
+        self.open(actor, open).await
+    }
+
+    /// Opens a task for an agent's launcher: a unix user that the agent's registration lets start it.
+    pub async fn launch(&self, uid: u32, open: OpenTask) -> Result<Task, Problem> {
+        let actor = Actor {
+            roles: Vec::new(),
+            ..Actor::unix(uid)
+        };
+        let agent = open.agent.clone();
+        let row = self.parts.store.read(move |rows| rows.agent(&agent)).await;
+        let row = row.map_err(|error: StoreError| error.problem())?;
+        if !row.is_some_and(|agent| agent.launch_uids.contains(&uid)) {
+            return Err(Problem::new(
+                Code::NotPermitted,
+                format!("user {uid} may not start agent {}", open.agent),
+                "an operator lists who may: `bailiwick agent add --launch-uid`",
+            ));
+        }
+        self.open(&actor, open).await
+    }
+
+    async fn open(&self, actor: &Actor, open: OpenTask) -> Result<Task, Problem> {
+        check_request(&open.request)?;
+        let life = open.ttl.unwrap_or(DEFAULT_LIFE);
+        if life.is_zero() || life > MAX_LIFE {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "a task lives more than 0 s and at most 24 h",
+                "",
+            ));
+        }
+        let (workflow, stage) = self.first_stage(open.workflow.clone()).await?;
+        let draft = Opening {
+            id: self.id(),
+            life,
+            workflow,
+            stage,
+            now: self.now(),
+            open,
+        };
+        let event = self.event(EventType::TaskOpened, actor, "tasks.open");
+        let pseudonym = format!(
+            "usr_{}",
+            self.id::<bailiwick_core::id::TokenKind>().suffix()
+        );
+        let journal = Arc::clone(&self.parts.journal);
+        let task = self
+            .parts
+            .store
+            .write(move |tx| {
+                let (task, agent) = draft.task(tx, &pseudonym)?;
+                tx.put_task(&task)?;
+                let mut event = about(event.clone(), tx, &task);
+                event.owner = Some(agent.owner);
+                event.sealed.push(Sealed {
+                    path: "/request",
+                    class: SealedClass::Content,
+                    value: task.request.text.clone().into_bytes(),
+                    keep: true,
+                });
+                journal.push(tx, &event)?;
+                Ok::<_, Refusal>(task)
+            })
+            .await
+            .map_err(Refusal::problem)?;
+        self.settled().await?;
+        Ok(task)
+    }
+
+    /// Workflow and first stage of a task to be opened, from the active bundle.
+    async fn first_stage(
+        &self,
+        wanted: Option<WorkflowName>,
+    ) -> Result<(WorkflowName, StageName), Problem> {
+        let workflows = self.workflows().await?;
+        let name = wanted.map_or_else(|| DEFAULT_WORKFLOW.to_owned(), |name| name.to_string());
+        let found = workflows
+            .iter()
+            .find(|workflow| workflow.name.as_str() == name);
+        let start = found
+            .and_then(|workflow| Some((workflow.name.clone(), workflow.start()?.name.clone())));
+        start.ok_or_else(|| {
+            let known: Vec<&str> = workflows
+                .iter()
+                .map(|workflow| workflow.name.as_str())
+                .collect();
+            let message = format!("the policy bundle has no workflow `{name}`");
+            Problem::new(
+                Code::InvalidInput,
+                message,
+                format!("it has {}", known.join(", ")),
+            )
+        })
+    }
+
+    /// Ends a task and its subtree.
+    pub async fn end_task(
+        &self,
+        actor: &Actor,
+        id: TaskId,
+        state: TaskState,
+    ) -> Result<Task, Problem> {
+        actor.may(Operation::WriteTasks)?;
+        if !matches!(state, TaskState::Completed | TaskState::Cancelled) {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "a person completes or cancels a task",
+                "",
+            ));
+        }
+        self.end(actor, id, state, "tasks.end").await
+    }
+
+    /// Ends a task that an agent's launcher opened, when the launcher is gone.
+    pub async fn launch_ended(&self, uid: u32, id: TaskId) -> Result<Task, Problem> {
+        self.end(
+            &Actor {
+                roles: Vec::new(),
+                ..Actor::unix(uid)
+            },
+            id,
+            TaskState::Completed,
+            "launch.ended",
+        )
+        .await
+    }
+
+    pub(crate) async fn end(
+        &self,
+        actor: &Actor,
+        id: TaskId,
+        state: TaskState,
+        op: &'static str,
+    ) -> Result<Task, Problem> {
+        let ending = self.ending(actor, op);
+        let (task, ids) = self
+            .parts
+            .store
+            .write(move |tx| {
+                let task = tx.task(id)?.ok_or_else(|| unknown(id))?;
+                if let Some(refusal) = (task.state != TaskState::Open)
+                    .then(|| task.clone().end(state).err())
+                    .flatten()
+                {
+                    return Err(Refusal::Problem(refusal.problem()));
+                }
+                let (ids, _) = ending.tree(tx, id, state)?;
+                let task = tx.task(id)?.ok_or_else(|| unknown(id))?;
+                Ok::<_, Refusal>((task, ids))
+            })
+            .await
+            .map_err(Refusal::problem)?;
+        self.carry();
+        self.cut_tasks(&ids, op).await;
+        Ok(task)
+    }
+
+    /// Ends every open task that an exited instance was bound to.
+    pub async fn instance_exited(&self, instance: InstanceId) -> Result<(), Problem> {
+        let tasks = self.parts.store.read(|rows| rows.open_tasks()).await;
+        let tasks: Vec<Task> = tasks.map_err(|error: StoreError| error.problem())?;
+        self.parts.cutter.cut(&[Subject::Instance(instance)]);
+        self.end_leases(&[LeasesOf::Instance(instance)], "instance exited")
+            .await;
+        for task in tasks
+            .into_iter()
+            .filter(|task| task.instance == Some(instance))
+        {
+            match self
+                .end(
+                    &Actor::system(),
+                    task.id,
+                    TaskState::Cancelled,
+                    "instance.exited",
+                )
+                .await
+            {
+                // Its parent may have taken it along.
+                Err(problem) if problem.code != Code::TaskEnded => return Err(problem),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Streams and leases of ended tasks. The tasks themselves are dead already: the replica knew before the commit returned.
+    pub(crate) async fn cut_tasks(&self, ids: &[TaskId], cause: &str) -> (usize, u64) {
+        let subjects: Vec<Subject> = ids.iter().copied().map(Subject::Task).collect();
+        let streams = self.parts.cutter.cut(&subjects);
+        let of: Vec<LeasesOf> = ids.iter().copied().map(LeasesOf::Task).collect();
+        (streams, self.end_leases(&of, cause).await)
+    }
+
+    /// Moves a task to another stage of its workflow.
+    pub async fn set_stage(
+        &self,
+        actor: &Actor,
+        id: TaskId,
+        stage: StageName,
+    ) -> Result<Task, Problem> {
+        actor.may(Operation::WriteTasks)?;
+        let workflows = self.workflows().await?;
+        self.change_task(actor, "tasks.stage", id, move |task| {
+            let workflow = workflows
+                .iter()
+                .find(|workflow| workflow.name == task.workflow);
+            let step =
+                workflow.filter(|workflow| workflow.allows(&task.stage, &stage, Who::Operator));
+            let Some(next) = step.and_then(|workflow| workflow.stage(&stage)) else {
+                let message = format!(
+                    "workflow {} does not lead from {} to {stage}",
+                    task.workflow, task.stage
+                );
+                return Err(Problem::new(
+                    Code::StageDenied,
+                    message,
+                    "see workflows/*.toml of the policy bundle",
+                ));
+            };
+            task.stage = stage.clone();
+            task.risk = task.risk.max(next.risk_floor);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Raises or lowers a task's risk; the reason goes on record.
+    pub async fn set_risk(
+        &self,
+        actor: &Actor,
+        id: TaskId,
+        risk: Risk,
+        reason: String,
+    ) -> Result<Task, Problem> {
+        actor.may(Operation::WriteTasks)?;
+        if reason.trim().is_empty() {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "a change of risk needs a reason",
+                "--reason TEXT",
+            ));
+        }
+        self.change_task(actor, "tasks.risk", id, move |task| {
+            task.risk = risk;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn change_task(
+        &self,
+        actor: &Actor,
+        op: &'static str,
+        id: TaskId,
+        change: impl Fn(&mut Task) -> Result<(), Problem> + Send + 'static,
+    ) -> Result<Task, Problem> {
+        let event = self.event(EventType::TaskChanged, actor, op);
+        let (journal, now) = (Arc::clone(&self.parts.journal), self.now());
+        let task = self
+            .parts
+            .store
+            .write(move |tx| {
+                let mut task = tx.task(id)?.ok_or_else(|| unknown(id))?;
+                if let Some(code) = task.refusal(now) {
+                    let message = format!("task {id} is {}", task.state.as_str());
+                    return Err(Refusal::Problem(Problem::new(
+                        code,
+                        message,
+                        "open a new task",
+                    )));
+                }
+                change(&mut task)?;
+                task.version += 1;
+                tx.put_task(&task)?;
+                let event = about(event.clone(), tx, &task);
+                journal.push(tx, &event)?;
+                Ok::<_, Refusal>(task)
+            })
+            .await
+            .map_err(Refusal::problem)?;
+        self.settled().await?;
+        Ok(task)
+    }
+
+    /// Tasks, newest first.
+    pub async fn tasks(
+        &self,
+        actor: &Actor,
+        filter: TaskFilter,
+        after: Option<TaskId>,
+        limit: usize,
+    ) -> Result<Vec<Task>, Problem> {
+        actor.may(Operation::Read)?;
+        let tasks = self
+            .parts
+            .store
+            .read(move |rows| rows.tasks(&filter, after, limit))
+            .await;
+        tasks.map_err(|error: StoreError| error.problem())
+    }
+
+    /// One task.
+    pub async fn task(&self, actor: &Actor, id: TaskId) -> Result<Task, Problem> {
+        actor.may(Operation::Read)?;
+        let task = self
+            .parts
+            .store
+            .read(move |rows| rows.task(id)?.ok_or_else(|| unknown(id)))
+            .await;
+        task.map_err(|error: StoreError| error.problem())
+    }
+
+    /// A task and everything delegated from it, itself first.
+    pub async fn subtree(&self, actor: &Actor, id: TaskId) -> Result<Vec<Task>, Problem> {
+        self.task(actor, id).await?;
+        let tasks = self.parts.store.read(move |rows| rows.subtree(id)).await;
+        let mut tasks: Vec<Task> = tasks.map_err(|error: StoreError| error.problem())?;
+        tasks.reverse();
+        Ok(tasks)
+    }
+
+    pub(crate) fn ending(&self, actor: &Actor, op: &'static str) -> Ending {
+        Ending {
+            control: self.clone(),
+            actor: actor.clone(),
+            op,
+            now: self.now(),
+        }
+    }
+}
+
+/// Ends subtrees inside a transaction.
+pub(crate) struct Ending {
+    control: Control,
+    actor: Actor,
+    op: &'static str,
+    now: Timestamp,
+}
+
+impl Ending {
+    /// Ends every open task at and below `id`, deepest first, with its approvals. Tasks above an ended one stay as they are.
+    pub(crate) fn tree(
+        &self,
+        tx: &mut dyn Tx,
+        id: TaskId,
+        state: TaskState,
+    ) -> Result<(Vec<TaskId>, Ended), Refusal> {
+        let mut ids = Vec::new();
+        let mut ended = Ended::default();
+        for mut task in tx.subtree(id)? {
+            if task.state != TaskState::Open {
+                continue;
+            }
+            // A task that a person completes takes what hangs on it along, unfinished.
+            let to = match (task.id == id, state) {
+                (false, TaskState::Completed) => TaskState::Cancelled,
+                _ => state,
+            };
+            if task.end(to).is_err() {
+                continue;
+            }
+            tx.put_task(&task)?;
+            ended.tasks += 1;
+            ids.push(task.id);
+            ended.approvals += self.void_approvals(tx, task.id)?;
+            let mut event = about(
+                self.control
+                    .event(EventType::TaskEnded, &self.actor, self.op),
+                tx,
+                &task,
+            );
+            event.change = Some(ChangeRef {
+                kind: "task".to_owned(),
+                id: task.id.to_string(),
+                before: Some("open".to_owned()),
+                after: Some(to.as_str().to_owned()),
+            });
+            self.control.parts.journal.push(tx, &event)?;
+        }
+        Ok((ids, ended))
+    }
+
+    fn void_approvals(&self, tx: &mut dyn Tx, task: TaskId) -> Result<u64, Refusal> {
+        let mut count = 0;
+        for mut approval in tx.live_approvals_of_task(task)? {
+            // Whatever it is by the clock, it can be used no more.
+            if !approval.expire(self.now) && !approval.void() {
+                continue;
+            }
+            tx.put_approval(&approval)?;
+            self.control.close_approval(tx, &self.actor, &approval)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+/// Fills in what an event about a task says of it.
+pub(crate) fn about(mut event: Event, tx: &dyn Tx, task: &Task) -> Event {
+    event.user = Some(task.user_pseudonym.clone());
+    event.agent = Some(AgentRef {
+        id: task.agent.clone(),
+        instance: task.instance,
+        code_digest: None,
+    });
+    event.task = Some(TaskRef::of(task));
+    if let Some(chain) = facts::chain(tx, task) {
+        event.owner = chain.presenter().map(|link| link.owner.clone());
+        event.chain = ChainRef::list(&chain, None);
+    }
+    event
+}
+
+pub(crate) fn unknown(id: TaskId) -> StoreError {
+    StoreError::NotFound {
+        kind: "task",
+        key: id.to_string(),
+    }
+}

@@ -1,0 +1,191 @@
+//! What a new task gets: its scope within ceiling and parent, its deadline, its inherited risk and labels.
+
+use std::time::Duration;
+
+use bailiwick_core::agent::Agent;
+use bailiwick_core::id::TaskId;
+use bailiwick_core::label::Labels;
+use bailiwick_core::name::{StageName, WorkflowName};
+use bailiwick_core::scope::{Bounds, Draft, Scope, delegate};
+use bailiwick_core::task::{MAX_REQUEST_BYTES, Request, Task, TaskState};
+use bailiwick_core::{Code, Fault, Problem, Timestamp};
+use bailiwick_crypto::hash::scope_digest;
+use bailiwick_store::Tx;
+use bailiwick_store::facts;
+
+use super::{OpenTask, unknown};
+use crate::tools::Refusal;
+
+/// A task in the making: everything that does not depend on the store.
+pub(super) struct Opening {
+    pub(super) id: TaskId,
+    pub(super) life: Duration,
+    pub(super) workflow: WorkflowName,
+    pub(super) stage: StageName,
+    pub(super) now: Timestamp,
+    pub(super) open: OpenTask,
+}
+
+impl Opening {
+    /// The task and its agent, if nothing speaks against it.
+    pub(super) fn task(&self, tx: &mut dyn Tx, pseudonym: &str) -> Result<(Task, Agent), Refusal> {
+        let open = &self.open;
+        let agent = tx
+            .agent(&open.agent)?
+            .ok_or_else(|| crate::agents::unknown(&open.agent))?;
+        if !agent.enabled {
+            let message = format!("agent {} is disabled", agent.name);
+            return Err(Problem::new(Code::Conflict, message, "`bailiwick agent enable`").into());
+        }
+        let parent = match open.parent {
+            Some(id) => Some(self.open_parent(tx, id)?),
+            None => None,
+        };
+        let scope = self.scope(&agent, parent.as_ref())?;
+        let mut expires_at = self.now.plus(self.life).min(scope.deadline());
+        let (mut risk, mut labels, mut ancestors) =
+            (agent.base_risk, Labels::default(), Vec::new());
+        if let Some(parent) = &parent {
+            expires_at = expires_at.min(parent.expires_at);
+            risk = risk.max(parent.risk);
+            labels = parent.labels.clone();
+            ancestors = parent
+                .ancestors
+                .iter()
+                .copied()
+                .chain([parent.id])
+                .collect();
+        }
+        if expires_at <= self.now {
+            return Err(Problem::new(
+                Code::TaskExpired,
+                "the scope's deadline is over",
+                "give a later deadline",
+            )
+            .into());
+        }
+        let task = Task {
+            id: self.id,
+            parent: open.parent,
+            ancestors,
+            agent: agent.name.clone(),
+            instance: None,
+            user: parent
+                .as_ref()
+                .map_or_else(|| open.user.clone(), |parent| parent.user.clone()),
+            user_pseudonym: tx.pseudonym_or(&open.user, pseudonym)?,
+            request: open.request.clone(),
+            workflow: self.workflow.clone(),
+            stage: self.stage.clone(),
+            scope_digest: scope_digest(&scope),
+            scope,
+            risk,
+            labels,
+            created_at: self.now,
+            expires_at,
+            state: TaskState::Open,
+            born_seq: tx.head() + 1,
+            version: 1,
+        };
+        let chain = facts::chain(tx, &task).ok_or_else(|| {
+            Problem::new(Code::Conflict, "the chain of the task is not complete", "")
+        })?;
+        if let Some(fence) = facts::fenced(tx, &chain.subjects())? {
+            let message = format!("{} is revoked: {}", fence.subject, fence.reason);
+            return Err(Problem::new(
+                Code::Revoked,
+                message,
+                "an admin can lift it: `bailiwick fence list`",
+            )
+            .into());
+        }
+        Ok((task, agent))
+    }
+
+    fn open_parent(&self, tx: &dyn Tx, id: TaskId) -> Result<Task, Refusal> {
+        let parent = tx.task(id)?.ok_or_else(|| unknown(id))?;
+        if let Some(code) = parent.refusal(self.now) {
+            let message = format!("the parent task {id} is {}", parent.state.as_str());
+            return Err(Problem::new(code, message, "open a new root task").into());
+        }
+        if parent.user != self.open.user {
+            let message = "a delegated task is for the same user as its parent".to_owned();
+            return Err(Problem::new(
+                Code::DelegationWidening,
+                message,
+                format!("use {}", parent.user),
+            )
+            .into());
+        }
+        Ok(parent)
+    }
+
+    /// A root task gets what is asked for within the agent's ceiling; a delegated one also within its parent's scope.
+    fn scope(&self, agent: &Agent, parent: Option<&Task>) -> Result<Scope, Refusal> {
+        let refuse = |problem: Problem| Refusal::Problem(problem);
+        let scope = match parent {
+            Some(parent) => {
+                let bounds = Bounds::below(&parent.scope);
+                let request = match &self.open.scope {
+                    Some(draft) => draft
+                        .clone()
+                        .fill(&bounds)
+                        .map_err(|error| refuse(error.problem()))?,
+                    None => Draft {
+                        grants: parent.scope.grants().to_vec(),
+                        budget: bounds.budget,
+                        deadline: None,
+                        depth: None,
+                    }
+                    .fill(&bounds)
+                    .map_err(|error| refuse(error.problem()))?,
+                };
+                let delegated = delegate(&parent.scope, &request, Some(&agent.ceiling), None);
+                delegated.map_err(|error| refuse(error.problem()))?.scope
+            }
+            None => match &self.open.scope {
+                Some(draft) => {
+                    let bounds = Bounds {
+                        budget: *agent.ceiling.budget(),
+                        deadline: agent.ceiling.deadline(),
+                        depth: agent.ceiling.depth(),
+                    };
+                    let asked = draft
+                        .clone()
+                        .fill(&bounds)
+                        .map_err(|error| refuse(error.problem()))?;
+                    asked
+                        .meet(&agent.ceiling)
+                        .map_err(|error| refuse(error.problem()))?
+                }
+                None => agent.ceiling.clone(),
+            },
+        };
+        if scope.budget().egress_bytes.is_some() || scope.budget().spend.is_some() {
+            return Err(refuse(Problem::new(
+                Code::InvalidInput,
+                "this release cannot enforce the budgets egress_bytes and spend",
+                "leave them out; calls, writes, escalations and wall_time are enforced",
+            )));
+        }
+        Ok(scope)
+    }
+}
+
+/// Whether a request says anything, within its bound.
+pub(super) fn check_request(request: &Request) -> Result<(), Problem> {
+    let invalid = |message: &str| {
+        Err(Problem::new(
+            Code::InvalidInput,
+            message,
+            "say in words what was asked for",
+        ))
+    };
+    if request.text.trim().is_empty() {
+        return invalid("a task is opened for a request, and the request is empty");
+    }
+    if request.text.len() > MAX_REQUEST_BYTES {
+        return invalid("a request has at most 32 KiB");
+    }
+    Ok(())
+}
