@@ -1,6 +1,7 @@
 //! What is put comes back; what is not a bundle is refused and never panics.
 
-use proptest::prelude::*;
+use proptest::prelude::{any, prop, prop_assert, prop_assert_eq};
+use proptest::proptest;
 
 use super::*;
 

@@ -1,6 +1,7 @@
 //! Known answers of RFC 6962 implementations, and the compact range against the definition.
 
-use proptest::prelude::*;
+use proptest::prelude::{any, prop, prop_assert_eq, prop_assert_ne};
+use proptest::proptest;
 
 use super::*;
 

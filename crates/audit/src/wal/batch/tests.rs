@@ -1,6 +1,7 @@
 //! A batch is read back as it was written, or not at all.
 
-use proptest::prelude::*;
+use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq};
+use proptest::proptest;
 
 use super::*;
 
