@@ -191,7 +191,7 @@ fn published_leaf(dir: &Path, index: u64, size: u64) -> Result<Vec<u8>, TileRead
         kind: Kind::Entries,
         ..tile::tile_of(0, index, size)
     };
-    let bytes = read_tile(dir, tile)?;
+    let (_, bytes) = read_tile(dir, tile)?;
     let at = usize::try_from(index % 256).unwrap_or(0);
     let leaf = bundle::leaves(&bytes).and_then(|leaves| leaves.get(at).map(|leaf| leaf.to_vec()));
     leaf.ok_or_else(|| TileReadError::Form { path: tile.path() })
@@ -235,7 +235,7 @@ impl<'a> Tiles<'a> {
         match self.read.entry(tile) {
             std::collections::hash_map::Entry::Occupied(found) => Ok(found.into_mut()),
             std::collections::hash_map::Entry::Vacant(slot) => {
-                let bytes = read_tile(self.dir, tile)?;
+                let (_, bytes) = read_tile(self.dir, tile)?;
                 let mut hashes = tile::hashes(&bytes).unwrap_or_default();
                 hashes.truncate(usize::from(tile.width));
                 if hashes.len() == usize::from(tile.width) {
@@ -248,21 +248,19 @@ impl<'a> Tiles<'a> {
     }
 }
 
-/// The bytes of a tile or bundle, or of the full one that has replaced a partial one.
-pub(crate) fn read_tile(dir: &Path, tile: Tile) -> Result<Vec<u8>, TileReadError> {
-    let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-    match fs::read(dir.join(tile.path())) {
-        Err(error) if missing(&error) && tile.width < 256 => {
-            fs::read(dir.join(tile.widened().path())).map_err(|source| TileReadError::Io {
-                path: tile.path(),
-                source,
-            })
+/// The bytes of a tile or bundle, or of the full one that has replaced a partial one; and which of the two it is.
+pub(crate) fn read_tile(dir: &Path, tile: Tile) -> Result<(Tile, Vec<u8>), TileReadError> {
+    let read = |found: Tile| fs::read(dir.join(found.path())).map(|bytes| (found, bytes));
+    let outcome = match read(tile) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && tile.width < 256 => {
+            read(tile.widened())
         }
-        outcome => outcome.map_err(|source| TileReadError::Io {
-            path: tile.path(),
-            source,
-        }),
-    }
+        outcome => outcome,
+    };
+    outcome.map_err(|source| TileReadError::Io {
+        path: tile.path(),
+        source,
+    })
 }
 
 /// Why a tile cannot be used.

@@ -260,16 +260,13 @@ impl Walk<'_> {
             index: number,
             width: u16::try_from(width).unwrap_or(256),
         };
-        let bytes = read_tile(self.dir, tile).map_err(missing)?;
+        let (found, bytes) = read_tile(self.dir, tile).map_err(missing)?;
+        let wrong = |index| altered(Altered::Leaf, Some(self.origin), Some(index), found.path());
         let leaves = bundle::leaves(&bytes).filter(|leaves| leaves.len() as u64 >= width);
-        let Some(leaves) = leaves else {
-            return Err(altered(
-                Altered::Leaf,
-                Some(self.origin),
-                Some(first),
-                tile.path(),
-            ));
-        };
+        let leaves = leaves.ok_or_else(|| wrong(first))?;
+        if leaves.len() > usize::from(found.width) {
+            return Err(wrong(first + u64::from(found.width)));
+        }
         Ok(leaves
             .into_iter()
             .take(usize::from(tile.width))
@@ -289,8 +286,19 @@ impl Walk<'_> {
 
     /// Compares a tile with the hashes that the leaves give for it.
     fn compare(&mut self, tile: Tile, expected: &[Digest]) -> Checked<()> {
-        let bytes = read_tile(self.dir, tile).map_err(missing)?;
+        let (found, bytes) = read_tile(self.dir, tile).map_err(missing)?;
         let stored = tile::hashes(&bytes).unwrap_or_default();
+        let at = |what, index, file| Alteration {
+            what,
+            origin: Some(self.origin.to_owned()),
+            index: Some(index),
+            file,
+        };
+        if stored.len() > usize::from(found.width) {
+            // Nothing reads what was added, but it is not what was written.
+            self.tile
+                .get_or_insert(at(Altered::Tile, tile.first_leaf(), tile.path()));
+        }
         let position = expected
             .iter()
             .enumerate()
@@ -306,14 +314,9 @@ impl Walk<'_> {
         };
         let span = 1_u64 << (8 * u32::from(level));
         let index = (tile.index * 256 + position as u64) * span;
-        let at = |what, file| Alteration {
-            what,
-            origin: Some(self.origin.to_owned()),
-            index: Some(index),
-            file,
-        };
         if level == 0 && self.fits_above(tile.index, expected)? {
-            self.tile.get_or_insert(at(Altered::Tile, tile.path()));
+            self.tile
+                .get_or_insert(at(Altered::Tile, index, tile.path()));
             return Ok(());
         }
         // A difference further down explains one above it, and says more exactly where.
@@ -329,8 +332,8 @@ impl Walk<'_> {
                 index: index / 256,
                 width,
             };
-            let in_tile = at(Altered::Tile, tile.path());
-            let in_leaf = at(Altered::Leaf, bundle.path());
+            let in_tile = at(Altered::Tile, index, tile.path());
+            let in_leaf = at(Altered::Leaf, index, bundle.path());
             self.unsure = Some(Difference {
                 in_tile,
                 in_leaf,
@@ -345,7 +348,8 @@ impl Walk<'_> {
         if leaves.len() < WIDTH {
             return Ok(false);
         }
-        let above = read_tile(self.dir, tile::tile_of(1, number, self.size)).map_err(missing)?;
+        let (_, above) =
+            read_tile(self.dir, tile::tile_of(1, number, self.size)).map_err(missing)?;
         let stored = tile::hashes(&above).unwrap_or_default();
         let at = usize::try_from(number % 256).unwrap_or(0);
         let root = leaves.iter().copied().collect::<CompactRange>().root();

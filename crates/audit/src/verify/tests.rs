@@ -125,6 +125,23 @@ fn a_tampered_tile_is_named() {
 }
 
 #[test]
+fn bytes_added_behind_a_tile_or_bundle_are_named() {
+    let dir = log(700);
+    let add = |file, more: &[u8]| after(dir.path(), file, |bytes| bytes.extend_from_slice(more));
+    let cases: [(&str, &[u8], Altered, u64); 6] = [
+        ("tile/0/001", &[0; 32], Altered::Tile, 256),
+        ("tile/0/001", &[0; 1], Altered::Tile, 256),
+        ("tile/0/002.p/188", &[0; 32], Altered::Tile, 512),
+        ("tile/1/000.p/2", &[0; 32], Altered::Tile, 0),
+        ("tile/entries/002.p/188", &[0; 2], Altered::Leaf, 700),
+        ("tile/entries/001", &[0; 1], Altered::Leaf, 256),
+    ];
+    for (file, more, what, index) in cases {
+        assert_altered(&add(file, more), what, Some(index), file);
+    }
+}
+
+#[test]
 fn every_byte_of_a_small_log_is_covered() {
     let dir = log(3);
     let before: Vec<PathBuf> = files(dir.path());
