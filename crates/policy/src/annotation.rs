@@ -9,6 +9,7 @@ use bailiwick_core::decision::Obligation;
 use cedar_policy_core::ast::{Effect, Template};
 
 use crate::flaw::Flaw;
+use crate::nearest::nearest;
 
 const KNOWN: &[&str] = &[
     "id", "reason", "fix", "step_up", "duty", "quorum", "valid", "owner", "ticket", "expires",
@@ -179,7 +180,7 @@ impl Reader<'_> {
                 .map(|at| marks.expires = Some(at))
                 .ok_or("write an instant such as 2026-12-01T00:00:00Z"),
             _ => {
-                let help = nearest(key).map_or_else(
+                let help = nearest(key, KNOWN.iter().copied(), 2).map_or_else(
                     || format!("the annotations are {}", KNOWN.join(", ")),
                     |known| format!("did you mean @{known}?"),
                 );
@@ -295,31 +296,6 @@ pub(crate) fn count(text: &str) -> Option<u64> {
 pub(crate) fn rate(text: &str) -> Option<(u64, Duration)> {
     let (n, per) = text.split_once('/')?;
     Some((count(n)?, duration(per)?))
-}
-
-fn nearest(key: &str) -> Option<&'static str> {
-    let near = KNOWN
-        .iter()
-        .map(|known| (distance(key, known), *known))
-        .min()?;
-    (near.0 <= 2).then_some(near.1)
-}
-
-/// Levenshtein distance; both texts are short.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().take(64).enumerate() {
-        let mut diagonal = std::mem::replace(row.first_mut().unwrap_or(&mut 0), i + 1);
-        let mut left = i + 1;
-        for (cell, y) in row.iter_mut().skip(1).zip(b.chars()) {
-            let cost = (diagonal + usize::from(x != y))
-                .min(left + 1)
-                .min(*cell + 1);
-            diagonal = std::mem::replace(cell, cost);
-            left = cost;
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 fn clip(text: &str) -> String {

@@ -17,6 +17,8 @@ mod flaw;
 mod input;
 mod load;
 mod manifest;
+mod nearest;
+mod nesting;
 mod registry;
 mod rule;
 mod schema;

@@ -9,6 +9,7 @@ use miette::Diagnostic;
 
 use crate::annotation;
 use crate::flaw::{Flaw, PolicyErrors};
+use crate::nesting;
 use crate::rule::Rule;
 use crate::source::BundleSource;
 
@@ -17,6 +18,10 @@ pub(crate) fn rules(source: &BundleSource) -> Result<Vec<Rule>, PolicyErrors> {
     let mut flaws: Vec<Flaw> = source.bounds().into_iter().collect();
     let mut rules: Vec<Rule> = Vec::new();
     for (file, text) in source.below("", ".cedar") {
+        if let Some(flaw) = nesting::of_text(file, text) {
+            flaws.push(flaw);
+            continue;
+        }
         match parse_policyset(text) {
             Ok(set) => {
                 let mut templates: Vec<Template> = set.all_templates().cloned().collect();
@@ -50,6 +55,10 @@ fn rule(template: Template, file: &str, text: &str, flaws: &mut Vec<Flaw>) -> Op
         let span = template.loc().map_or(0..0, |loc| loc.start()..loc.end());
         let flaw = Flaw::at(file, text, span, "a policy cannot have slots".to_owned());
         flaws.push(flaw.help("name the agent, group or server instead of ?principal or ?resource"));
+        return None;
+    }
+    if let Some(flaw) = nesting::of_body(&template, file, text) {
+        flaws.push(flaw);
         return None;
     }
     let marks = annotation::read(&template, file, text, flaws)?;

@@ -9,6 +9,7 @@ use cedar_policy_core::validator::{ValidationError, ValidationMode, Validator, V
 
 use crate::flaw::Flaw;
 use crate::load::flaw;
+use crate::nearest::nearest;
 use crate::registry::Registry;
 use crate::rule::{Broken, Rule};
 use crate::source::BundleSource;
@@ -36,7 +37,7 @@ pub(crate) fn rules(
         let place = |error: &ValidationError| named(flaw(&rule.file, text, error), &rule.marks.id);
         let literal: Vec<Flaw> =
             Validator::validate_entity_types_and_literals(schema, &rule.template)
-                .map(|error| place(&error))
+                .map(|error| suggest(place(&error), &error, schema))
                 .collect();
         let mut actions = HashSet::new();
         let mut everywhere = !literal.is_empty();
@@ -113,6 +114,28 @@ fn named(flaw: Flaw, id: &str) -> Flaw {
         message: format!("policy `{id}`: {}", without_number(&flaw.message)),
         help: without_number(&flaw.help).to_owned(),
         ..flaw
+    }
+}
+
+/// Names the nearest action or entity type there is.
+fn suggest(flaw: Flaw, error: &ValidationError, schema: &ValidatorSchema) -> Flaw {
+    let (written, known): (&str, Vec<String>) = match error {
+        ValidationError::UnrecognizedActionId(unknown) => (
+            &unknown.actual_action_id,
+            schema.actions().map(ToString::to_string).collect(),
+        ),
+        ValidationError::UnrecognizedEntityType(unknown) => (
+            &unknown.actual_entity_type,
+            schema
+                .entity_type_names()
+                .map(ToString::to_string)
+                .collect(),
+        ),
+        _ => return flaw,
+    };
+    match nearest(written, known.iter().map(String::as_str), 3) {
+        Some(known) => flaw.help(format!("did you mean `{known}`?")),
+        None => flaw.help("bailiwick policy schema lists what there is"),
     }
 }
 

@@ -96,7 +96,7 @@ impl Workflows {
     }
 
     /// Reads `workflows/*.toml` and adds `default` with its one stage `run` unless a file defines it.
-    pub(crate) fn read(source: &BundleSource) -> Result<Self, PolicyErrors> {
+    pub fn read(source: &BundleSource) -> Result<Self, PolicyErrors> {
         let mut flaws = Vec::new();
         let mut all = BTreeMap::new();
         for (path, text) in source.below("workflows/", ".toml") {

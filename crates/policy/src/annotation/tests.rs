@@ -22,13 +22,6 @@ fn times_and_rates() {
 }
 
 #[test]
-fn near_misses_are_found() {
-    assert_eq!(nearest("reasn"), Some("reason"));
-    assert_eq!(nearest("stepup"), Some("step_up"));
-    assert_eq!(nearest("colour"), None);
-}
-
-#[test]
 fn duties_are_a_closed_list() {
     for good in [
         "redact:pii",

@@ -118,3 +118,54 @@ proptest! {
         prop_assert!(rank(&Given::call("s/r", &text).decide(&bundle)) <= plain);
     }
 }
+
+/// Only an admin publishes, yet a bundle must not be able to take the node down with it.
+#[test]
+fn bundles_made_to_exhaust_the_stack_are_refused() {
+    let clause = |condition: &str| {
+        format!(
+            "@id(\"x\") @reason(\"r\")\npermit (principal, action, resource) when {{ {condition} }};"
+        )
+    };
+    let one = "context.bw.depth == 1";
+    for condition in [
+        format!("{}{one}{}", "(".repeat(4_000), ")".repeat(4_000)),
+        format!("{}{one}{}", "(".repeat(16), ")".repeat(16)),
+        format!("{}1{} == 1", "{a:".repeat(50), "}".repeat(50)),
+        format!("{}{one}", "!(".repeat(2_000)),
+        vec!["true"; 20_000].join(" && "),
+        vec![one; 80].join(" && "),
+        vec![one; 2_000].join(" || "),
+        format!("{}{one}", "if true then true else ".repeat(2_000)),
+        format!("{}{one}", "if(true)then true else ".repeat(2_000)),
+        format!(
+            "\"\\\";\" == \"{}\" && {}{one}",
+            ";".repeat(100),
+            "[".repeat(3_000)
+        ),
+        format!("true //\";\n && {}{one}", "(".repeat(3_000)),
+    ] {
+        let errors = compile(&clause(&condition)).unwrap_err();
+        assert_eq!(errors.flaws[0].message, "this policy is too deep");
+    }
+    // What stays below the bounds is evaluated.
+    let deep = format!(
+        "{}{}{}",
+        "(".repeat(14),
+        vec!["context.bw.depth == 0"; 28].join(" && "),
+        ")".repeat(14)
+    );
+    let ifs = format!(
+        "{}true",
+        "if context.bw.depth == 1 then true else ".repeat(28)
+    );
+    for condition in [deep, ifs] {
+        let decision = Given::call("s/r", "{}").decide(&compile(&clause(&condition)).unwrap());
+        assert_eq!(
+            decision.outcome,
+            Outcome::Allow,
+            "{condition}: {:?}",
+            decision.reasons
+        );
+    }
+}
