@@ -117,3 +117,6 @@ impl Control {
         self.parts.journal.settled().await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Use cases on a real store and a real log; only the enforcement point is a witness that counts.
+
+mod approvals;
+mod bench_node;
+mod registry;
+mod revocation;
+mod tasks;

@@ -1,0 +1,212 @@
+//! Approvals: bound to one call, answered by people, used once.
+
+use std::time::Duration;
+
+use bailiwick_core::account::Role;
+use bailiwick_core::approval::{Approval, ApprovalState};
+use bailiwick_core::decision::Needs;
+use bailiwick_core::event::EventType;
+use bailiwick_core::id::EventId;
+use bailiwick_core::risk::Risk;
+use bailiwick_core::task::{Task, TaskState};
+use bailiwick_core::{Code, Digest, Effect};
+
+use super::bench_node::{Bench, admin, person};
+use crate::Actor;
+use crate::approvals::Question;
+
+const CALL: Digest = Digest([9; 32]);
+
+fn question(task: &Task, quorum: u32) -> Question {
+    Question {
+        call_digest: CALL,
+        task: task.id,
+        agent: task.agent.clone(),
+        user: task.user.clone(),
+        tool: "files/write_file".parse().unwrap(),
+        effect: Effect::Write,
+        definition: Digest([2; 32]),
+        arguments: r#"{"path":"a"}"#.into(),
+        reasons: Vec::new(),
+        needs: Needs {
+            all_of: vec!["approval:approver".into()],
+            any_of: Vec::new(),
+            quorum,
+            valid_s: 60,
+        },
+        risk: Risk::Low,
+        cause: EventId::from_bits(1),
+    }
+}
+
+async fn answer(
+    bench: &Bench,
+    who: &Actor,
+    id: bailiwick_core::id::ApprovalId,
+) -> Result<Approval, Code> {
+    let view = bench.control.approval(&admin(), id).await.unwrap();
+    let answered = bench
+        .control
+        .answer(who, id, true, "as agreed".into(), Some(view.shown_digest))
+        .await;
+    answered.map_err(|problem| problem.code)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn asking_twice_joins_and_an_answer_runs_once() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let first = bench.control.ask(question(&task, 1)).await.unwrap();
+    let second = bench.control.ask(question(&task, 1)).await.unwrap();
+    assert_eq!(first.id, second.id);
+    assert_eq!(bench.recorded(EventType::ApprovalRequested).await, 1);
+    let waiting = tokio::spawn({
+        let control = bench.control.clone();
+        async move { control.settled_approval(first.id).await.unwrap().state }
+    });
+    answer(&bench, &person("rita", &[Role::Approver]), first.id)
+        .await
+        .unwrap();
+    assert_eq!(waiting.await.unwrap(), ApprovalState::Approved);
+    let wrong = bench
+        .control
+        .consume(first.id, Digest([1; 32]))
+        .await
+        .unwrap_err();
+    assert_eq!(wrong.code, Code::ApprovalChanged);
+    bench.control.consume(first.id, CALL).await.unwrap();
+    assert_eq!(
+        bench
+            .control
+            .consume(first.id, CALL)
+            .await
+            .unwrap_err()
+            .code,
+        Code::ApprovalUsed
+    );
+    let third = bench.control.ask(question(&task, 1)).await.unwrap();
+    assert_ne!(third.id, first.id, "the next call asks anew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_consumers_race_and_one_wins() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let id = bench.control.ask(question(&task, 1)).await.unwrap().id;
+    answer(&bench, &person("rita", &[Role::Approver]), id)
+        .await
+        .unwrap();
+    let races = (0..16).map(|_| {
+        let control = bench.control.clone();
+        tokio::spawn(async move { control.consume(id, CALL).await.is_ok() })
+    });
+    let mut won = 0;
+    for race in races.collect::<Vec<_>>() {
+        won += usize::from(race.await.unwrap());
+    }
+    assert_eq!(won, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_quorum_and_separation_hold() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let id = bench.control.ask(question(&task, 2)).await.unwrap().id;
+    assert_eq!(
+        answer(&bench, &person("otto", &[Role::Operator]), id).await,
+        Err(Code::NotPermitted)
+    );
+    let alice = person("alice", &[Role::Approver]);
+    assert_eq!(
+        answer(&bench, &alice, id).await,
+        Err(Code::SecondPerson),
+        "the task is for alice"
+    );
+    let rita = person("rita", &[Role::Approver]);
+    assert_eq!(
+        answer(&bench, &rita, id).await.unwrap().state,
+        ApprovalState::Pending
+    );
+    assert_eq!(answer(&bench, &rita, id).await, Err(Code::SecondPerson));
+    let sam = person("sam", &[Role::Approver]);
+    assert_eq!(
+        answer(&bench, &sam, id).await.unwrap().state,
+        ApprovalState::Approved
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vote_counts_only_for_what_is_true_now() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let id = bench.control.ask(question(&task, 1)).await.unwrap().id;
+    let seen = bench
+        .control
+        .approval(&admin(), id)
+        .await
+        .unwrap()
+        .shown_digest;
+    bench
+        .control
+        .set_risk(&admin(), task.id, Risk::High, "odd pattern".into())
+        .await
+        .unwrap();
+    let rita = person("rita", &[Role::Approver]);
+    let stale = bench
+        .control
+        .answer(&rita, id, true, String::new(), Some(seen))
+        .await
+        .unwrap_err();
+    assert_eq!(stale.code, Code::ApprovalChanged);
+    let blind = bench
+        .control
+        .answer(&rita, id, true, String::new(), None)
+        .await
+        .unwrap_err();
+    assert_eq!(blind.code, Code::InvalidInput);
+    answer(&bench, &rita, id).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_its_task_voids_an_approval() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let id = bench.control.ask(question(&task, 1)).await.unwrap().id;
+    answer(&bench, &person("rita", &[Role::Approver]), id)
+        .await
+        .unwrap();
+    bench
+        .control
+        .end_task(&admin(), task.id, TaskState::Completed)
+        .await
+        .unwrap();
+    assert_eq!(
+        bench.control.consume(id, CALL).await.unwrap_err().code,
+        Code::ApprovalVoid
+    );
+    assert_eq!(
+        bench
+            .control
+            .approval(&admin(), id)
+            .await
+            .unwrap()
+            .approval
+            .state,
+        ApprovalState::Void
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_approved_by_silence() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let id = bench.control.ask(question(&task, 1)).await.unwrap().id;
+    bench.later(Duration::from_mins(31));
+    assert_eq!(
+        bench.control.settled_approval(id).await.unwrap().state,
+        ApprovalState::Expired
+    );
+    let rita = person("rita", &[Role::Approver]);
+    assert_eq!(answer(&bench, &rita, id).await, Err(Code::ApprovalExpired));
+    assert_eq!(bench.recorded(EventType::ApprovalClosed).await, 1);
+}

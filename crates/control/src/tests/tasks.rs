@@ -1,0 +1,229 @@
+//! Opening, delegating and ending tasks.
+
+use std::time::Duration;
+
+use bailiwick_core::Code;
+use bailiwick_core::event::EventType;
+use bailiwick_core::id::TaskId;
+use bailiwick_core::task::TaskState;
+
+use super::bench_node::{Bench, admin, open, person};
+use crate::Actor;
+use crate::tasks::OpenTask;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_is_on_record_before_it_is_there() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let opened = bench.leaves().await;
+    let event = opened
+        .iter()
+        .find(|leaf| leaf.event.kind == EventType::TaskOpened)
+        .unwrap();
+    assert_eq!(event.event.task.as_ref().unwrap().id, task.id);
+    assert_eq!(
+        event.event.user.as_deref(),
+        Some(task.user_pseudonym.as_str())
+    );
+    let text = serde_json::to_string(&opened).unwrap();
+    assert!(
+        !text.contains("alice") && !text.contains("issue 12"),
+        "names and words are sealed: {text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_never_gets_more_than_its_parent() {
+    let bench = Bench::new().await;
+    bench.agent("helper").await;
+    let read_only = OpenTask {
+        scope: Some(
+            serde_json::from_str(r#"{"grants":[{"server":["files"],"tool":["read_*"],"effects":["read"]}],"depth":1}"#)
+                .unwrap(),
+        ),
+        ..open("coder")
+    };
+    let parent = bench.control.open_task(&admin(), read_only).await.unwrap();
+    let child = |json: &str| OpenTask {
+        parent: Some(parent.id),
+        scope: Some(serde_json::from_str(json).unwrap()),
+        ..open("helper")
+    };
+    let wider = r#"{"grants":[{"server":["files"],"tool":["*"],"effects":["read"]}]}"#;
+    let refused = bench
+        .control
+        .open_task(&admin(), child(wider))
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code, Code::DelegationWidening, "{refused:?}");
+    let same = r#"{"grants":[{"server":["files"],"tool":["read_file"],"effects":["read"]}]}"#;
+    let opened = bench
+        .control
+        .open_task(&admin(), child(same))
+        .await
+        .unwrap();
+    assert_eq!(opened.root(), parent.id);
+    assert!(opened.expires_at <= parent.expires_at);
+    let deeper = OpenTask {
+        parent: Some(opened.id),
+        ..open("coder")
+    };
+    assert_eq!(
+        bench
+            .control
+            .open_task(&admin(), deeper)
+            .await
+            .unwrap_err()
+            .code,
+        Code::DelegationDepth
+    );
+    let other_user = OpenTask {
+        user: "user:local:mallory".parse().unwrap(),
+        ..child(same)
+    };
+    assert_eq!(
+        bench
+            .control
+            .open_task(&admin(), other_user)
+            .await
+            .unwrap_err()
+            .code,
+        Code::DelegationWidening
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_task_ends_what_is_below_it() {
+    let bench = Bench::new().await;
+    let parent = bench.task().await;
+    let child = OpenTask {
+        parent: Some(parent.id),
+        ..open("coder")
+    };
+    let child = bench.control.open_task(&admin(), child).await.unwrap();
+    let ended = bench
+        .control
+        .end_task(&admin(), parent.id, TaskState::Completed)
+        .await
+        .unwrap();
+    assert_eq!(ended.state, TaskState::Completed);
+    assert_eq!(
+        bench.control.task(&admin(), child.id).await.unwrap().state,
+        TaskState::Cancelled
+    );
+    let cut = bench.point.0.lock().unwrap().clone();
+    assert!(cut.contains(&format!("cut task/{}", child.id)), "{cut:?}");
+    let again = bench
+        .control
+        .end_task(&admin(), parent.id, TaskState::Completed)
+        .await
+        .unwrap_err();
+    assert_eq!(again.code, Code::TaskEnded);
+    let orphan = OpenTask {
+        parent: Some(parent.id),
+        ..open("coder")
+    };
+    assert_eq!(
+        bench
+            .control
+            .open_task(&admin(), orphan)
+            .await
+            .unwrap_err()
+            .code,
+        Code::TaskEnded
+    );
+    assert_eq!(bench.recorded(EventType::TaskEnded).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn time_ends_tasks() {
+    let bench = Bench::new().await;
+    let short = OpenTask {
+        ttl: Some(Duration::from_secs(60)),
+        ..open("coder")
+    };
+    let task = bench.control.open_task(&admin(), short).await.unwrap();
+    bench.control.sweep_once().await.unwrap();
+    assert_eq!(
+        bench.control.task(&admin(), task.id).await.unwrap().state,
+        TaskState::Open
+    );
+    bench.later(Duration::from_secs(60));
+    bench.control.sweep_once().await.unwrap();
+    assert_eq!(
+        bench.control.task(&admin(), task.id).await.unwrap().state,
+        TaskState::Expired
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_tasks_say_why() {
+    let bench = Bench::new().await;
+    let code = async |actor: Actor, task: OpenTask| {
+        bench
+            .control
+            .open_task(&actor, task)
+            .await
+            .unwrap_err()
+            .code
+    };
+    let viewer = person("eve", &[bailiwick_core::account::Role::Viewer]);
+    assert_eq!(code(viewer, open("coder")).await, Code::NotPermitted);
+    assert_eq!(code(admin(), open("nobody")).await, Code::NotFound);
+    let mut empty = open("coder");
+    empty.request.text = " ".into();
+    assert_eq!(code(admin(), empty).await, Code::InvalidInput);
+    let long = OpenTask {
+        ttl: Some(Duration::from_secs(90_000)),
+        ..open("coder")
+    };
+    assert_eq!(code(admin(), long).await, Code::InvalidInput);
+    let workflow = OpenTask {
+        workflow: Some("nope".parse().unwrap()),
+        ..open("coder")
+    };
+    assert_eq!(code(admin(), workflow).await, Code::InvalidInput);
+    let parent = OpenTask {
+        parent: Some(TaskId::from_bits(1)),
+        ..open("coder")
+    };
+    assert_eq!(code(admin(), parent).await, Code::NotFound);
+    let outside = r#"{"grants":[{"server":["mail"],"tool":["*"],"effects":["write"]}]}"#;
+    let outside = OpenTask {
+        scope: Some(serde_json::from_str(outside).unwrap()),
+        ..open("coder")
+    };
+    assert_eq!(code(admin(), outside).await, Code::ScopeEmpty);
+    let unenforced =
+        r#"{"grants":[{"server":["files"],"tool":["*"],"effects":["read"]}],"budget":{"spend":5}}"#;
+    let unenforced = OpenTask {
+        scope: Some(serde_json::from_str(unenforced).unwrap()),
+        ..open("coder")
+    };
+    assert_eq!(code(admin(), unenforced).await, Code::InvalidInput);
+    assert_eq!(
+        bench.recorded(EventType::TaskOpened).await,
+        0,
+        "nothing was opened"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_listed_user_launches_an_agent() {
+    let bench = Bench::new().await;
+    assert_eq!(
+        bench
+            .control
+            .launch(1001, open("coder"))
+            .await
+            .unwrap_err()
+            .code,
+        Code::NotPermitted
+    );
+    let task = bench.control.launch(1000, open("coder")).await.unwrap();
+    bench.control.launch_ended(1000, task.id).await.unwrap();
+    assert_eq!(
+        bench.control.task(&admin(), task.id).await.unwrap().state,
+        TaskState::Completed
+    );
+}
