@@ -9,3 +9,6 @@ pub mod exits;
 pub mod keyring;
 pub mod peer;
 pub mod workload;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+//! The authority on a real store: who gets an identity or a token, and who does not.
+
+mod bench_authority;
+mod svids;
+mod tokens;
