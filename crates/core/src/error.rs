@@ -212,3 +212,6 @@ impl Fault for Problem {
         self.help.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;
