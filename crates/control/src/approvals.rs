@@ -1,23 +1,24 @@
 //! Approvals: asked for by an enforcement point, answered by people, used once (07, approval protocol).
 
+mod shown;
+mod waiting;
+
 use bailiwick_core::approval::{Approval, ApprovalState, DEFAULT_VALID, MAX_PENDING, Vote};
 use bailiwick_core::decision::{Needs, Reason};
 use bailiwick_core::event::{
     Action, ApprovalRef, Event, EventType, Parent, ParentRole, Sealed, SealedClass,
 };
 use bailiwick_core::id::{ApprovalId, EventId, TaskId};
-use bailiwick_core::json::{Limits, Numbers, check};
 use bailiwick_core::name::{AgentName, ToolRef, UserId};
 use bailiwick_core::risk::Risk;
 use bailiwick_core::{Code, Digest, Effect, Fault, Problem};
-use bailiwick_crypto::hash::domain_digest;
 use bailiwick_store::{ApprovalFilter, StoreError, Tx};
-use serde_json::{Value, json};
-use tokio::sync::broadcast::error::RecvError;
+use serde_json::Value;
 
 use crate::tasks::about;
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
+use shown::shown;
 
 /// A task has at most this many approvals waiting or unused.
 const MAX_LIVE_OF_TASK: usize = 32;
@@ -139,32 +140,6 @@ impl Control {
         Ok(approval)
     }
 
-    /// Resolves once an approval is no longer pending, at the latest when its time is over.
-    pub async fn settled_approval(&self, id: ApprovalId) -> Result<Approval, Problem> {
-        let mut news = self.approval_news.subscribe();
-        loop {
-            let approval = self.read_approval(id).await?;
-            let now = self.now();
-            if approval.state != ApprovalState::Pending {
-                return Ok(approval);
-            }
-            if now >= approval.expires_at {
-                return self.expire_approval(id).await;
-            }
-            let left = approval.expires_at.since(now);
-            let changed = async {
-                loop {
-                    match news.recv().await {
-                        Ok(changed) if changed != id => {}
-                        Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
-                    }
-                }
-            };
-            // A timeout is no error: the state is read again, and then it has expired.
-            let _ = tokio::time::timeout(left, changed).await;
-        }
-    }
-
     /// Uses an approved approval for its one call.
     pub async fn consume(&self, id: ApprovalId, call_digest: Digest) -> Result<Approval, Problem> {
         let now = self.now();
@@ -272,25 +247,6 @@ impl Control {
         Ok(approval)
     }
 
-    pub(crate) async fn expire_approval(&self, id: ApprovalId) -> Result<Approval, Problem> {
-        let (control, now) = (self.clone(), self.now());
-        let approval = self
-            .parts
-            .store
-            .write(move |tx| {
-                let mut approval = tx.approval(id)?.ok_or_else(|| unknown(id))?;
-                if approval.expire(now) {
-                    tx.put_approval(&approval)?;
-                    control.close_approval(tx, &Actor::system(), &approval)?;
-                }
-                Ok::<_, Refusal>(approval)
-            })
-            .await
-            .map_err(Refusal::problem)?;
-        self.news(id);
-        Ok(approval)
-    }
-
     /// Puts on record that an approval ended unused.
     pub(crate) fn close_approval(
         &self,
@@ -356,39 +312,6 @@ impl Control {
             .await;
         approval.map_err(|error: StoreError| error.problem())
     }
-}
-
-/// What an approver is shown, and its digest (over the canonical JSON). It changes when what would run, or why, changes.
-fn shown(
-    rows: &dyn bailiwick_store::Reads,
-    approval: &Approval,
-) -> Result<(Value, Digest), Problem> {
-    let task = rows.task(approval.task).map_err(|error| error.problem())?;
-    let tool = rows.tool(&approval.tool).map_err(|error| error.problem())?;
-    let view = json!({
-        "approval": approval.id,
-        "call_digest": approval.call_digest,
-        "tool": approval.tool,
-        "effect": approval.effect,
-        "definition": approval.definition,
-        "definition_now": tool.and_then(|tool| tool.approved),
-        "arguments": approval.arguments,
-        "agent": approval.agent,
-        "user": approval.user,
-        "task": approval.task,
-        "request": task.as_ref().map(|task| task.request.text.as_str()),
-        "stage": task.as_ref().map(|task| &task.stage),
-        "risk": task.as_ref().map(|task| task.risk),
-        "labels": task.as_ref().map(|task| &task.labels),
-        "reasons": approval.reasons,
-        "quorum": approval.quorum,
-        "requested_at": approval.requested_at,
-    });
-    let text = view.to_string();
-    let canonical = check(text.as_bytes(), &Limits::ENVELOPE.case_sensitive())
-        .and_then(|text| text.canonical(Numbers::AsWritten))
-        .map_err(|error| error.problem())?;
-    Ok((view, domain_digest("bailiwick/shown/v1", &canonical)))
 }
 
 fn discharges(needs: &Needs) -> Vec<String> {

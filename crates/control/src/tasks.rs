@@ -1,27 +1,27 @@
 //! Tasks: opened for one request, changed, ended. The end of a task is the end of everything below it (07).
 
+mod ending;
 mod opening;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_broker::LeasesOf;
-use bailiwick_core::event::{
-    AgentRef, ChainRef, ChangeRef, Event, EventType, Sealed, SealedClass, TaskRef,
-};
+use bailiwick_core::event::{AgentRef, ChainRef, Event, EventType, Sealed, SealedClass, TaskRef};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{InstanceId, TaskId};
 use bailiwick_core::name::{AgentName, StageName, UserId, WorkflowName};
 use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::Draft;
 use bailiwick_core::task::{DEFAULT_LIFE, MAX_LIFE, Request, Task, TaskState};
-use bailiwick_core::{Code, Fault, Problem, Timestamp};
+use bailiwick_core::{Code, Fault, Problem};
 use bailiwick_policy::{DEFAULT_WORKFLOW, Who};
 use bailiwick_store::facts;
 use bailiwick_store::{StoreError, TaskFilter, Tx};
 
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
+pub use ending::Ended;
 use opening::{Opening, check_request};
 
 /// A task to open.
@@ -41,15 +41,6 @@ pub struct OpenTask {
     pub ttl: Option<Duration>,
     /// The task it is delegated from.
     pub parent: Option<TaskId>,
-}
-
-/// What the end of a task, or of several, took with it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ended {
-    /// Tasks, the subtree included.
-    pub tasks: u64,
-    /// Pending and unused approvals.
-    pub approvals: u64,
 }
 
 impl Control {
@@ -376,81 +367,6 @@ impl Control {
         let mut tasks: Vec<Task> = tasks.map_err(|error: StoreError| error.problem())?;
         tasks.reverse();
         Ok(tasks)
-    }
-
-    pub(crate) fn ending(&self, actor: &Actor, op: &'static str) -> Ending {
-        Ending {
-            control: self.clone(),
-            actor: actor.clone(),
-            op,
-            now: self.now(),
-        }
-    }
-}
-
-/// Ends subtrees inside a transaction.
-pub(crate) struct Ending {
-    control: Control,
-    actor: Actor,
-    op: &'static str,
-    now: Timestamp,
-}
-
-impl Ending {
-    /// Ends every open task at and below `id`, deepest first, with its approvals. Tasks above an ended one stay as they are.
-    pub(crate) fn tree(
-        &self,
-        tx: &mut dyn Tx,
-        id: TaskId,
-        state: TaskState,
-    ) -> Result<(Vec<TaskId>, Ended), Refusal> {
-        let mut ids = Vec::new();
-        let mut ended = Ended::default();
-        for mut task in tx.subtree(id)? {
-            if task.state != TaskState::Open {
-                continue;
-            }
-            // A task that a person completes takes what hangs on it along, unfinished.
-            let to = match (task.id == id, state) {
-                (false, TaskState::Completed) => TaskState::Cancelled,
-                _ => state,
-            };
-            if task.end(to).is_err() {
-                continue;
-            }
-            tx.put_task(&task)?;
-            ended.tasks += 1;
-            ids.push(task.id);
-            ended.approvals += self.void_approvals(tx, task.id)?;
-            let mut event = about(
-                self.control
-                    .event(EventType::TaskEnded, &self.actor, self.op),
-                tx,
-                &task,
-            );
-            event.change = Some(ChangeRef {
-                kind: "task".to_owned(),
-                id: task.id.to_string(),
-                before: Some("open".to_owned()),
-                after: Some(to.as_str().to_owned()),
-            });
-            self.control.parts.journal.push(tx, &event)?;
-        }
-        Ok((ids, ended))
-    }
-
-    fn void_approvals(&self, tx: &mut dyn Tx, task: TaskId) -> Result<u64, Refusal> {
-        let mut count = 0;
-        for mut approval in tx.live_approvals_of_task(task)? {
-            // Whatever it is by the clock, it can be used no more.
-            if !approval.expire(self.now) && !approval.void() {
-                continue;
-            }
-            tx.put_approval(&approval)?;
-            self.control.close_approval(tx, &self.actor, &approval)?;
-            count += 1;
-        }
-        Ok(count)
     }
 }
 

@@ -3,6 +3,8 @@
 //!
 //! Nothing secret, private or written by an agent stands in an event: such values are [`Sealed`], committed to and kept apart.
 
+mod kind;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Digest;
@@ -14,6 +16,7 @@ use crate::label::Labels;
 use crate::name::{AgentName, CredentialName, OwnerName, ServerName, StageName, ToolName};
 use crate::risk::Risk;
 use crate::task::Task;
+pub use kind::EventType;
 
 /// Lists in an event hold at most this many entries.
 pub const MAX_LIST: usize = 16;
@@ -21,68 +24,15 @@ pub const MAX_LIST: usize = 16;
 pub const MAX_STRING: usize = 512;
 
 /// Where a sealed value can belong.
-pub const SEALED_PATHS: [&str; 7] = ["/args", "/result", "/request", "/call_digest", "/shown", "/reason", "/input"];
-
-macro_rules! event_types {
-    ($($variant:ident $name:literal;)*) => {
-        /// The dotted type of an event.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-        pub enum EventType {
-            $(#[doc = concat!("`", $name, "`")] #[serde(rename = $name)] $variant,)*
-        }
-
-        impl EventType {
-            /// Every type.
-            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
-
-            /// The dotted name.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $name,)* }
-            }
-        }
-    };
-}
-
-event_types! {
-    ToolIntent "tool.intent";
-    ToolHeld "tool.held";
-    ToolRefused "tool.refused";
-    ToolResult "tool.result";
-    ToolDrifted "tool.drifted";
-    CallerRefused "caller.refused";
-    InstanceAttested "instance.attested";
-    InstanceRefused "instance.refused";
-    InstanceExited "instance.exited";
-    SvidIssued "svid.issued";
-    TokenIssued "token.issued";
-    TokenRefused "token.refused";
-    TaskOpened "task.opened";
-    TaskChanged "task.changed";
-    TaskEnded "task.ended";
-    ApprovalRequested "approval.requested";
-    ApprovalAnswered "approval.answered";
-    ApprovalConsumed "approval.consumed";
-    ApprovalClosed "approval.closed";
-    FenceSet "fence.set";
-    FenceReached "fence.reached";
-    FenceLifted "fence.lifted";
-    AgentRegistered "agent.registered";
-    AgentChanged "agent.changed";
-    ServerChanged "server.changed";
-    ToolPinned "tool.pinned";
-    PolicyPublished "policy.published";
-    LeaseIntent "lease.intent";
-    LeaseActive "lease.active";
-    LeaseRevoking "lease.revoking";
-    LeaseDead "lease.dead";
-    AdminChanged "admin.changed";
-    AdminRefused "admin.refused";
-    LogOpened "log.opened";
-    LogClosed "log.closed";
-    LogRecovered "log.recovered";
-    LogDegraded "log.degraded";
-    LogRestored "log.restored";
-}
+pub const SEALED_PATHS: [&str; 7] = [
+    "/args",
+    "/result",
+    "/request",
+    "/call_digest",
+    "/shown",
+    "/reason",
+    "/input",
+];
 
 /// One event, before the recorder numbers and stamps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@
 
 pub mod attest;
 pub mod authority;
+pub mod error;
 pub mod exchange;
 pub mod exits;
 pub mod keyring;

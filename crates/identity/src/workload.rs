@@ -14,7 +14,8 @@ use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
 use crate::attest::{AttestError, Found, Hashes, attest};
-use crate::authority::{Attested, Authority, IdentityError};
+use crate::authority::{Attested, Authority};
+use crate::error::IdentityError;
 use crate::exits::Watch;
 use crate::peer::Peer;
 

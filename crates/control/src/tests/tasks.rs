@@ -139,7 +139,7 @@ async fn the_end_of_a_task_ends_what_is_below_it() {
 async fn time_ends_tasks() {
     let bench = Bench::new().await;
     let short = OpenTask {
-        ttl: Some(Duration::from_secs(60)),
+        ttl: Some(Duration::from_mins(1)),
         ..open("coder")
     };
     let task = bench.control.open_task(&admin(), short).await.unwrap();
@@ -148,7 +148,7 @@ async fn time_ends_tasks() {
         bench.control.task(&admin(), task.id).await.unwrap().state,
         TaskState::Open
     );
-    bench.later(Duration::from_secs(60));
+    bench.later(Duration::from_mins(1));
     bench.control.sweep_once().await.unwrap();
     assert_eq!(
         bench.control.task(&admin(), task.id).await.unwrap().state,
@@ -174,7 +174,7 @@ async fn bad_tasks_say_why() {
     empty.request.text = " ".into();
     assert_eq!(code(admin(), empty).await, Code::InvalidInput);
     let long = OpenTask {
-        ttl: Some(Duration::from_secs(90_000)),
+        ttl: Some(Duration::from_hours(25)),
         ..open("coder")
     };
     assert_eq!(code(admin(), long).await, Code::InvalidInput);

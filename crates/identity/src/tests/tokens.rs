@@ -47,11 +47,11 @@ async fn an_instance_gets_a_token_for_its_task() {
     assert_eq!(issued.expires_in, 300);
     let keys = bench.authority.keyring().task_keys().clone();
     let verifier = Verifier::<TaskToken>::new(keys, ISSUER, "example.org".parse().unwrap());
-    let verified = verifier
+    let token = verifier
         .verify(issued.token.expose(), &ask.resource, bench.clock.wall())
         .unwrap();
-    assert_eq!(verified.claims().cnf.jkt, ask.jkt);
-    assert_eq!(verified.claims().task().unwrap().task_id, task.id);
+    assert_eq!(token.claims().cnf.jkt, ask.jkt);
+    assert_eq!(token.claims().task().unwrap().task_id, task.id);
     let id = task.id;
     let bound = bench
         .store

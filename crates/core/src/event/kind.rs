@@ -1,0 +1,64 @@
+//! The types of events. A name never changes once released.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! event_types {
+    ($($variant:ident $name:literal;)*) => {
+        /// The dotted type of an event.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum EventType {
+            $(#[doc = concat!("`", $name, "`")] #[serde(rename = $name)] $variant,)*
+        }
+
+        impl EventType {
+            /// Every type.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),*];
+
+            /// The dotted name.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+event_types! {
+    ToolIntent "tool.intent";
+    ToolHeld "tool.held";
+    ToolRefused "tool.refused";
+    ToolResult "tool.result";
+    ToolDrifted "tool.drifted";
+    CallerRefused "caller.refused";
+    InstanceAttested "instance.attested";
+    InstanceRefused "instance.refused";
+    InstanceExited "instance.exited";
+    SvidIssued "svid.issued";
+    TokenIssued "token.issued";
+    TokenRefused "token.refused";
+    TaskOpened "task.opened";
+    TaskChanged "task.changed";
+    TaskEnded "task.ended";
+    ApprovalRequested "approval.requested";
+    ApprovalAnswered "approval.answered";
+    ApprovalConsumed "approval.consumed";
+    ApprovalClosed "approval.closed";
+    FenceSet "fence.set";
+    FenceReached "fence.reached";
+    FenceLifted "fence.lifted";
+    AgentRegistered "agent.registered";
+    AgentChanged "agent.changed";
+    ServerChanged "server.changed";
+    ToolPinned "tool.pinned";
+    PolicyPublished "policy.published";
+    LeaseIntent "lease.intent";
+    LeaseActive "lease.active";
+    LeaseRevoking "lease.revoking";
+    LeaseDead "lease.dead";
+    AdminChanged "admin.changed";
+    AdminRefused "admin.refused";
+    LogOpened "log.opened";
+    LogClosed "log.closed";
+    LogRecovered "log.recovered";
+    LogDegraded "log.degraded";
+    LogRestored "log.restored";
+}
