@@ -104,3 +104,6 @@ fn try_all(
     };
     chain.iter().map(try_one).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -451,3 +451,6 @@ fn outcome_name(refusal: &Refusal) -> &'static str {
         _ => "refused",
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,3 +91,6 @@ const LIMITS: Limits = Limits {
     bytes: 16 << 20,
     ..Limits::ENVELOPE.case_sensitive()
 };
+
+#[cfg(test)]
+mod tests;

@@ -414,3 +414,6 @@ fn refused(problem: Problem) -> Decided {
 fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,6 +19,9 @@ mod record;
 pub mod replica;
 mod step_up;
 
+#[cfg(test)]
+mod testing;
+
 pub use budgets::Budgets;
 pub use caller::{Caller, Token};
 pub use gateway::{Gateway, Settings, SettingsError};

@@ -200,3 +200,6 @@ impl Drop for Entered {
         self.live.leave(self.key);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -202,3 +202,6 @@ fn close(inner: &mut Inner, live: &Live, reason: String) {
     inner.waiting.clear();
     inner.status = Status::Closed(reason);
 }
+
+#[cfg(test)]
+mod tests;

@@ -185,6 +185,14 @@ impl Envelope {
     }
 }
 
+/// One spelling for an id or progress token: two JSON texts of the same string or integer are the same id, however a peer escapes it.
+pub fn same_id(id: &str) -> String {
+    match serde_json::from_str::<String>(id) {
+        Ok(text) => serde_json::Value::String(text).to_string(),
+        Err(_) => id.to_owned(),
+    }
+}
+
 /// The bytes were checked when they came in; looking again needs no limits.
 const CHECKED: Limits = Limits {
     bytes: usize::MAX,
@@ -278,3 +286,6 @@ fn usable_id(id: &Text<'_>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,3 +183,6 @@ fn unsupported(name: &str) -> Problem {
         format!("use one of {}", names().join(", ")),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,17 +116,14 @@ impl Gateway {
             .authenticator
             .authenticate(self, &head.headers, head.method.as_str(), server)
             .await;
-        let admitted =
-            authenticated
-                .map_err(|problem| (problem, None))
-                .and_then(|caller| match self.decider.admit(&caller, server) {
-                    Ok(_) => Ok(caller),
-                    Err(problem) => Err((problem, Some(caller))),
-                });
-        match admitted {
-            Ok(caller) => Ok(caller),
-            Err((problem, caller)) => Err(Box::new(
-                self.challenge(&problem, server, caller.as_ref()).await,
+        let caller = match authenticated {
+            Ok(caller) => caller,
+            Err(problem) => return Err(Box::new(self.challenge(&problem, server, None).await)),
+        };
+        match self.decider.admit(&caller, server) {
+            Ok(_) => Ok(caller),
+            Err(problem) => Err(Box::new(
+                self.challenge(&problem, server, Some(&caller)).await,
             )),
         }
     }
@@ -301,3 +298,6 @@ where
         )),
     }
 }
+
+#[cfg(test)]
+mod tests;

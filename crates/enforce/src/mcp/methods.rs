@@ -8,7 +8,7 @@ use bailiwick_core::{Code, Fault, Problem, Secret};
 use bytes::Bytes;
 use hyper::HeaderMap;
 
-use super::envelope::{Envelope, Message};
+use super::envelope::{Envelope, Message, same_id};
 use super::lists;
 use super::outlet::{Outlet, Reply};
 use super::revision::{META_CAPABILITIES, WITHHELD, revision};
@@ -86,7 +86,7 @@ impl Gateway {
             };
         };
         session.touch(self.ports.clock.monotonic());
-        let Some(open) = session.begin(id) else {
+        let Some(open) = session.begin(&same_id(id)) else {
             let help = "give each open request an id of its own, and wait for answers";
             let refusal = Refusal::new(
                 Code::ServerBusy,
@@ -143,7 +143,7 @@ impl Gateway {
                 let id = envelope
                     .params()
                     .and_then(|params| params.member("requestId"));
-                id.is_some_and(|id| session.cancel(id.as_str()))
+                id.is_some_and(|id| session.cancel(&same_id(id.as_str())))
             }
             Some("notifications/initialized") => true,
             // Nothing that a server could ask for is passed on, so nothing that would answer it is either.

@@ -114,3 +114,6 @@ pub fn on_one_line(checked: &[u8]) -> Vec<u8> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

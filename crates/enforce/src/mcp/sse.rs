@@ -98,3 +98,6 @@ pub fn event(message: &[u8]) -> Bytes {
 pub fn keep_alive() -> Bytes {
     Bytes::from_static(b": wait\n\n")
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,8 +60,9 @@ impl Gateway {
         }
         tokio::select! {
             biased;
+            // What came first goes out first, even if the answer is there as well.
+            Some(first) = early.recv() => events(Following { early, answered, first: Some(first), done: false }),
             reply = &mut answered => self.opened(reply.ok(), session, false),
-            first = early.recv() => events(Following { early, answered, first, done: false }),
             () = tokio::time::sleep(KEEP_ALIVE) => events(Following { early, answered, first: None, done: false }),
         }
     }

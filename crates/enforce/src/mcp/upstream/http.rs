@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{ANSWER_LIMITS, Answer, MAX_ANSWER, Outbound, SILENCE, UpstreamError};
 use crate::gateway::Gateway;
-use crate::mcp::envelope::{Envelope, Message};
+use crate::mcp::envelope::{Envelope, Message, same_id};
 use crate::mcp::headers::SESSION;
 use crate::mcp::inbound::Inbound;
 use crate::mcp::outlet::Outlet;
@@ -263,7 +263,7 @@ impl Listening {
 
 /// Whether this is the response to our request: anything else that claims another id goes nowhere.
 fn answers(envelope: &Envelope, id: &str) -> bool {
-    matches!(envelope.message(), Message::Response { id: Some(answered) } if answered == id)
+    matches!(envelope.message(), Message::Response { id: Some(answered) } if same_id(answered) == same_id(id))
 }
 
 async fn within<T>(future: impl Future<Output = T>) -> Result<T, UpstreamError> {

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{ANSWER_LIMITS, Answer, MAX_ANSWER, Outbound, SILENCE, UpstreamError};
 use crate::gateway::Gateway;
-use crate::mcp::envelope::{Envelope, Message};
+use crate::mcp::envelope::{Envelope, Message, same_id};
 use crate::mcp::inbound::Inbound;
 use crate::mcp::outlet::Outlet;
 use crate::mcp::splice::on_one_line;
@@ -140,17 +140,18 @@ impl Child {
     ) -> Result<Answer, UpstreamError> {
         let (answer, answered) = oneshot::channel();
         let (alive, mut signs) = mpsc::channel(1);
-        let progress = outbound.progress.map(str::to_owned);
+        let progress = outbound.progress.map(same_id);
         let waiting = Waiting {
             answer,
             outlet: outlet.clone(),
             progress,
             alive,
         };
-        self.shared.lock().insert(outbound.id.to_owned(), waiting);
+        let id = same_id(outbound.id);
+        self.shared.lock().insert(id.clone(), waiting);
         let _forget = Forget {
             shared: &self.shared,
-            id: outbound.id,
+            id,
         };
         if self.is_gone() {
             return Err(UpstreamError::Down("its process has ended".to_owned()));
@@ -206,7 +207,7 @@ impl Shared {
             return None;
         };
         if let Message::Response { id: Some(id) } = envelope.message() {
-            match self.lock().remove(id) {
+            match self.lock().remove(&same_id(id)) {
                 // The caller may have gone; then nobody waits.
                 Some(waiting) => drop(waiting.answer.send(envelope)),
                 None => self.inbound.dropped(),
@@ -228,12 +229,12 @@ impl Shared {
 /// Takes a request off the list when its caller stops waiting.
 struct Forget<'a> {
     shared: &'a Shared,
-    id: &'a str,
+    id: String,
 }
 
 impl Drop for Forget<'_> {
     fn drop(&mut self) {
-        self.shared.lock().remove(self.id);
+        self.shared.lock().remove(&self.id);
     }
 }
 
@@ -305,11 +306,10 @@ fn progress_of(envelope: &Envelope) -> Option<String> {
     if envelope.method() != Some("notifications/progress") {
         return None;
     }
-    Some(
-        envelope
-            .params()?
-            .member("progressToken")?
-            .as_str()
-            .to_owned(),
-    )
+    Some(same_id(
+        envelope.params()?.member("progressToken")?.as_str(),
+    ))
 }
+
+#[cfg(test)]
+mod tests;

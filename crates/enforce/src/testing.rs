@@ -1,0 +1,249 @@
+//! A gateway on a replica of one task, with ports that tests can look into and a tool server that keeps a journal.
+
+mod pipe;
+mod ports;
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_core::agent::Agent;
+use bailiwick_core::change::{Change, ChangeBody};
+use bailiwick_core::definition::{Tool, ToolState};
+use bailiwick_core::fence::{Fence, Subject};
+use bailiwick_core::id::{FenceId, InstanceId, RevocationId, TaskId};
+use bailiwick_core::instance::{Instance, InstanceState};
+use bailiwick_core::json::{Limits, check};
+use bailiwick_core::label::Labels;
+use bailiwick_core::name::ServerName;
+use bailiwick_core::risk::Risk;
+use bailiwick_core::scope::Scope;
+use bailiwick_core::server::{Server, Transport, Trust};
+use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
+use bailiwick_core::{Clock, Digest, Effect, Timestamp};
+use bailiwick_crypto::hash::domain_digest;
+use bailiwick_crypto::keys::SigningKey;
+use bailiwick_crypto::system::{SystemClock, SystemRng};
+use serde_json::json;
+
+use crate::catalogue::seen_tool;
+use crate::gateway::{Gateway, Settings};
+use crate::{Budgets, Caller, Live, Ports, Replica};
+
+pub(crate) use pipe::Pipe;
+pub(crate) use ports::{FakeApprover, FakeCataloguer, FakeLeaser, FakeRecorder};
+pub(crate) use server::{ToolServer, definition};
+
+pub(crate) const TASK: TaskId = TaskId::from_bits(1);
+pub(crate) const INSTANCE: InstanceId = InstanceId::from_bits(2);
+pub(crate) const URL: &str = "http://127.0.0.1:8421";
+pub(crate) const ISSUER: &str = "http://127.0.0.1:8420";
+
+/// Everything of one test.
+pub(crate) struct World {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) replica: Arc<Replica>,
+    pub(crate) recorder: Arc<FakeRecorder>,
+    pub(crate) approver: Arc<FakeApprover>,
+    pub(crate) cataloguer: Arc<FakeCataloguer>,
+    pub(crate) tools: Arc<ToolServer>,
+    pub(crate) signer: SigningKey,
+}
+
+impl World {
+    /// A task that may read with `get`, `slow` and `ask`, and write with `put` once a person agrees (the base policy).
+    pub(crate) async fn new() -> Self {
+        Self::with(json!({ "calls": 50 })).await
+    }
+
+    pub(crate) async fn with(budget: serde_json::Value) -> Self {
+        bailiwick_crypto::tls::install_default_provider();
+        let tools = ToolServer::start().await;
+        let signer = SigningKey::generate().unwrap();
+        let replica = Arc::new(Replica::new(Arc::new(Live::default())));
+        let (recorder, approver) = (
+            Arc::new(FakeRecorder::default()),
+            Arc::new(FakeApprover::default()),
+        );
+        let cataloguer = Arc::new(FakeCataloguer::default());
+        let ports = Ports {
+            approver: approver.clone(),
+            leaser: Arc::new(FakeLeaser),
+            cataloguer: cataloguer.clone(),
+            policies: Arc::new(ports::BasePolicy),
+            recorder: recorder.clone(),
+            clock: Arc::new(SystemClock),
+            rng: Arc::new(SystemRng),
+        };
+        let settings = Settings {
+            approval_wait: Duration::from_secs(20),
+            ..Settings::new(
+                URL,
+                "127.0.0.1:8421".parse().unwrap(),
+                ISSUER,
+                "test.example".parse().unwrap(),
+            )
+        };
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let gateway = Gateway::new(
+            settings,
+            replica.clone(),
+            Arc::new(Budgets::default()),
+            ports,
+            http,
+        )
+        .unwrap();
+        let world = Self {
+            gateway,
+            replica,
+            recorder,
+            approver,
+            cataloguer,
+            tools,
+            signer,
+        };
+        world.replica.load(world.snapshot(&budget), 10);
+        world
+    }
+
+    pub(crate) fn caller() -> Caller {
+        Caller::attested(TASK, INSTANCE)
+    }
+
+    pub(crate) fn server() -> ServerName {
+        "tools".parse().unwrap()
+    }
+
+    /// Commits one more change.
+    pub(crate) fn commit(&self, body: ChangeBody) {
+        let seq = self.replica.applied() + 1;
+        self.replica.apply(&[Change { seq, body }]);
+    }
+
+    pub(crate) fn fence(&self, subject: Subject) -> Fence {
+        Fence {
+            id: FenceId::new(&SystemClock, &SystemRng),
+            subject,
+            seq: self.replica.applied() + 1,
+            lifted_seq: None,
+            revocation: RevocationId::from_bits(9),
+            reason: "a test says so".to_owned(),
+            actor: "system".to_owned(),
+            set_at: SystemClock.wall(),
+        }
+    }
+
+    pub(crate) fn task(&self) -> Task {
+        self.replica
+            .view(|state| Task::clone(state.task(TASK).unwrap()))
+            .unwrap()
+    }
+
+    pub(crate) fn tool(name: &str, effect: Effect, state: ToolState) -> Tool {
+        let definition = definition(name);
+        let seen = seen_tool(&check(definition.as_bytes(), &Limits::ENVELOPE).unwrap()).unwrap();
+        Tool {
+            tool: format!("tools/{name}").parse().unwrap(),
+            state,
+            seen: seen.digest,
+            approved: (state == ToolState::Approved).then_some(seen.digest),
+            definition,
+            candidate: None,
+            effect,
+            decided_by: None,
+            seen_at: Timestamp::default(),
+            version: 1,
+        }
+    }
+
+    fn snapshot(&self, budget: &serde_json::Value) -> Vec<ChangeBody> {
+        let now = SystemClock.wall();
+        let scope: Scope = serde_json::from_value(json!({
+            "grants": [
+                { "server": ["tools"], "tool": ["get"], "effects": ["read"], "args": { "/path": { "paths": ["docs/*"], "optional": true } } },
+                { "server": ["tools"], "tool": ["slow", "ask", "new"], "effects": ["read"] },
+                { "server": ["tools"], "tool": ["put"], "effects": ["write"] },
+            ],
+            "budget": budget,
+            "deadline": now.plus(Duration::from_hours(1)),
+            "depth": 2,
+        }))
+        .unwrap();
+        let agent = Agent {
+            name: "coder".parse().unwrap(),
+            owner: "team".parse().unwrap(),
+            selectors: Vec::new(),
+            ceiling: scope.clone(),
+            base_risk: Risk::Low,
+            launch_uids: Vec::new(),
+            enabled: true,
+            created_at: now,
+            version: 1,
+        };
+        let instance = Instance {
+            id: INSTANCE,
+            agent: agent.name.clone(),
+            selectors: Vec::new(),
+            pid: 1,
+            pid_start: 1,
+            state: InstanceState::Live,
+            born_seq: 3,
+            attested_at: now,
+        };
+        let task = Task {
+            id: TASK,
+            parent: None,
+            ancestors: Vec::new(),
+            agent: agent.name.clone(),
+            instance: Some(INSTANCE),
+            user: "user:local:alice".parse().unwrap(),
+            user_pseudonym: "usr_1".to_owned(),
+            request: Request {
+                text: "read the docs".to_owned(),
+                source: RequestSource::User,
+            },
+            workflow: "default".parse().unwrap(),
+            stage: "run".parse().unwrap(),
+            scope_digest: digest_of(&scope),
+            scope,
+            risk: Risk::Low,
+            labels: Labels::default(),
+            created_at: now,
+            expires_at: now.plus(Duration::from_hours(1)),
+            state: TaskState::Open,
+            born_seq: 4,
+            version: 1,
+        };
+        let server = Server {
+            name: Self::server(),
+            transport: Transport::Http {
+                url: self.tools.url(),
+            },
+            trust: Trust::Reviewed,
+            credential: Some("tools-key".parse().unwrap()),
+            created_at: now,
+            version: 1,
+        };
+        let keys = json!({ "keys": [self.signer.jwk()] }).to_string();
+        vec![
+            ChangeBody::Agent(agent),
+            ChangeBody::Instance(instance),
+            ChangeBody::Task(task),
+            ChangeBody::Server(server),
+            ChangeBody::Tool(Self::tool("get", Effect::Read, ToolState::Approved)),
+            ChangeBody::Tool(Self::tool("slow", Effect::Read, ToolState::Approved)),
+            ChangeBody::Tool(Self::tool("ask", Effect::Read, ToolState::Approved)),
+            ChangeBody::Tool(Self::tool("put", Effect::Write, ToolState::Approved)),
+            ChangeBody::Tool(Self::tool("new", Effect::Read, ToolState::New)),
+            ChangeBody::Policy(Digest([7; 32])),
+            ChangeBody::TokenKeys(keys),
+        ]
+    }
+}
+
+fn digest_of(scope: &Scope) -> Digest {
+    domain_digest("bailiwick/scope/v1", &scope.canonical())
+}

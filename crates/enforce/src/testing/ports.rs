@@ -1,0 +1,218 @@
+//! Ports that remember what they were asked.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bailiwick_audit::record::Recording;
+use bailiwick_audit::record::Unavailable;
+use bailiwick_audit::{Class, Receipt, RecordError, Recorder};
+use bailiwick_core::approval::{Approval, ApprovalState};
+use bailiwick_core::event::{Event, EventType, Status};
+use bailiwick_core::id::{ApprovalId, LeaseId};
+use bailiwick_core::{Clock, Digest, Fault, Problem, Secret};
+use bailiwick_crypto::system::SystemClock;
+use bailiwick_policy::{BundleSource, starter};
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::ports::{
+    Approver, Cataloguer, LeaseWanted, Leased, Leaser, Listing, PolicySource, Question,
+};
+
+/// A record in memory.
+#[derive(Default)]
+pub(crate) struct FakeRecorder {
+    pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) full: AtomicBool,
+}
+
+impl FakeRecorder {
+    pub(crate) fn kinds(&self) -> Vec<EventType> {
+        self.events
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|event| event.kind)
+            .collect()
+    }
+
+    /// The operations of events of this type.
+    pub(crate) fn operations(&self, kind: EventType) -> Vec<String> {
+        let events = self.events.lock().unwrap();
+        let of_kind = events.iter().filter(|event| event.kind == kind);
+        of_kind
+            .filter_map(|event| Some(event.action.as_ref()?.op.clone()))
+            .collect()
+    }
+
+    /// How each call that was let through ended.
+    pub(crate) fn outcomes(&self) -> Vec<Status> {
+        let events = self.events.lock().unwrap();
+        let results = events
+            .iter()
+            .filter(|event| event.kind == EventType::ToolResult);
+        results
+            .filter_map(|event| Some(event.outcome.as_ref()?.status))
+            .collect()
+    }
+}
+
+impl Recorder for FakeRecorder {
+    fn record(&self, event: Event, class: Class) -> Recording {
+        if self.full.load(Ordering::SeqCst) && class == Class::Grant {
+            return Box::pin(async { Err(RecordError::Unavailable(Unavailable::Degraded)) });
+        }
+        let mut events = self.events.lock().unwrap();
+        let receipt = Receipt {
+            origin: Arc::from("test.example/node"),
+            index: events.len() as u64,
+            leaf_hash: Digest([0; 32]),
+            batch: 0,
+            event: event.id,
+        };
+        events.push(event);
+        Box::pin(async { Ok(receipt) })
+    }
+}
+
+/// People who answer when the test says so.
+pub(crate) struct FakeApprover {
+    pub(crate) current: watch::Sender<Option<Approval>>,
+}
+
+impl Default for FakeApprover {
+    fn default() -> Self {
+        Self {
+            current: watch::Sender::new(None),
+        }
+    }
+}
+
+impl FakeApprover {
+    /// Answers the approval that is pending, once there is one.
+    pub(crate) async fn answer(&self, state: ApprovalState) {
+        let mut current = self.current.subscribe();
+        current.wait_for(Option::is_some).await.unwrap();
+        self.current
+            .send_modify(|approval| approval.as_mut().unwrap().state = state);
+    }
+}
+
+impl Approver for FakeApprover {
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Approval, Problem>> {
+        self.current.send_if_modified(|current| {
+            let joins = current
+                .as_ref()
+                .is_some_and(|known| known.call_digest == question.call_digest);
+            if !joins {
+                *current = Some(approval(&question));
+            }
+            !joins
+        });
+        let asked = self.current.borrow().clone().unwrap();
+        Box::pin(async { Ok(asked) })
+    }
+
+    fn settled(&self, _: ApprovalId) -> BoxFuture<'_, Result<Approval, Problem>> {
+        let mut current = self.current.subscribe();
+        Box::pin(async move {
+            let settled = |known: &Option<Approval>| {
+                known
+                    .as_ref()
+                    .is_some_and(|known| known.state != ApprovalState::Pending)
+            };
+            Ok(current.wait_for(settled).await.unwrap().clone().unwrap())
+        })
+    }
+
+    fn consume(
+        &self,
+        _: ApprovalId,
+        call_digest: Digest,
+    ) -> BoxFuture<'_, Result<Approval, Problem>> {
+        let mut result = None;
+        self.current.send_modify(|current| {
+            let approval = current.as_mut().unwrap();
+            result = Some(
+                approval
+                    .consume(call_digest, SystemClock.wall())
+                    .map(|()| approval.clone()),
+            );
+        });
+        Box::pin(async { result.unwrap().map_err(|error| error.problem()) })
+    }
+
+    fn url(&self, id: ApprovalId) -> String {
+        format!("http://127.0.0.1:8420/approvals/{id}")
+    }
+}
+
+fn approval(question: &Question) -> Approval {
+    let now = SystemClock.wall();
+    Approval {
+        id: ApprovalId::from_bits(5),
+        call_digest: question.call_digest,
+        task: question.task,
+        agent: question.agent.clone(),
+        user: question.user.clone(),
+        opened_by: None,
+        tool: question.tool.clone(),
+        effect: question.effect,
+        definition: question.definition,
+        arguments: question.arguments.clone(),
+        reasons: question.reasons.clone(),
+        discharges: question
+            .needs
+            .all_of
+            .iter()
+            .chain(question.needs.any_of.first())
+            .cloned()
+            .collect(),
+        risk: question.risk,
+        quorum: question.needs.quorum,
+        votes: Vec::new(),
+        state: ApprovalState::Pending,
+        requested_at: now,
+        expires_at: now.plus(std::time::Duration::from_mins(5)),
+        valid_s: 300,
+        version: 1,
+    }
+}
+
+/// Gives one secret.
+pub(crate) struct FakeLeaser;
+
+impl Leaser for FakeLeaser {
+    fn lease(&self, want: LeaseWanted) -> BoxFuture<'_, Result<Leased, Problem>> {
+        let bearer = Secret::new("leased-secret".to_owned());
+        Box::pin(async {
+            Ok(Leased {
+                id: LeaseId::from_bits(6),
+                credential: want.credential,
+                bearer,
+            })
+        })
+    }
+}
+
+/// Keeps what servers showed.
+#[derive(Default)]
+pub(crate) struct FakeCataloguer {
+    pub(crate) listings: Mutex<Vec<Listing>>,
+}
+
+impl Cataloguer for FakeCataloguer {
+    fn seen(&self, listing: Listing) -> BoxFuture<'_, Result<(), Problem>> {
+        self.listings.lock().unwrap().push(listing);
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// The policy of a new node.
+pub(crate) struct BasePolicy;
+
+impl PolicySource for BasePolicy {
+    fn bundle(&self, _: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
+        Box::pin(async { Ok(starter::base()) })
+    }
+}

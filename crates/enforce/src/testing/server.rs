@@ -1,0 +1,177 @@
+//! A small MCP tool server over HTTP that keeps every byte it was sent.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::CONTENT_TYPE;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// The definition that the server shows for a tool.
+pub(crate) fn definition(name: &str) -> String {
+    format!(
+        r#"{{ "name":"{name}", "inputSchema":{{"type":"object","properties":{{"path":{{"type":"string"}}}}}} }}"#
+    )
+}
+
+/// One request as it came.
+#[derive(Clone)]
+pub(crate) struct Received {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl Received {
+    pub(crate) fn method(&self) -> String {
+        let body: Value = serde_json::from_slice(&self.body).unwrap();
+        body["method"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+pub(crate) struct ToolServer {
+    port: u16,
+    pub(crate) journal: watch::Sender<Vec<Received>>,
+    /// Lets calls of `slow` end.
+    pub(crate) release: watch::Sender<bool>,
+    /// What `get` looks like, if not as approved.
+    pub(crate) drift: Mutex<Option<String>>,
+}
+
+impl ToolServer {
+    pub(crate) async fn start() -> Arc<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let server = Arc::new(Self {
+            port: listener.local_addr().unwrap().port(),
+            journal: watch::Sender::new(Vec::new()),
+            release: watch::Sender::new(false),
+            drift: Mutex::default(),
+        });
+        let own = Arc::clone(&server);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let own = Arc::clone(&own);
+                let service = service_fn(move |request| {
+                    let own = Arc::clone(&own);
+                    async move { Ok::<_, Infallible>(own.answer(request).await) }
+                });
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        server
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/mcp", self.port)
+    }
+
+    /// The calls that came.
+    pub(crate) fn calls(&self) -> Vec<Received> {
+        self.journal
+            .borrow()
+            .iter()
+            .filter(|received| received.method() == "tools/call")
+            .cloned()
+            .collect()
+    }
+
+    /// Waits until a request of this method has come.
+    pub(crate) async fn reached(&self, method: &str) {
+        let mut journal = self.journal.subscribe();
+        let there =
+            journal.wait_for(|journal| journal.iter().any(|received| received.method() == method));
+        there.await.unwrap();
+    }
+
+    async fn answer(&self, request: Request<hyper::body::Incoming>) -> Response<Full<Bytes>> {
+        let (head, body) = request.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        if body.is_empty() {
+            return plain(405);
+        }
+        let message: Value = serde_json::from_slice(&body).unwrap();
+        self.journal.send_modify(|journal| {
+            journal.push(Received {
+                headers: head.headers,
+                body,
+            });
+        });
+        let id = &message["id"];
+        let result = match message["method"].as_str() {
+            Some("initialize") => {
+                json!({ "protocolVersion": "2025-11-25", "capabilities": { "tools": {} }, "serverInfo": {} })
+            }
+            Some("tools/list") => {
+                let tools: Vec<String> = ["get", "slow", "ask", "put", "new", "unknown"]
+                    .map(|name| self.definition(name))
+                    .into();
+                let list = tools.join(" , ");
+                let body =
+                    format!(r#"{{"result":{{"tools":[ {list} ]}},"id":{id},"jsonrpc":"2.0"}}"#);
+                return typed("application/json", body);
+            }
+            Some("tools/call") => return self.call(&message, id).await,
+            Some("ping") => json!({}),
+            _ if id.is_null() => return plain(202),
+            _ => {
+                let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": "Method not found" } });
+                return typed("application/json", error.to_string());
+            }
+        };
+        typed(
+            "application/json",
+            json!({ "jsonrpc": "2.0", "id": id, "result": result }).to_string(),
+        )
+    }
+
+    async fn call(&self, message: &Value, id: &Value) -> Response<Full<Bytes>> {
+        let result = json!({ "jsonrpc": "2.0", "id": id, "result": { "content": [{ "type": "text", "text": "done" }] } });
+        match message["params"]["name"].as_str() {
+            Some("slow") => {
+                self.release
+                    .subscribe()
+                    .wait_for(|released| *released)
+                    .await
+                    .unwrap();
+                typed("application/json", result.to_string())
+            }
+            Some("ask") => {
+                let ask = json!({ "jsonrpc": "2.0", "id": "s1", "method": "sampling/createMessage", "params": {} });
+                let note = json!({ "jsonrpc": "2.0", "method": "notifications/message", "params": { "data": "working" } });
+                typed(
+                    "text/event-stream",
+                    format!("id: 0\ndata:\n\ndata: {ask}\n\ndata: {note}\n\ndata: {result}\n\n"),
+                )
+            }
+            _ => typed("application/json", result.to_string()),
+        }
+    }
+
+    fn definition(&self, name: &str) -> String {
+        let drift = self.drift.lock().unwrap().clone().filter(|_| name == "get");
+        drift.unwrap_or_else(|| definition(name))
+    }
+}
+
+fn typed(media: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::from(body));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, media.parse().unwrap());
+    response
+        .headers_mut()
+        .insert("mcp-session-id", "upstream-session".parse().unwrap());
+    response
+}
+
+fn plain(status: u16) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status.try_into().unwrap();
+    response
+}
