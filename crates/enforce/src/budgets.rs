@@ -51,9 +51,9 @@ impl Budgets {
             .unwrap_or_default()
     }
 
-    /// Forgets a task that ended.
-    pub fn forget(&self, task: TaskId) {
-        self.lock().remove(&task);
+    /// Forgets tasks that have ended: they call nothing any more.
+    pub fn retain(&self, lives: impl Fn(TaskId) -> bool) {
+        self.lock().retain(|task, _| lives(*task));
     }
 
     /// Whether one more call would fit. Counts nothing.

@@ -1,31 +1,29 @@
 //! One `tools/call`, from its envelope to the last byte of its answer. No call reaches the tool server before its intent is durable, and
 //! no answer reaches the caller before its result is.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod running;
 
-use bailiwick_audit::Class;
+use std::sync::Arc;
+
 use bailiwick_core::decision::Outcome;
-use bailiwick_core::event::{ApprovalRef, Event, EventType, Status};
-use bailiwick_core::fence::Subject;
+use bailiwick_core::event::{ApprovalRef, Event, EventType};
 use bailiwick_core::json::{Kind, Limits, Text, check};
 use bailiwick_core::name::{ToolName, ToolRef};
 use bailiwick_core::{Code, Fault};
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
+use crate::caller::Caller;
 use crate::decider::{Call, Decided};
 use crate::gateway::Gateway;
 use crate::live::Entered;
 use crate::mcp::envelope::Envelope;
-use crate::mcp::methods::{self, Context, Stopped};
+use crate::mcp::methods::Context;
 use crate::mcp::session::Session;
-use crate::mcp::upstream::Answer;
 use crate::mcp::{Outlet, Reply, lists};
-use crate::ports::{LeaseWanted, Leased};
 use crate::record::{self, Named};
 use crate::step_up::{self, Waiting};
+use running::{Done, Running};
 
 /// Runs one call and answers it.
 pub(crate) async fn run(
@@ -60,12 +58,6 @@ pub(crate) async fn run(
     Reply::ok(body)
 }
 
-/// A call that ran and was answered.
-struct Done {
-    body: Bytes,
-    outcome: &'static str,
-}
-
 async fn attempt(
     gateway: &Gateway,
     session: &Arc<Session>,
@@ -83,12 +75,26 @@ async fn attempt(
         arguments: arguments.as_str(),
     };
     // In the index first, then the fences: what falls in between finds this call here.
-    let entered = enter(gateway, session, &tool)?;
+    let entered = enter(gateway, session, &context.caller, &tool)?;
     // A list that cannot be read shows no tool, and the decision says so; a cut or a failing server is said as it is.
-    lists::refresh(gateway, session, envelope, context, cancelled).await?;
+    if let Err(refusal) = lists::refresh(gateway, session, envelope, context, cancelled).await {
+        let view = gateway
+            .decider
+            .admit(&context.caller, &session.server.name)
+            .ok();
+        let mut event = record::event(
+            &gateway.ports,
+            EventType::ToolRefused,
+            &context.caller,
+            view.as_ref(),
+        );
+        event.action = Some(named.action("tools/call"));
+        event.outcome = Some(record::refused(refusal.code));
+        return Err(refusal.on_record(record::narrow(&gateway.ports, event).await));
+    }
     let shown = session.shown().digest(&tool);
     let call = Call {
-        caller: &session.caller,
+        caller: &context.caller,
         server: &session.server.name,
         tool: &tool,
         arguments: &arguments,
@@ -102,7 +108,7 @@ async fn attempt(
         .and_then(|params| params.member("_meta")?.member("progressToken"));
     let (decided, approval) = match first.decision.outcome {
         Outcome::Allow => (first, None),
-        Outcome::Deny => return Err(refuse(gateway, session, &named, &first).await),
+        Outcome::Deny => return Err(refuse(gateway, context, &named, &first).await),
         Outcome::StepUp => {
             let progress = progress.as_ref().map(Text::as_str);
             let waiting = Waiting {
@@ -118,7 +124,7 @@ async fn attempt(
                 Err(refusal) if refusal.decision == Outcome::StepUp => return Err(refusal),
                 Err(refusal) => {
                     let event = refusal.event;
-                    let own = refused_event(gateway, session, &named, &first, refusal.code);
+                    let own = refused_event(gateway, context, &named, &first, refusal.code);
                     return Err(
                         refusal.on_record(record::narrow(&gateway.ports, own).await.or(event))
                     );
@@ -129,7 +135,7 @@ async fn attempt(
     let mut intent = record::decided(
         &gateway.ports,
         EventType::ToolIntent,
-        &session.caller,
+        &context.caller,
         &named,
         &decided,
     );
@@ -150,6 +156,7 @@ async fn attempt(
     let mut running = Running {
         gateway,
         session,
+        context,
         intent,
         entered,
         started: gateway.ports.clock.monotonic(),
@@ -159,201 +166,14 @@ async fn attempt(
         .await
 }
 
-/// A call whose intent is on record. Its result will be too.
-struct Running<'a> {
-    gateway: &'a Gateway,
-    session: &'a Arc<Session>,
-    intent: Event,
-    entered: Entered,
-    started: Duration,
-}
-
-impl Running<'_> {
-    async fn run(
-        &mut self,
-        envelope: &Envelope,
-        context: &Context,
-        outlet: &Outlet,
-        cancelled: &CancellationToken,
-        decided: &Decided,
-    ) -> Result<Done, Refusal> {
-        let (leased, lease_entry) = match self.lease(decided).await {
-            Ok(leased) => leased,
-            Err(refusal) => return Err(self.end_refused(refusal).await),
-        };
-        let id = envelope.id().unwrap_or("null");
-        let bearer = leased.as_ref().map(|leased| &leased.bearer);
-        let outbound = methods::outbound(id, envelope.raw(), envelope, context, bearer);
-        let lease_cut = async {
-            match &lease_entry {
-                Some(entry) => entry.cut().await,
-                None => std::future::pending().await,
-            }
-        };
-        // What was decided, and so what goes out, are the bytes as received.
-        let stopped = tokio::select! {
-            biased;
-            cut = self.entered.cut() => Stopped::Cut(cut),
-            cut = lease_cut => Stopped::Cut(cut),
-            answer = self.gateway.forward(self.session, outbound, context, outlet, cancelled) => match answer {
-                Ok(answer) => return self.answered(answer, decided).await,
-                Err(stopped) => stopped,
-            },
-        };
-        if matches!(stopped, Stopped::Cut(_)) {
-            self.gateway
-                .take_back(self.session, &outbound, context)
-                .await;
-        }
-        Err(self.end_stopped(&stopped).await)
-    }
-
-    /// The credential for this call, and its place in the live index.
-    async fn lease(
-        &mut self,
-        decided: &Decided,
-    ) -> Result<(Option<Leased>, Option<Entered>), Refusal> {
-        let (Some(credential), true) = (
-            &self.session.server.credential,
-            self.session.upstream.takes_bearer(),
-        ) else {
-            return Ok((None, None));
-        };
-        let view = decided
-            .view
-            .as_ref()
-            .ok_or_else(|| Refusal::new(Code::Internal, "no caller", ""))?;
-        let wanted = LeaseWanted {
-            server: self.session.server.name.clone(),
-            credential: credential.clone(),
-            task: view.task.id,
-            instance: self.session.caller.instance,
-            agent: view.agent.name.clone(),
-            cause: Some(self.intent.id),
-        };
-        let leased = tokio::select! {
-            biased;
-            cut = self.entered.cut() => return Err(methods::refusal_of(&Stopped::Cut(cut))),
-            leased = self.gateway.ports.leaser.lease(wanted) => leased.map_err(|problem| Refusal::of(&problem))?,
-        };
-        let replica = self.gateway.decider.replica();
-        let subjects = vec![
-            (Subject::Lease(leased.id), 0),
-            (
-                Subject::Credential(leased.credential.clone()),
-                replica.applied(),
-            ),
-        ];
-        let entry = replica.live().enter(subjects.clone());
-        let dead = replica.view(|state| state.fences().any_dead(&subjects).cloned());
-        match dead {
-            Ok(None) => Ok((Some(leased), Some(entry))),
-            Ok(Some(fence)) => {
-                let message = format!("the credential was revoked: {}", fence.reason);
-                Err(Refusal::new(
-                    Code::Revoked,
-                    message,
-                    "ask the operator of the server",
-                ))
-            }
-            Err(behind) => Err(Refusal::of(&behind.problem())),
-        }
-    }
-
-    /// The server answered: its result is durable before the first byte of it is released.
-    async fn answered(&self, answer: Answer, decided: &Decided) -> Result<Done, Refusal> {
-        let raw = answer.envelope.raw().clone();
-        let result = answer.envelope.result();
-        let failed = result.as_ref().is_none_or(|result| {
-            result
-                .member("isError")
-                .is_some_and(|flag| flag.as_str() == "true")
-        });
-        let asks = result
-            .as_ref()
-            .and_then(|result| result.member("resultType")?.string());
-        if asks.as_deref() == Some("input_required") {
-            let refusal = Refusal::new(
-                Code::AskRefused,
-                "the tool server asked for input, which is not passed on",
-                "the call has run",
-            );
-            return Err(self.end(Status::Error, refusal, Some(&raw)).await);
-        }
-        if let Some(bound) = max_bytes(decided).filter(|bound| raw.len() > *bound) {
-            let message = format!("the answer has {} bytes; policy allows {bound}", raw.len());
-            return Err(self
-                .end(
-                    Status::Error,
-                    Refusal::new(Code::AnswerTooLarge, message, "the call has run"),
-                    Some(&raw),
-                )
-                .await);
-        }
-        let status = if failed { Status::Error } else { Status::Ok };
-        let event = self.ended(status, None, Some(&raw));
-        if let Err(error) = self
-            .gateway
-            .ports
-            .recorder
-            .record(event, Class::Grant)
-            .await
-        {
-            let problem = error.problem();
-            let message = format!(
-                "the call has run, but its result is not on record, so it is withheld: {}",
-                problem.message
-            );
-            return Err(
-                Refusal::new(problem.code, message, problem.help).on_record(Some(self.intent.id))
-            );
-        }
-        // A fence that fell while the result was written keeps the answer here; the record says that the call ran.
-        if let Some(cut) = self.entered.was_cut() {
-            return Err(methods::refusal_of(&Stopped::Cut(cut)).on_record(Some(self.intent.id)));
-        }
-        Ok(Done {
-            body: raw,
-            outcome: if failed { "error" } else { "ok" },
-        })
-    }
-
-    async fn end_stopped(&self, stopped: &Stopped) -> Refusal {
-        let status = match stopped {
-            Stopped::Cut(_) => Status::Cut,
-            Stopped::Failed(error) if error.code() == Code::UpstreamTimeout => Status::Timeout,
-            Stopped::Failed(error) if !error.may_have_run() => Status::Error,
-            Stopped::Cancelled | Stopped::Failed(_) => Status::Unknown,
-        };
-        self.end(status, methods::refusal_of(stopped), None).await
-    }
-
-    async fn end_refused(&self, refusal: Refusal) -> Refusal {
-        self.end(Status::Refused, refusal, None).await
-    }
-
-    async fn end(&self, status: Status, refusal: Refusal, answer: Option<&[u8]>) -> Refusal {
-        let event = self.ended(status, Some(refusal.code), answer);
-        let id = record::narrow(&self.gateway.ports, event).await;
-        refusal.on_record(id.or(Some(self.intent.id)))
-    }
-
-    fn ended(&self, status: Status, code: Option<Code>, answer: Option<&[u8]>) -> Event {
-        let took = self
-            .gateway
-            .ports
-            .clock
-            .monotonic()
-            .saturating_sub(self.started);
-        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        record::ended(&self.gateway.ports, &self.intent, status, code, us, answer)
-    }
-}
-
 /// Enters the call under every subject of its caller, its server and its tool.
-fn enter(gateway: &Gateway, session: &Session, tool: &ToolName) -> Result<Entered, Refusal> {
+fn enter(
+    gateway: &Gateway,
+    session: &Session,
+    caller: &Caller,
+    tool: &ToolName,
+) -> Result<Entered, Refusal> {
     let replica = gateway.decider.replica();
-    let caller = &session.caller;
     let subjects = replica
         .view(|state| {
             let view = state.caller(caller.task, caller.instance)?;
@@ -402,18 +222,18 @@ fn parameters<'a>(
 
 async fn refuse(
     gateway: &Gateway,
-    session: &Session,
+    context: &Context,
     named: &Named<'_>,
     decided: &Decided,
 ) -> Refusal {
     let refusal = Refusal::from_decision(&decided.decision);
-    let event = refused_event(gateway, session, named, decided, refusal.code);
+    let event = refused_event(gateway, context, named, decided, refusal.code);
     refusal.on_record(record::narrow(&gateway.ports, event).await)
 }
 
 fn refused_event(
     gateway: &Gateway,
-    session: &Session,
+    context: &Context,
     named: &Named<'_>,
     decided: &Decided,
     code: Code,
@@ -421,23 +241,12 @@ fn refused_event(
     let mut event = record::decided(
         &gateway.ports,
         EventType::ToolRefused,
-        &session.caller,
+        &context.caller,
         named,
         decided,
     );
     event.outcome = Some(record::refused(code));
     event
-}
-
-/// The bound on an answer that policy sets as a duty.
-fn max_bytes(decided: &Decided) -> Option<usize> {
-    let duties = decided
-        .decision
-        .obligations
-        .iter()
-        .filter(|duty| duty.kind == "max_bytes");
-    // A bound that cannot be read lets nothing through.
-    duties.map(|duty| duty.argument.parse().unwrap_or(0)).min()
 }
 
 fn outcome_name(refusal: &Refusal) -> &'static str {

@@ -12,6 +12,7 @@ use bailiwick_core::json::Text;
 use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::scope;
 use bailiwick_core::server::Server;
+use bailiwick_core::task::TaskState;
 use bailiwick_core::{Clock, Code, Digest, Fault, Problem};
 use bailiwick_policy::Input;
 
@@ -134,6 +135,19 @@ impl LocalDecider {
     /// What a task has used.
     pub fn usage(&self, task: TaskId) -> Usage {
         self.budgets.usage(task)
+    }
+
+    /// Forgets what ended tasks have used.
+    pub fn sweep(&self) {
+        // While the replica is closed nothing is forgotten: nothing is called either.
+        let _ = self.replica.view(|state| {
+            let lives = |task| {
+                state
+                    .task(task)
+                    .is_none_or(|row| row.state == TaskState::Open)
+            };
+            self.budgets.retain(lives);
+        });
     }
 
     /// The replica it decides on.

@@ -154,7 +154,10 @@ impl Gateway {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = tick.tick() => self.sessions.sweep(self.ports.clock.monotonic()),
+                _ = tick.tick() => {
+                    self.sessions.sweep(self.ports.clock.monotonic());
+                    self.decider.sweep();
+                }
             }
             self.metrics.sessions(self.sessions.len());
         }

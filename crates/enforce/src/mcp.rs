@@ -2,6 +2,7 @@
 
 mod authn;
 pub mod envelope;
+pub(crate) mod forward;
 mod headers;
 pub mod http;
 mod inbound;

@@ -1,3 +1,5 @@
+//! Budgets under parallel calls and along a chain.
+
 use std::sync::Arc;
 use std::thread;
 

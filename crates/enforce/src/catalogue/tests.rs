@@ -1,3 +1,5 @@
+//! What the definition digest covers, and names shown twice.
+
 use bailiwick_core::Digest;
 use bailiwick_core::json::{Limits, check};
 

@@ -1,3 +1,5 @@
+//! The order of the checks, and the outcomes of each.
+
 use bailiwick_core::change::ChangeBody;
 use bailiwick_core::decision::Outcome;
 use bailiwick_core::definition::ToolState;

@@ -1,3 +1,5 @@
+//! The live index against fences that fall at any moment.
+
 use std::sync::Arc;
 use std::thread;
 

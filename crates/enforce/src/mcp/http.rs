@@ -174,6 +174,7 @@ impl Gateway {
         let context = Context {
             headers: headers::onward(headers),
             stateless: alone.is_some(),
+            caller: caller.clone(),
         };
         let named = single(headers, &SESSION)?;
         let (session, opens) = match (named, alone.is_some(), envelope.method()) {
@@ -240,7 +241,7 @@ impl Gateway {
             .sessions
             .find(&id, caller, server)
             .ok_or_else(session_unknown)?;
-        if let Ok(bearer) = self.bearer(&session).await {
+        if let Ok(bearer) = self.bearer(&session, caller).await {
             session
                 .upstream
                 .end(&headers::onward(headers), bearer.as_ref())

@@ -12,13 +12,15 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::envelope::Envelope;
-use super::methods::{Context, refusal_of};
+use super::forward::refusal_of;
+use super::methods::Context;
 use super::outlet::{Outlet, Reply};
 use super::revision::META_PREFIX;
 use super::session::Session;
 use super::splice::{Splices, member_ranges};
 use super::upstream::Outbound;
 use crate::answer::Refusal;
+use crate::caller::Caller;
 use crate::catalogue::{MAX_TOOLS, seen_tool};
 use crate::decider::PERFORMS;
 use crate::gateway::Gateway;
@@ -71,7 +73,7 @@ pub(super) async fn filter(
             complete,
         )
         .await;
-        visible(gateway, session, &tools).await
+        visible(gateway, session, &context.caller, &tools).await
     } else {
         // No policy decides on prompts and resources yet, so none is shown.
         vec![false; elements.len()]
@@ -119,7 +121,7 @@ pub(crate) async fn refresh(
         let id = own_id(gateway);
         let raw = Bytes::from(list_request(&id, request, at.as_deref()));
         let bearer = gateway
-            .bearer(session)
+            .bearer(session, &context.caller)
             .await
             .map_err(|problem| Refusal::of(&problem))?;
         let (outlet, _unheard) = Outlet::new();
@@ -203,12 +205,17 @@ async fn report(gateway: &Gateway, session: &Session, tools: Vec<SeenTool>, comp
 }
 
 /// Which tools the caller may see: approved as shown, named by a grant, and not forbidden whatever the arguments.
-async fn visible(gateway: &Gateway, session: &Session, tools: &[Option<SeenTool>]) -> Vec<bool> {
+async fn visible(
+    gateway: &Gateway,
+    session: &Session,
+    caller: &Caller,
+    tools: &[Option<SeenTool>],
+) -> Vec<bool> {
     let nothing = vec![false; tools.len()];
     let Ok(policy) = gateway.decider.policy().await else {
         return nothing;
     };
-    let Ok(view) = gateway.decider.admit(&session.caller, &session.server.name) else {
+    let Ok(view) = gateway.decider.admit(caller, &session.server.name) else {
         return nothing;
     };
     let rows: Vec<Option<Arc<Tool>>> = {

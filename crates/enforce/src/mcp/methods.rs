@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use bailiwick_core::event::EventType;
 use bailiwick_core::json::Kind;
-use bailiwick_core::{Code, Fault, Problem, Secret};
+use bailiwick_core::{Code, Problem};
 use bytes::Bytes;
 use hyper::HeaderMap;
 
 use super::envelope::{Envelope, Message, same_id};
+use super::forward::{Stopped, outbound, refusal_of};
 use super::lists;
 use super::outlet::{Outlet, Reply};
 use super::revision::{META_CAPABILITIES, WITHHELD, revision};
 use super::session::Session;
 use super::splice::{Splices, member_ranges};
-use super::upstream::{Answer, Outbound, UpstreamError};
+use super::upstream::{Answer, UpstreamError};
 use crate::answer::Refusal;
 use crate::call;
+use crate::caller::Caller;
 use crate::gateway::Gateway;
-use crate::live::Cut;
-use crate::ports::LeaseWanted;
 use crate::record;
 
 /// How a message came.
@@ -29,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) headers: HeaderMap,
     /// Whether it stands alone (revision without handshake): its caller takes it back by going away.
     pub(crate) stateless: bool,
+    /// Who sent this very message: its token may be newer than the one that opened the session.
+    pub(crate) caller: Caller,
 }
 
 /// What a request may do.
@@ -57,17 +59,6 @@ fn route(method: &str) -> Route {
         "resources/templates/list" => Route::List("resourceTemplates"),
         _ => Route::Refuse,
     }
-}
-
-/// Why a request of ours did not come to its end.
-#[derive(Debug)]
-pub(crate) enum Stopped {
-    /// A fence cut it, or its task or process ended.
-    Cut(Cut),
-    /// Its caller took it back or went away.
-    Cancelled,
-    /// The upstream failed.
-    Failed(UpstreamError),
 }
 
 impl Gateway {
@@ -111,7 +102,7 @@ impl Gateway {
                     envelope.raw().clone()
                 };
                 let sent = async {
-                    let bearer = self.bearer(session).await.map_err(Ok)?;
+                    let bearer = self.bearer(session, &context.caller).await.map_err(Ok)?;
                     let outbound = outbound(id, &raw, envelope, context, bearer.as_ref());
                     self.forward(session, outbound, context, outlet, &open.cancelled)
                         .await
@@ -156,7 +147,7 @@ impl Gateway {
         if envelope.method() == Some("notifications/cancelled") {
             return;
         }
-        let sent = match self.bearer(session).await {
+        let sent = match self.bearer(session, &context.caller).await {
             Ok(bearer) => {
                 session
                     .upstream
@@ -168,94 +159,6 @@ impl Gateway {
         if let Err(error) = sent {
             tracing::debug!(server = %session.server.name, %error, "a notification was not delivered");
         }
-    }
-
-    /// Sends a request and waits for the answer, a cut, the caller's change of mind, or the bound on one call.
-    pub(crate) async fn forward(
-        &self,
-        session: &Session,
-        outbound: Outbound<'_>,
-        context: &Context,
-        outlet: &Outlet,
-        cancelled: &tokio_util::sync::CancellationToken,
-    ) -> Result<Answer, Stopped> {
-        let answer = tokio::time::timeout(
-            self.settings.call_timeout,
-            session.upstream.request(outbound, outlet),
-        );
-        let gone = async {
-            // With a handshake, a caller that goes away has not taken anything back.
-            if context.stateless {
-                outlet.closed().await;
-            } else {
-                std::future::pending::<()>().await;
-            }
-        };
-        let stopped = tokio::select! {
-            biased;
-            cut = session.entered.cut() => Stopped::Cut(cut),
-            () = cancelled.cancelled() => Stopped::Cancelled,
-            () = gone => Stopped::Cancelled,
-            answer = answer => match answer {
-                Ok(Ok(answer)) => return Ok(answer),
-                Ok(Err(error)) => Stopped::Failed(error),
-                Err(_) => Stopped::Failed(UpstreamError::Timeout),
-            },
-        };
-        if !matches!(
-            stopped,
-            Stopped::Failed(UpstreamError::Down(_) | UpstreamError::Busy)
-        ) {
-            self.take_back(session, &outbound, context).await;
-        }
-        Err(stopped)
-    }
-
-    /// Tells the server that nobody waits any more. It may or may not stop.
-    pub(crate) async fn take_back(
-        &self,
-        session: &Session,
-        outbound: &Outbound<'_>,
-        context: &Context,
-    ) {
-        // Over HTTP without sessions, closing the stream says it.
-        if context.stateless && session.upstream.takes_bearer() {
-            return;
-        }
-        let raw = Bytes::from(format!(
-            r#"{{"jsonrpc":"2.0","method":"notifications/cancelled","params":{{"requestId":{},"reason":"no longer wanted"}}}}"#,
-            outbound.id
-        ));
-        let sent = session
-            .upstream
-            .notify(&raw, outbound.headers, outbound.bearer);
-        let _ = tokio::time::timeout(TAKE_BACK, sent).await;
-    }
-
-    /// The credential that the session's server takes for requests that are no calls.
-    pub(crate) async fn bearer(
-        &self,
-        session: &Session,
-    ) -> Result<Option<Secret<String>>, Problem> {
-        let (Some(credential), true) =
-            (&session.server.credential, session.upstream.takes_bearer())
-        else {
-            return Ok(None);
-        };
-        let view = self.decider.admit(&session.caller, &session.server.name)?;
-        let wanted = LeaseWanted {
-            server: session.server.name.clone(),
-            credential: credential.clone(),
-            task: session.caller.task,
-            instance: session.caller.instance,
-            agent: view.agent.name.clone(),
-            cause: None,
-        };
-        self.ports
-            .leaser
-            .lease(wanted)
-            .await
-            .map(|leased| Some(leased.bearer))
     }
 
     /// A JSON-RPC error, counted.
@@ -333,12 +236,12 @@ impl Gateway {
         self.metrics.refuse(Code::NoPermit);
         let view = self
             .decider
-            .admit(&session.caller, &session.server.name)
+            .admit(&context.caller, &session.server.name)
             .ok();
         let mut event = record::event(
             &self.ports,
             EventType::ToolRefused,
-            &session.caller,
+            &context.caller,
             view.as_ref(),
         );
         let named = record::Named {
@@ -361,53 +264,6 @@ impl Gateway {
             status,
             body: refusal.as_error_with(Some(id), -32_601),
         }
-    }
-}
-
-/// How long telling a server that nobody waits may take.
-const TAKE_BACK: std::time::Duration = std::time::Duration::from_secs(2);
-
-/// A request of the caller, ready to go on.
-pub(crate) fn outbound<'a>(
-    id: &'a str,
-    raw: &'a Bytes,
-    envelope: &'a Envelope,
-    context: &'a Context,
-    bearer: Option<&'a Secret<String>>,
-) -> Outbound<'a> {
-    let progress = envelope
-        .params()
-        .and_then(|params| params.member("_meta")?.member("progressToken"));
-    Outbound {
-        id,
-        raw,
-        headers: &context.headers,
-        bearer,
-        progress: progress.map(|token| token.as_str()),
-    }
-}
-
-/// What a caller is told about a request that did not come to its end.
-pub(crate) fn refusal_of(stopped: &Stopped) -> Refusal {
-    match stopped {
-        Stopped::Cut(cut) => {
-            let code = if cut.fence.is_some() {
-                Code::Revoked
-            } else {
-                Code::CallCut
-            };
-            Refusal::new(
-                code,
-                format!("cut: {}", cut.reason),
-                "what ran before the cut is on record; open a new task to go on",
-            )
-        }
-        Stopped::Cancelled => Refusal::new(
-            Code::CallCut,
-            "the caller took the request back",
-            "what ran before that is on record",
-        ),
-        Stopped::Failed(error) => Refusal::of(&error.problem()),
     }
 }
 

@@ -160,6 +160,7 @@ impl Gateway {
         let context = Context {
             headers: HeaderMap::new(),
             stateless: alone,
+            caller: session.caller.clone(),
         };
         match envelope.message() {
             Message::Request { .. } => {

@@ -1,3 +1,5 @@
+//! Loading, gaps and local fences (02 §9, §10).
+
 use std::sync::Arc;
 
 use bailiwick_core::change::{Change, ChangeBody};

@@ -1,3 +1,5 @@
+//! Tables of what is one JSON-RPC message and what is not (04 §1).
+
 use bailiwick_core::json::Limits;
 use bytes::Bytes;
 

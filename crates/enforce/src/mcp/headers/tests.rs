@@ -1,3 +1,5 @@
+//! Headers that lie, and headers that stay here (04 §2, §3).
+
 use bailiwick_core::Code;
 use bailiwick_core::json::Limits;
 use bytes::Bytes;

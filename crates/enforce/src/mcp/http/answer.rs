@@ -83,7 +83,7 @@ impl Gateway {
             .ok_or_else(super::session_unknown)?;
         headers::check_agreed(headers, session.revision().as_deref())?;
         let (outlet, messages) = Outlet::new();
-        let bearer = self.bearer(&session).await?;
+        let bearer = self.bearer(&session, caller).await?;
         match session
             .upstream
             .listen(&headers::onward(headers), bearer.as_ref())

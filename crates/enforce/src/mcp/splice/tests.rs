@@ -1,3 +1,5 @@
+//! Splices keep every byte that they do not name (04 §1).
+
 use bailiwick_core::json::{Limits, Text, check};
 
 use super::{Splices, on_one_line, without_members};

@@ -1,3 +1,5 @@
+//! The event-stream codec against streams and messages made to break it.
+
 use bytes::Bytes;
 
 use super::{MAX_EVENT, Parser, TooLong, event};

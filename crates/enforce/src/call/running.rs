@@ -1,0 +1,234 @@
+//! A call whose intent is durable: its lease, its way to the server and back, and its result on record before it is released.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_audit::Class;
+use bailiwick_core::event::{Event, Status};
+use bailiwick_core::fence::Subject;
+use bailiwick_core::{Code, Fault};
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+use crate::answer::Refusal;
+use crate::decider::Decided;
+use crate::gateway::Gateway;
+use crate::live::Entered;
+use crate::mcp::Outlet;
+use crate::mcp::envelope::Envelope;
+use crate::mcp::forward::{self, Stopped};
+use crate::mcp::methods::Context;
+use crate::mcp::session::Session;
+use crate::mcp::upstream::Answer;
+use crate::ports::{LeaseWanted, Leased};
+use crate::record;
+
+/// A call that ran and was answered.
+pub(super) struct Done {
+    pub(super) body: Bytes,
+    pub(super) outcome: &'static str,
+}
+
+/// A call whose intent is on record. Its result will be too.
+pub(super) struct Running<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) session: &'a Arc<Session>,
+    pub(super) context: &'a Context,
+    pub(super) intent: Event,
+    pub(super) entered: Entered,
+    pub(super) started: Duration,
+}
+
+impl Running<'_> {
+    /// Leases, forwards, and puts on record how it ended.
+    pub(super) async fn run(
+        &mut self,
+        envelope: &Envelope,
+        context: &Context,
+        outlet: &Outlet,
+        cancelled: &CancellationToken,
+        decided: &Decided,
+    ) -> Result<Done, Refusal> {
+        let (leased, lease_entry) = match self.lease(decided).await {
+            Ok(leased) => leased,
+            Err(refusal) => return Err(self.end_refused(refusal).await),
+        };
+        let id = envelope.id().unwrap_or("null");
+        let bearer = leased.as_ref().map(|leased| &leased.bearer);
+        let outbound = forward::outbound(id, envelope.raw(), envelope, context, bearer);
+        let lease_cut = async {
+            match &lease_entry {
+                Some(entry) => entry.cut().await,
+                None => std::future::pending().await,
+            }
+        };
+        // What was decided, and so what goes out, are the bytes as received.
+        let stopped = tokio::select! {
+            biased;
+            cut = self.entered.cut() => Stopped::Cut(cut),
+            cut = lease_cut => Stopped::Cut(cut),
+            answer = self.gateway.forward(self.session, outbound, context, outlet, cancelled) => match answer {
+                Ok(answer) => return self.answered(answer, decided).await,
+                Err(stopped) => stopped,
+            },
+        };
+        if matches!(stopped, Stopped::Cut(_)) {
+            self.gateway
+                .take_back(self.session, &outbound, context)
+                .await;
+        }
+        Err(self.end_stopped(&stopped).await)
+    }
+
+    /// The credential for this call, and its place in the live index.
+    async fn lease(
+        &mut self,
+        decided: &Decided,
+    ) -> Result<(Option<Leased>, Option<Entered>), Refusal> {
+        let (Some(credential), true) = (
+            &self.session.server.credential,
+            self.session.upstream.takes_bearer(),
+        ) else {
+            return Ok((None, None));
+        };
+        let view = decided
+            .view
+            .as_ref()
+            .ok_or_else(|| Refusal::new(Code::Internal, "no caller", ""))?;
+        let wanted = LeaseWanted {
+            server: self.session.server.name.clone(),
+            credential: credential.clone(),
+            task: view.task.id,
+            instance: self.context.caller.instance,
+            agent: view.agent.name.clone(),
+            cause: Some(self.intent.id),
+        };
+        let leased = tokio::select! {
+            biased;
+            cut = self.entered.cut() => return Err(forward::refusal_of(&Stopped::Cut(cut))),
+            leased = self.gateway.ports.leaser.lease(wanted) => leased.map_err(|problem| Refusal::of(&problem))?,
+        };
+        let replica = self.gateway.decider.replica();
+        let subjects = vec![
+            (Subject::Lease(leased.id), 0),
+            (
+                Subject::Credential(leased.credential.clone()),
+                replica.applied(),
+            ),
+        ];
+        let entry = replica.live().enter(subjects.clone());
+        let dead = replica.view(|state| state.fences().any_dead(&subjects).cloned());
+        match dead {
+            Ok(None) => Ok((Some(leased), Some(entry))),
+            Ok(Some(fence)) => {
+                let message = format!("the credential was revoked: {}", fence.reason);
+                Err(Refusal::new(
+                    Code::Revoked,
+                    message,
+                    "ask the operator of the server",
+                ))
+            }
+            Err(behind) => Err(Refusal::of(&behind.problem())),
+        }
+    }
+
+    /// The server answered: its result is durable before the first byte of it is released.
+    async fn answered(&self, answer: Answer, decided: &Decided) -> Result<Done, Refusal> {
+        let raw = answer.envelope.raw().clone();
+        let result = answer.envelope.result();
+        let failed = result.as_ref().is_none_or(|result| {
+            result
+                .member("isError")
+                .is_some_and(|flag| flag.as_str() == "true")
+        });
+        let asks = result
+            .as_ref()
+            .and_then(|result| result.member("resultType")?.string());
+        if asks.as_deref() == Some("input_required") {
+            let refusal = Refusal::new(
+                Code::AskRefused,
+                "the tool server asked for input, which is not passed on",
+                "the call has run",
+            );
+            return Err(self.end(Status::Error, refusal, Some(&raw)).await);
+        }
+        if let Some(bound) = max_bytes(decided).filter(|bound| raw.len() > *bound) {
+            let message = format!("the answer has {} bytes; policy allows {bound}", raw.len());
+            return Err(self
+                .end(
+                    Status::Error,
+                    Refusal::new(Code::AnswerTooLarge, message, "the call has run"),
+                    Some(&raw),
+                )
+                .await);
+        }
+        let status = if failed { Status::Error } else { Status::Ok };
+        let event = self.ended(status, None, Some(&raw));
+        if let Err(error) = self
+            .gateway
+            .ports
+            .recorder
+            .record(event, Class::Grant)
+            .await
+        {
+            let problem = error.problem();
+            let message = format!(
+                "the call has run, but its result is not on record, so it is withheld: {}",
+                problem.message
+            );
+            return Err(
+                Refusal::new(problem.code, message, problem.help).on_record(Some(self.intent.id))
+            );
+        }
+        // A fence that fell while the result was written keeps the answer here; the record says that the call ran.
+        if let Some(cut) = self.entered.was_cut() {
+            return Err(forward::refusal_of(&Stopped::Cut(cut)).on_record(Some(self.intent.id)));
+        }
+        Ok(Done {
+            body: raw,
+            outcome: if failed { "error" } else { "ok" },
+        })
+    }
+
+    async fn end_stopped(&self, stopped: &Stopped) -> Refusal {
+        let status = match stopped {
+            Stopped::Cut(_) => Status::Cut,
+            Stopped::Failed(error) if error.code() == Code::UpstreamTimeout => Status::Timeout,
+            Stopped::Failed(error) if !error.may_have_run() => Status::Error,
+            Stopped::Cancelled | Stopped::Failed(_) => Status::Unknown,
+        };
+        self.end(status, forward::refusal_of(stopped), None).await
+    }
+
+    async fn end_refused(&self, refusal: Refusal) -> Refusal {
+        self.end(Status::Refused, refusal, None).await
+    }
+
+    async fn end(&self, status: Status, refusal: Refusal, answer: Option<&[u8]>) -> Refusal {
+        let event = self.ended(status, Some(refusal.code), answer);
+        let id = record::narrow(&self.gateway.ports, event).await;
+        refusal.on_record(id.or(Some(self.intent.id)))
+    }
+
+    fn ended(&self, status: Status, code: Option<Code>, answer: Option<&[u8]>) -> Event {
+        let took = self
+            .gateway
+            .ports
+            .clock
+            .monotonic()
+            .saturating_sub(self.started);
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        record::ended(&self.gateway.ports, &self.intent, status, code, us, answer)
+    }
+}
+
+/// The bound on an answer that policy sets as a duty.
+fn max_bytes(decided: &Decided) -> Option<usize> {
+    let duties = decided
+        .decision
+        .obligations
+        .iter()
+        .filter(|duty| duty.kind == "max_bytes");
+    // A bound that cannot be read lets nothing through.
+    duties.map(|duty| duty.argument.parse().unwrap_or(0)).min()
+}
