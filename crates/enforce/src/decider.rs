@@ -1,6 +1,8 @@
 //! The decision about one call, made here on the replica: fences → task → definition → scope → budget → policy. Nothing before policy
 //! can be overridden by it. No network, and no lock held while policy runs.
 
+mod refusals;
+
 use std::sync::Arc;
 
 use bailiwick_core::budget::Usage;
@@ -10,7 +12,6 @@ use bailiwick_core::fence::Fence;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::json::Text;
 use bailiwick_core::name::{ServerName, ToolName};
-use bailiwick_core::scope;
 use bailiwick_core::server::Server;
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Clock, Code, Digest, Fault, Problem};
@@ -20,6 +21,7 @@ use crate::budgets::Budgets;
 use crate::caller::Caller;
 use crate::policies::{Compiled, Policies};
 use crate::replica::{Replica, State, View};
+use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
 pub const PERFORMS: &[&str] = &["deliver", "max_bytes"];
@@ -287,8 +289,6 @@ impl LocalDecider {
     }
 }
 
-type Refusal = (Code, &'static str, String, String);
-
 fn rows(
     state: &State,
     caller: &Caller,
@@ -324,77 +324,6 @@ fn rows(
         versions,
         registry,
     })
-}
-
-fn fence_refusal(rows: &Rows) -> Option<Refusal> {
-    let fence = rows.fence.as_ref()?;
-    let reason = format!(
-        "{} was revoked at {} ({}): {}",
-        fence.subject, fence.set_at, fence.revocation, fence.reason
-    );
-    Some((
-        Code::Revoked,
-        "fence",
-        reason,
-        "nothing under a fence revives; a person has to open a new task".to_owned(),
-    ))
-}
-
-fn definition_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
-    let refuse = |code: Code, reason: String| {
-        let review = format!(
-            "an operator looks at it: bailiwick tool review {}/{}",
-            call.server, call.tool
-        );
-        Some((code, "definition", reason, review))
-    };
-    let Some(tool) = &rows.tool else {
-        return refuse(
-            Code::ToolUnknown,
-            format!("server {} has shown no tool {}", call.server, call.tool),
-        );
-    };
-    if let Some(code) = tool.state.refusal() {
-        return refuse(
-            code,
-            format!(
-                "the tool is not approved: {code}, since it was seen at {}",
-                tool.seen_at
-            ),
-        );
-    }
-    match call.shown {
-        Some(Some(shown)) if Some(shown) == tool.approved => None,
-        Some(_) => refuse(
-            Code::ToolChanged,
-            "the server shows another definition than the approved one".to_owned(),
-        ),
-        None => refuse(
-            Code::ToolRetired,
-            "the server no longer shows this tool".to_owned(),
-        ),
-    }
-}
-
-fn scope_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
-    let effect = rows.tool.as_ref()?.effect;
-    let Ok(arguments) = call.arguments.leaves() else {
-        return Some((
-            Code::ArgumentsInvalid,
-            "scope",
-            "the arguments cannot be read".to_owned(),
-            String::new(),
-        ));
-    };
-    let asked = scope::Call {
-        server: call.server.as_str(),
-        tool: call.tool.as_str(),
-        effect,
-        arguments: &arguments,
-        resources: None,
-    };
-    let missing = rows.view.task.scope.permits(&asked).err()?;
-    Some((missing.code(), "scope", missing.to_string(), missing.help()))
 }
 
 fn refused(problem: Problem) -> Decided {

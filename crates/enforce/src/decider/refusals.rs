@@ -1,0 +1,83 @@
+//! The refusals before policy, each with its reason and what to do: fence, definition, scope. Nothing overrides them.
+
+use bailiwick_core::scope;
+use bailiwick_core::{Code, Fault};
+
+use super::{Call, Rows};
+
+/// Code, name of the check, reason, and what a person can do.
+pub(super) type Refusal = (Code, &'static str, String, String);
+
+/// A fence stands on something in the chain, or on the target.
+pub(super) fn fence_refusal(rows: &Rows) -> Option<Refusal> {
+    let fence = rows.fence.as_ref()?;
+    let reason = format!(
+        "{} was revoked at {} ({}): {}",
+        fence.subject, fence.set_at, fence.revocation, fence.reason
+    );
+    Some((
+        Code::Revoked,
+        "fence",
+        reason,
+        "nothing under a fence revives; a person has to open a new task".to_owned(),
+    ))
+}
+
+/// The tool is not the approved one, as it is shown now.
+pub(super) fn definition_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
+    let refuse = |code: Code, reason: String| {
+        let review = format!(
+            "an operator looks at it: bailiwick tool review {}/{}",
+            call.server, call.tool
+        );
+        Some((code, "definition", reason, review))
+    };
+    let Some(tool) = &rows.tool else {
+        return refuse(
+            Code::ToolUnknown,
+            format!("server {} has shown no tool {}", call.server, call.tool),
+        );
+    };
+    if let Some(code) = tool.state.refusal() {
+        return refuse(
+            code,
+            format!(
+                "the tool is not approved: {code}, since it was seen at {}",
+                tool.seen_at
+            ),
+        );
+    }
+    match call.shown {
+        Some(Some(shown)) if Some(shown) == tool.approved => None,
+        Some(_) => refuse(
+            Code::ToolChanged,
+            "the server shows another definition than the approved one".to_owned(),
+        ),
+        None => refuse(
+            Code::ToolRetired,
+            "the server no longer shows this tool".to_owned(),
+        ),
+    }
+}
+
+/// No grant covers the call.
+pub(super) fn scope_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
+    let effect = rows.tool.as_ref()?.effect;
+    let Ok(arguments) = call.arguments.leaves() else {
+        return Some((
+            Code::ArgumentsInvalid,
+            "scope",
+            "the arguments cannot be read".to_owned(),
+            String::new(),
+        ));
+    };
+    let asked = scope::Call {
+        server: call.server.as_str(),
+        tool: call.tool.as_str(),
+        effect,
+        arguments: &arguments,
+        resources: None,
+    };
+    let missing = rows.view.task.scope.permits(&asked).err()?;
+    Some((missing.code(), "scope", missing.to_string(), missing.help()))
+}
