@@ -108,14 +108,15 @@ impl Control {
             .parts
             .store
             .write(move |tx| {
-                let live = tx.live_approval_of_call(approval.call_digest)?;
-                if let Some(live) = live.filter(|live| now < live.expires_at) {
-                    return Ok(live);
-                }
-                if let Some(mut over) = tx.live_approval_of_call(approval.call_digest)? {
-                    over.expire(now);
-                    tx.put_approval(&over)?;
-                    control.close_approval(tx, &Actor::system(), &over)?;
+                if let Some(mut live) = tx.live_approval_of_call(approval.call_digest)? {
+                    if now < live.expires_at && answers(&live, &approval) {
+                        return Ok(live);
+                    }
+                    // Its time is over, or policy asks for more by now than it can answer.
+                    if live.expire(now) || live.void() {
+                        tx.put_approval(&live)?;
+                        control.close_approval(tx, &Actor::system(), &live)?;
+                    }
                 }
                 if tx.live_approvals_of_task(approval.task)?.len() >= MAX_LIVE_OF_TASK {
                     let message =
@@ -321,6 +322,15 @@ fn discharges(needs: &Needs) -> Vec<String> {
         .chain(needs.any_of.first())
         .cloned()
         .collect()
+}
+
+/// Whether a live approval is as good as the one that would be asked for now.
+fn answers(live: &Approval, wanted: &Approval) -> bool {
+    live.quorum >= wanted.quorum
+        && wanted
+            .discharges
+            .iter()
+            .all(|token| live.discharges.contains(token))
 }
 
 fn local_account(user: &UserId) -> Option<String> {

@@ -140,14 +140,10 @@ async fn attempt(
         &decided,
     );
     if let Some(approval) = &approval {
+        // Who answered is on record with the answer itself, by account id.
         intent.approval = Some(ApprovalRef {
             id: approval.id,
-            approvers: approval
-                .votes
-                .iter()
-                .filter(|vote| vote.approve)
-                .map(|vote| vote.account.clone())
-                .collect(),
+            approvers: Vec::new(),
         });
     }
     record::grant(&gateway.ports, intent.clone())

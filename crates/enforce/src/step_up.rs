@@ -121,7 +121,7 @@ async fn use_it(
         ..waiting.call
     };
     let ahead = gateway.decider.decide(&again).await;
-    if !ahead.allowed() {
+    if !covered(&ahead, approval) {
         return Err(void(&ahead).on_record(Some(held)));
     }
     if call_digest(waiting, &ahead, duties) != Some(digest) {
@@ -142,7 +142,7 @@ async fn use_it(
             ..again
         })
         .await;
-    if !decided.allowed() {
+    if !covered(&decided, &approval) {
         return Err(void(&decided).on_record(Some(held)));
     }
     Ok(Approved { decided, approval })
@@ -241,7 +241,17 @@ fn ended(approval: &Approval) -> Refusal {
     )
 }
 
+/// Whether the decision allows the call with as many people as it counts on by now: risk may have risen since they answered.
+fn covered(decided: &Decided, approval: &Approval) -> bool {
+    let needs = decided.decision.needs.as_ref();
+    decided.allowed() && needs.is_none_or(|needs| needs.quorum <= approval.quorum)
+}
+
 fn void(decided: &Decided) -> Refusal {
+    if decided.allowed() {
+        let message = "the call needs more people by now than have approved it";
+        return Refusal::new(Code::ApprovalVoid, message, "call again; that asks anew");
+    }
     let refusal = Refusal::from_decision(&decided.decision);
     // What would refuse the call anyway is said as it is; only a second step-up means that the approval is not the one needed.
     if decided.decision.outcome == Outcome::StepUp {

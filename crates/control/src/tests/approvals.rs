@@ -210,3 +210,18 @@ async fn nothing_is_approved_by_silence() {
     assert_eq!(answer(&bench, &rita, id).await, Err(Code::ApprovalExpired));
     assert_eq!(bench.recorded(EventType::ApprovalClosed).await, 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_of_one_person_is_not_used_where_two_are_needed_by_now() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let first = bench.control.ask(question(&task, 1)).await.unwrap();
+    answer(&bench, &person("rita", &[Role::Approver]), first.id)
+        .await
+        .unwrap();
+    let second = bench.control.ask(question(&task, 2)).await.unwrap();
+    assert_ne!(second.id, first.id);
+    assert_eq!(second.state, ApprovalState::Pending);
+    let old = bench.control.approval(&admin(), first.id).await.unwrap();
+    assert_eq!(old.approval.state, ApprovalState::Void);
+}
