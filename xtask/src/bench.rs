@@ -1,8 +1,11 @@
 //! `cargo xtask bench [NAME]`: measures, and prints one line per figure with the target it was promised to reach.
 //! A figure that falls short does not fail the run: machines differ, the line is the evidence.
 
+mod cargo;
 mod figure;
+mod product;
 mod tidy;
+mod timing;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -19,7 +22,7 @@ struct Bench {
     run: fn(&mut dyn FnMut(Figure) -> Result<()>) -> Result<()>,
 }
 
-const BENCHES: &[Bench] = &[tidy::BENCH];
+const BENCHES: &[Bench] = &[product::DECIDE, product::RECORD, tidy::BENCH];
 
 /// Runs the bench called `name`, or all of them, and writes their figures.
 pub(crate) fn run(name: Option<&str>, out: &mut dyn Write) -> Result<ExitCode> {

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 /// A value that was measured, with what it was promised to be.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Figure {
     name: String,
     value: f64,
-    unit: &'static str,
+    unit: String,
     target: Target,
 }
 
@@ -19,10 +19,6 @@ pub(super) enum Target {
     /// Times, sizes, overheads.
     AtMost(f64),
     /// Rates, and ratios to a baseline.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the first bench of a rate will construct it")
-    )]
     AtLeast(f64),
 }
 
@@ -31,13 +27,13 @@ impl Figure {
     pub(super) fn new(
         name: impl Into<String>,
         value: f64,
-        unit: &'static str,
+        unit: impl Into<String>,
         target: Target,
     ) -> Result<Self> {
-        let name = name.into();
+        let (name, unit) = (name.into(), unit.into());
         let is_word = |text: &str| !text.is_empty() && !text.contains(char::is_whitespace);
         ensure!(
-            is_word(&name) && is_word(unit),
+            is_word(&name) && is_word(&unit),
             "`{name}` in `{unit}`: a figure line is split at blanks"
         );
         ensure!(value.is_finite(), "{name} measured nothing: {value}");
@@ -47,6 +43,26 @@ impl Figure {
             unit,
             target,
         })
+    }
+
+    /// Reads what a bench in another process measured: `figure <name> <value> <unit> target <op><value>`.
+    pub(super) fn parse(line: &str) -> Result<Self> {
+        Self::of_words(line).with_context(|| format!("a bench wrote `{line}`"))
+    }
+
+    fn of_words(line: &str) -> Result<Self> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let ["figure", name, value, unit, "target", target] = words.as_slice() else {
+            bail!("a figure is `figure <name> <value> <unit> target <op><value>`");
+        };
+        let target = if let Some(most) = target.strip_prefix("<=") {
+            Target::AtMost(most.parse()?)
+        } else if let Some(least) = target.strip_prefix(">=") {
+            Target::AtLeast(least.parse()?)
+        } else {
+            bail!("a target begins with <= or >=");
+        };
+        Self::new(*name, value.parse()?, *unit, target)
     }
 
     fn is_reached(&self) -> bool {

@@ -1,8 +1,12 @@
-//! Benches are chosen by name, and their figures are written as they come.
+//! Benches are chosen by name, and their figures are written as they come. The tests of `timing` are here too: bench targets
+//! compile that file, and would not find a module below it.
+
+use std::time::Duration;
 
 use anyhow::bail;
 
 use super::figure::{Figure, Target};
+use super::timing::percentile;
 use super::{Bench, run_of};
 
 const BENCHES: &[Bench] = &[
@@ -59,4 +63,18 @@ fn a_bench_that_cannot_measure_fails_the_run() {
     }];
     let error = run_of(&broken, None, &mut Vec::new()).expect_err("it failed");
     assert_eq!(format!("{error:#}"), "bench broken: no disk");
+}
+
+#[test]
+fn a_percentile_is_a_sample() {
+    let mut samples: Vec<Duration> = (1..=100).rev().map(Duration::from_micros).collect();
+    for (percent, expected) in [(1, 1), (50, 50), (99, 99), (100, 100)] {
+        assert_eq!(
+            percentile(&mut samples, percent),
+            Some(Duration::from_micros(expected))
+        );
+    }
+    let mut three = [3, 1, 2].map(Duration::from_secs);
+    assert_eq!(percentile(&mut three, 50), Some(Duration::from_secs(2)));
+    assert_eq!(percentile(&mut [], 50), None);
 }

@@ -1,0 +1,197 @@
+//! The call that is decided, and the policies it is decided by.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context, Result, ensure};
+use bailiwick_core::agent::Agent;
+use bailiwick_core::budget::Usage;
+use bailiwick_core::chain::{Chain, Link};
+use bailiwick_core::decision::{Decision, Versions};
+use bailiwick_core::definition::Tool;
+use bailiwick_core::id::TaskId;
+use bailiwick_core::label::Labels;
+use bailiwick_core::name::AgentName;
+use bailiwick_core::risk::Risk;
+use bailiwick_core::scope::{Bounds, Draft};
+use bailiwick_core::server::Server;
+use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
+use bailiwick_core::{Digest, Timestamp};
+use bailiwick_policy::{Bundle, BundleSource, Input, Registry, fixtures, starter};
+
+/// Bytes of the arguments' text.
+const ARGUMENT_BYTES: usize = 1_024;
+
+/// Beside the five policies of the demo: conditions on what is known of the task, and scopes that miss.
+const GENERAL: &str = r#"
+@id("bench/risk") @reason("r")
+forbid (principal, action in Bailiwick::Action::"write", resource) when { context.bw.task.risk >= 3 };
+@id("bench/labels") @reason("r")
+forbid (principal, action, resource) when { context.bw.task.labels.contains("secret") && context.bw.depth > 2 };
+@id("bench/stage") @reason("r")
+permit (principal, action in Bailiwick::Action::"write", resource) when { context.bw.task.stage == "plan" };
+@id("bench/other") @reason("r")
+permit (principal == Bailiwick::Agent::"other", action, resource);
+@id("bench/escalate") @reason("r")
+forbid (principal, action in Bailiwick::Action::"escalate", resource);
+"#;
+/// Of the demo and of [`GENERAL`].
+const GENERAL_POLICIES: usize = 10;
+
+/// A call of `workspace/write_file` with everything a decision depends on but the arguments.
+pub(crate) struct World {
+    pub(crate) source: BundleSource,
+    pub(crate) registry: Registry,
+    pub(crate) agent: Agent,
+    pub(crate) server: Server,
+    pub(crate) tool: Tool,
+    pub(crate) task: Task,
+    pub(crate) chain: Chain,
+    pub(crate) now: Timestamp,
+    usage: Usage,
+    bundle: Bundle,
+}
+
+impl World {
+    /// Ten policies that are about every agent, and as many of single other agents as make `policies`: what a bundle
+    /// grows by is agents.
+    pub(crate) fn new(policies: usize) -> Result<Self> {
+        let source = source(policies)?;
+        let registry = fixtures(&source)?;
+        let bundle = Bundle::compile(&source, Digest([0; 32]), &registry)?;
+        ensure!(
+            bundle.policies().count() == policies,
+            "the bundle has another number of policies"
+        );
+        let agent = registry.agents.first().context("no agent")?.clone();
+        let server = registry.servers.first().context("no server")?.clone();
+        let tool = registry
+            .tools
+            .iter()
+            .find(|tool| tool.tool.to_string() == "workspace/write_file")
+            .context("no such tool")?
+            .clone();
+        let now: Timestamp = "2026-03-04T05:06:07Z".parse()?;
+        let task = task(&agent.name, now)?;
+        let chain = Chain {
+            user: task.user.clone(),
+            root_born: 0,
+            links: vec![Link {
+                agent: agent.name.clone(),
+                owner: agent.owner.clone(),
+                instance: None,
+                instance_born: 0,
+                task: task.id,
+            }],
+        };
+        Ok(Self {
+            source,
+            registry,
+            agent,
+            server,
+            tool,
+            task,
+            chain,
+            now,
+            usage: Usage::default(),
+            bundle,
+        })
+    }
+
+    pub(crate) fn decide(&self, arguments: &str) -> Decision {
+        self.bundle.decide(&Input {
+            agent: &self.agent,
+            instance: None,
+            chain: &self.chain,
+            task: &self.task,
+            server: &self.server,
+            tool: &self.tool,
+            effect: self.tool.effect,
+            arguments,
+            now: self.now,
+            discharged: &[],
+            performs: &[],
+            usage: &self.usage,
+            versions: Versions {
+                bundle: None,
+                task: 1,
+                fence_seq: 0,
+                replica_seq: 0,
+            },
+        })
+    }
+}
+
+/// Arguments of [`ARGUMENT_BYTES`].
+pub(crate) fn arguments(path: &str) -> Result<String> {
+    let around = format!(r#"{{"path":"{path}","content":""}}"#).len();
+    let content = ARGUMENT_BYTES
+        .checked_sub(around)
+        .context("the path is too long")?;
+    Ok(format!(
+        r#"{{"path":"{path}","content":"{}"}}"#,
+        "x".repeat(content)
+    ))
+}
+
+fn source(policies: usize) -> Result<BundleSource> {
+    let mut source = starter::demo();
+    let own = policies
+        .checked_sub(GENERAL_POLICIES)
+        .context("there are ten general policies")?;
+    let (mut cedar, mut agents) = (GENERAL.to_owned(), String::new());
+    for number in 0..own {
+        // Each agent has a permit and a forbid.
+        let agent = format!("agent-{}", number / 2);
+        let head = format!("@id(\"{agent}/{}\") @reason(\"r\")\n", number % 2);
+        let scope = format!("principal == Bailiwick::Agent::\"{agent}\"");
+        if number % 2 == 0 {
+            writeln!(agents, "[[agent]]\nname = \"{agent}\"\nowner = \"team\"")?;
+            writeln!(
+                cedar,
+                "{head}permit ({scope}, action == Bailiwick::Action::\"workspace/write_file\", resource)\n\
+                 when {{ context.input.path like \"{agent}/*\" }};"
+            )?;
+        } else {
+            writeln!(
+                cedar,
+                "{head}forbid ({scope}, action in Bailiwick::Action::\"write\", resource)\n\
+                 when {{ context.bw.task.risk >= 2 }};"
+            )?;
+        }
+    }
+    source.files.insert("bench.cedar".to_owned(), cedar);
+    // The fixtures of later files come later: the demo's agent stays the first.
+    source
+        .files
+        .insert("tests/zz-bench.toml".to_owned(), agents);
+    Ok(source)
+}
+
+fn task(agent: &AgentName, now: Timestamp) -> Result<Task> {
+    let scope: Draft =
+        toml::from_str("[[grant]]\nserver = [\"*\"]\ntool = [\"*\"]\neffects = [\"write\"]\n")?;
+    Ok(Task {
+        id: TaskId::from_bits(1),
+        parent: None,
+        ancestors: Vec::new(),
+        agent: agent.clone(),
+        instance: None,
+        user: "user:test:alice".parse()?,
+        user_pseudonym: "u1".to_owned(),
+        request: Request {
+            text: String::new(),
+            source: RequestSource::User,
+        },
+        workflow: "default".parse()?,
+        stage: "run".parse()?,
+        scope: scope.fill(&Bounds::WIDEST)?,
+        scope_digest: Digest([0; 32]),
+        risk: Risk::Low,
+        labels: Labels::default(),
+        created_at: now,
+        expires_at: now,
+        state: TaskState::Open,
+        born_seq: 0,
+        version: 1,
+    })
+}

@@ -1,0 +1,15 @@
+//! The benches of the product, by what they are about.
+
+use super::{Bench, cargo};
+
+/// One policy decision, beside Cedar's own authorizer.
+pub(super) const DECIDE: Bench = Bench {
+    name: "decide",
+    run: |figure| cargo::run("bailiwick-policy", "decide", figure),
+};
+
+/// Events made durable, beside a bare group commit and a bare `fdatasync`.
+pub(super) const RECORD: Bench = Bench {
+    name: "record",
+    run: |figure| cargo::run("bailiwick-audit", "record", figure),
+};
