@@ -6,6 +6,7 @@ pub mod access;
 pub mod accounts;
 pub mod agents;
 pub mod approvals;
+pub mod binding;
 pub mod leases;
 pub mod outbox;
 pub mod policies;
@@ -33,8 +34,8 @@ const APPROVAL_NEWS: usize = 1_024;
 
 /// Applies fences at the enforcement points of this process.
 pub trait Cutter: Send + Sync {
-    /// Adds fences before they are durable, so that the next decision already sees them.
-    fn fence(&self, fences: &[Fence]);
+    /// Adds fences before they are durable, so that the next decision already sees them; how many live calls and streams they cut.
+    fn fence(&self, fences: &[Fence]) -> usize;
 
     /// Cuts every live call and stream under these subjects; how many there were.
     fn cut(&self, subjects: &[Subject]) -> usize;

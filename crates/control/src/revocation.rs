@@ -105,7 +105,7 @@ impl Control {
             })
             .collect();
         // From here on every decision in this process says no, whatever happens to the commit.
-        self.parts.cutter.fence(&fences);
+        let mut streams = self.parts.cutter.fence(&fences);
         let order = Order {
             id,
             actor: actor.clone(),
@@ -118,7 +118,7 @@ impl Control {
             .iter()
             .map(|fence| fence.subject.clone())
             .collect();
-        let mut streams = self.parts.cutter.cut(&subjects);
+        streams += self.parts.cutter.cut(&subjects);
         let (fences, tasks, mut cut) = committed.map_err(|problem| {
             tracing::error!(%problem, revocation = %id, "a fence holds in this process but is not durable");
             Problem::new(

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_core::Secret;
 use bailiwick_core::lease::Lease;
+use bailiwick_core::name::CredentialName;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_store::{Store, StoreError};
 
@@ -23,18 +24,16 @@ impl StaticSecret {
         Self { store, seal }
     }
 
-    async fn open(&self, lease: &Lease) -> Result<Secret<String>, BackendError> {
-        let name = lease.credential.clone();
+    /// The value of this name, as it can stand in a header.
+    pub async fn value(&self, name: &CredentialName) -> Result<Secret<String>, BackendError> {
+        let wanted = name.clone();
         let row = self
             .store
-            .read(move |rows| rows.secret(&name))
+            .read(move |rows| rows.secret(&wanted))
             .await
             .map_err(|error: StoreError| BackendError::Transient(error.to_string()))?
             .ok_or_else(|| {
-                BackendError::Permanent(format!(
-                    "credential {} has no sealed value",
-                    lease.credential
-                ))
+                BackendError::Permanent(format!("credential {name} has no sealed value"))
             })?;
         let opened = self
             .seal
@@ -46,7 +45,7 @@ impl StaticSecret {
 
 impl Backend for StaticSecret {
     fn create<'a>(&'a self, lease: &'a Lease) -> Answer<'a, Secret<String>> {
-        Box::pin(self.open(lease))
+        Box::pin(self.value(&lease.credential))
     }
 
     fn drop_remote<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, ()> {

@@ -1,13 +1,17 @@
 //! Issuing a lease (05, lease protocol): INTENT on record → made → ancestry checked again, ACTIVE → durable on the log → delivered.
 
-use bailiwick_core::event::EventType;
-use bailiwick_core::id::LeaseId;
+use std::sync::Arc;
+
+use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
+use bailiwick_core::id::{EventId, LeaseId};
 use bailiwick_core::lease::{Lease, LeaseState, LeaseStep};
+use bailiwick_core::name::{CredentialName, ServerName};
 use bailiwick_core::task::Task;
 use bailiwick_core::{Secret, Timestamp};
 use bailiwick_store::Reads;
 
 use super::{Broker, Leased, LeasesOf, Wanted};
+use crate::backend::StaticSecret;
 use crate::{LEASE_LIFE, LeaseError, MAX_LIVE_OF_TASK, ancestry};
 
 impl Broker {
@@ -31,6 +35,44 @@ impl Broker {
         let broker = self.clone();
         let task = tokio::spawn(async move { broker.make(want, lease).await });
         task.await.unwrap_or(Err(LeaseError::Ended))
+    }
+
+    /// A static credential for the node itself, to read what tools a server shows; its use is durably on record. No task is behind it,
+    /// so it must not leave the node except to that server, and no tool is called with it.
+    pub async fn for_the_node(
+        &self,
+        server: &ServerName,
+        credential: &CredentialName,
+    ) -> Result<Secret<String>, LeaseError> {
+        let mut event = Event::new(
+            EventId::new(self.clock(), self.rng()),
+            EventType::AdminChanged,
+        );
+        event.actor = Some("system".to_owned());
+        event.action = Some(Action {
+            server: Some(server.clone()),
+            ..Action::named("credential.use")
+        });
+        event.change = Some(ChangeRef {
+            kind: "secret".to_owned(),
+            id: credential.to_string(),
+            before: None,
+            after: Some("used to read the tools of a server".to_owned()),
+        });
+        let journal = Arc::clone(&self.inner.journal);
+        let write = self.inner.store.write(move |tx| journal.push(tx, &event));
+        write.await.map_err(LeaseError::Store)?;
+        self.inner
+            .journal
+            .settled()
+            .await
+            .map_err(LeaseError::Record)?;
+        let backend = StaticSecret::new(self.inner.store.clone(), Arc::clone(&self.inner.seal));
+        let value = backend.value(credential).await;
+        value.map_err(|source| LeaseError::Backend {
+            credential: credential.clone(),
+            source,
+        })
     }
 
     /// The lease that serves this call already, if its ancestry still stands.

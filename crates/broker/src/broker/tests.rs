@@ -259,6 +259,18 @@ async fn the_value_is_in_no_file_event_or_debug_text() {
     assert!(files > 1, "the store's files were looked at");
 }
 
+#[tokio::test]
+async fn the_node_reads_tools_with_a_credential_only_on_record() {
+    let world = World::new().await;
+    let (server, credential) = ("files".parse().unwrap(), "files-token".parse().unwrap());
+    let value = world.broker.for_the_node(&server, &credential).await;
+    assert_eq!(value.unwrap().expose(), CANARY);
+    assert_eq!(world.steps(), ["admin.changed"]);
+    world.journal.full.store(true, Ordering::SeqCst);
+    let refused = world.broker.for_the_node(&server, &credential).await;
+    assert_eq!(refused.unwrap_err().code(), Code::AuditUnavailable);
+}
+
 fn broker(world: &World, backend: Arc<dyn Backend>) -> Broker {
     Broker::with_backend(
         world.store.clone(),

@@ -43,12 +43,13 @@ impl Clock for TestClock {
 pub(super) struct Point(pub(super) Mutex<Vec<String>>);
 
 impl Cutter for Point {
-    fn fence(&self, fences: &[Fence]) {
+    fn fence(&self, fences: &[Fence]) -> usize {
         self.0.lock().unwrap().extend(
             fences
                 .iter()
                 .map(|fence| format!("fence {}", fence.subject)),
         );
+        0
     }
 
     fn cut(&self, subjects: &[Subject]) -> usize {

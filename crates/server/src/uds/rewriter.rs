@@ -59,7 +59,7 @@ struct Block {
 }
 
 /// Rewrites one connection's incoming bytes.
-pub struct Rewriter {
+pub(super) struct Rewriter {
     preface_left: usize,
     input: Vec<u8>,
     block: Option<Block>,
@@ -70,16 +70,23 @@ impl Default for Rewriter {
     fn default() -> Self {
         let mut decoder = Decoder::new();
         decoder.set_max_allowed_table_size(HPACK_TABLE);
-        Self { preface_left: PREFACE.len(), input: Vec::new(), block: None, decoder }
+        Self {
+            preface_left: PREFACE.len(),
+            input: Vec::new(),
+            block: None,
+            decoder,
+        }
     }
 }
 
 impl Rewriter {
     /// Takes bytes as they arrive, in any pieces, and appends what h2 should see to `output`. After an error nothing more may
     /// be fed. Holds at most one frame and one header block.
-    pub fn feed(&mut self, mut bytes: &[u8], output: &mut Vec<u8>) -> Result<(), ShimError> {
+    pub(super) fn feed(&mut self, mut bytes: &[u8], output: &mut Vec<u8>) -> Result<(), ShimError> {
         while self.preface_left > 0 {
-            let Some((byte, rest)) = bytes.split_first() else { return Ok(()) };
+            let Some((byte, rest)) = bytes.split_first() else {
+                return Ok(());
+            };
             let at = PREFACE.len() - self.preface_left;
             if PREFACE.get(at) != Some(byte) {
                 return Err(ShimError::Preface);
@@ -92,13 +99,17 @@ impl Rewriter {
         let mut consumed = 0;
         loop {
             let rest = self.input.get(consumed..).unwrap_or_default();
-            let Some((header, payload)) = rest.split_first_chunk::<FRAME_HEADER>() else { break };
+            let Some((header, payload)) = rest.split_first_chunk::<FRAME_HEADER>() else {
+                break;
+            };
             let [a, b, c, kind, flags, stream @ ..] = *header;
             let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
             if length > MAX_FRAME {
                 return Err(ShimError::FrameTooLarge(length));
             }
-            let Some(payload) = payload.get(..length) else { break };
+            let Some(payload) = payload.get(..length) else {
+                break;
+            };
             let payload = payload.to_vec();
             self.frame(kind, flags, stream, &payload, output)?;
             consumed += FRAME_HEADER + length;
@@ -141,7 +152,12 @@ impl Rewriter {
         }
     }
 
-    fn block_frame(&mut self, block: Block, flags: u8, output: &mut Vec<u8>) -> Result<(), ShimError> {
+    fn block_frame(
+        &mut self,
+        block: Block,
+        flags: u8,
+        output: &mut Vec<u8>,
+    ) -> Result<(), ShimError> {
         if block.fragments.len() > MAX_BLOCK {
             return Err(ShimError::Bound("over 64 KiB"));
         }
@@ -164,7 +180,11 @@ impl Rewriter {
                 decoded += name.len() + value.len();
                 // Beyond a bound nothing is copied any more; the block is refused below.
                 if fields <= MAX_FIELDS && decoded <= MAX_DECODED {
-                    let value: &[u8] = if *name == *b":authority" { b"localhost" } else { &value };
+                    let value: &[u8] = if *name == *b":authority" {
+                        b"localhost"
+                    } else {
+                        &value
+                    };
                     push_field(&mut encoded, &name, value);
                 }
             })
@@ -189,7 +209,10 @@ fn fragment(flags: u8, mut payload: &[u8]) -> Result<&[u8], ShimError> {
     if flags & PRIORITY != 0 {
         payload = payload.get(5..).ok_or(ShimError::Truncated)?;
     }
-    let end = payload.len().checked_sub(padding).ok_or(ShimError::Truncated)?;
+    let end = payload
+        .len()
+        .checked_sub(padding)
+        .ok_or(ShimError::Truncated)?;
     payload.get(..end).ok_or(ShimError::Truncated)
 }
 
@@ -198,9 +221,21 @@ fn write_block(output: &mut Vec<u8>, stream: [u8; 4], end_stream: bool, encoded:
     let mut chunks = encoded.chunks(CHUNK).peekable();
     let first = chunks.next().unwrap_or_default();
     let end = |last: bool| if last { END_HEADERS } else { 0 };
-    push_frame(output, HEADERS, end_stream | end(chunks.peek().is_none()), stream, first);
+    push_frame(
+        output,
+        HEADERS,
+        end_stream | end(chunks.peek().is_none()),
+        stream,
+        first,
+    );
     while let Some(chunk) = chunks.next() {
-        push_frame(output, CONTINUATION, end(chunks.peek().is_none()), stream, chunk);
+        push_frame(
+            output,
+            CONTINUATION,
+            end(chunks.peek().is_none()),
+            stream,
+            chunk,
+        );
     }
 }
 

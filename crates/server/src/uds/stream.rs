@@ -23,7 +23,13 @@ pub struct ShimStream {
 impl ShimStream {
     /// Wraps an accepted stream whose peer has been asked for.
     pub fn new(inner: UnixStream, peer: Peer) -> Self {
-        Self { inner, peer, rewriter: Rewriter::default(), ready: Vec::new(), given: 0 }
+        Self {
+            inner,
+            peer,
+            rewriter: Rewriter::default(),
+            ready: Vec::new(),
+            given: 0,
+        }
     }
 }
 
@@ -36,12 +42,18 @@ impl Connected for ShimStream {
 }
 
 impl AsyncRead for ShimStream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
             let waiting = this.ready.get(this.given..).unwrap_or_default();
             if !waiting.is_empty() {
-                let give = waiting.get(..buf.remaining().min(waiting.len())).unwrap_or_default();
+                let give = waiting
+                    .get(..buf.remaining().min(waiting.len()))
+                    .unwrap_or_default();
                 buf.put_slice(give);
                 this.given += give.len();
                 return Poll::Ready(Ok(()));
@@ -54,16 +66,22 @@ impl AsyncRead for ShimStream {
             if read.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            this.rewriter.feed(read.filled(), &mut this.ready).map_err(|error| {
-                tracing::warn!(pid = this.peer.pid, %error, "workload API connection closed");
-                io::Error::new(io::ErrorKind::InvalidData, error)
-            })?;
+            this.rewriter
+                .feed(read.filled(), &mut this.ready)
+                .map_err(|error| {
+                    tracing::warn!(pid = this.peer.pid, %error, "workload API connection closed");
+                    io::Error::new(io::ErrorKind::InvalidData, error)
+                })?;
         }
     }
 }
 
 impl AsyncWrite for ShimStream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, buf)
     }
 

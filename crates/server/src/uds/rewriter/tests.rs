@@ -1,6 +1,9 @@
 //! Trap 5 of the identity design: C-core's authority works; hostile framing costs one connection and bounded memory.
 
-use super::{CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PADDED, PREFACE, PRIORITY, Rewriter, ShimError, push_field, push_frame};
+use super::{
+    CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PADDED, PREFACE, PRIORITY, Rewriter, ShimError,
+    push_field, push_frame,
+};
 
 const STREAM: [u8; 4] = [0, 0, 0, 1];
 
@@ -23,17 +26,29 @@ fn decode(output: &[u8]) -> Vec<(String, String)> {
     assert_eq!(frame[3], HEADERS);
     let fields = loona_hpack::Decoder::new().decode(&frame[9..]).unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    fields.into_iter().map(|(name, value)| (text(name), text(value))).collect()
+    fields
+        .into_iter()
+        .map(|(name, value)| (text(name), text(value)))
+        .collect()
 }
 
 #[test]
 fn trap_05_authority_and_hpack() {
     let mut frames = Vec::new();
-    push_frame(&mut frames, HEADERS, END_HEADERS | END_STREAM, STREAM, &block(b"%2Frun%2Fworkload.sock"));
+    push_frame(
+        &mut frames,
+        HEADERS,
+        END_HEADERS | END_STREAM,
+        STREAM,
+        &block(b"%2Frun%2Fworkload.sock"),
+    );
     let output = feed(&frames).unwrap();
     assert_eq!(
         decode(&output),
-        [(":method".into(), "POST".into()), (":authority".into(), "localhost".into())]
+        [
+            (":method".into(), "POST".into()),
+            (":authority".into(), "localhost".into())
+        ]
     );
     assert_eq!(output[PREFACE.len() + 4], END_HEADERS | END_STREAM);
 }
@@ -60,11 +75,23 @@ fn padding_and_priority_are_taken_off() {
     payload.extend_from_slice(&block(b"x"));
     payload.extend_from_slice(&[0, 0, 0]);
     let mut frames = Vec::new();
-    push_frame(&mut frames, HEADERS, END_HEADERS | PADDED | PRIORITY, STREAM, &payload);
+    push_frame(
+        &mut frames,
+        HEADERS,
+        END_HEADERS | PADDED | PRIORITY,
+        STREAM,
+        &payload,
+    );
     assert_eq!(decode(&feed(&frames).unwrap())[1].1, "localhost");
     for short in [&[][..], &[9][..], &[1, 0, 0][..]] {
         let mut frames = Vec::new();
-        push_frame(&mut frames, HEADERS, END_HEADERS | PADDED | PRIORITY, STREAM, short);
+        push_frame(
+            &mut frames,
+            HEADERS,
+            END_HEADERS | PADDED | PRIORITY,
+            STREAM,
+            short,
+        );
         assert_eq!(feed(&frames), Err(ShimError::Truncated));
     }
 }
@@ -73,11 +100,23 @@ fn padding_and_priority_are_taken_off() {
 fn the_dynamic_table_is_followed() {
     // Literal with incremental indexing of `x: 1`, then the same by index 62.
     let mut frames = Vec::new();
-    push_frame(&mut frames, HEADERS, END_HEADERS, STREAM, &[0x40, 1, b'x', 1, b'1']);
+    push_frame(
+        &mut frames,
+        HEADERS,
+        END_HEADERS,
+        STREAM,
+        &[0x40, 1, b'x', 1, b'1'],
+    );
     push_frame(&mut frames, HEADERS, END_HEADERS, [0, 0, 0, 3], &[0xbe]);
     let output = feed(&frames).unwrap();
     let expected = [0x10, 1, b'x', 1, b'1'];
-    assert_eq!(output.windows(5).filter(|window| *window == expected).count(), 2);
+    assert_eq!(
+        output
+            .windows(5)
+            .filter(|window| *window == expected)
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -97,9 +136,18 @@ fn hostile_framing_is_refused() {
     for _ in 0..17 {
         push_frame(&mut flood, CONTINUATION, 0, STREAM, &[]);
     }
-    assert_eq!(feed(&flood), Err(ShimError::Bound("more than 16 CONTINUATION frames")));
-    assert_eq!(feed(&[0x00, 0x40, 0x01, HEADERS, 0, 0, 0, 0, 1]), Err(ShimError::FrameTooLarge(16_385)));
-    assert_eq!(Rewriter::default().feed(b"GET / HTTP/1.1\r\n", &mut Vec::new()), Err(ShimError::Preface));
+    assert_eq!(
+        feed(&flood),
+        Err(ShimError::Bound("more than 16 CONTINUATION frames"))
+    );
+    assert_eq!(
+        feed(&[0x00, 0x40, 0x01, HEADERS, 0, 0, 0, 0, 1]),
+        Err(ShimError::FrameTooLarge(16_385))
+    );
+    assert_eq!(
+        Rewriter::default().feed(b"GET / HTTP/1.1\r\n", &mut Vec::new()),
+        Err(ShimError::Preface)
+    );
     let mut many = Vec::new();
     push_frame(&mut many, HEADERS, END_HEADERS, STREAM, &[0x83; 129]);
     assert_eq!(feed(&many), Err(ShimError::Bound("more than 128 fields")));

@@ -1,0 +1,63 @@
+//! What every route can reach.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bailiwick_audit::Log;
+use bailiwick_control::Control;
+use bailiwick_core::name::NodeName;
+use bailiwick_core::{Clock, Rng};
+use bailiwick_crypto::dpop::Guard;
+use bailiwick_enforce::Replica;
+use bailiwick_identity::authority::Authority;
+use bailiwick_store::Store;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use crate::discovery::Discovery;
+use crate::telemetry::Metrics;
+
+/// Requests that are worked on at once; the next one is refused as overloaded.
+pub const MAX_REQUESTS: usize = 256;
+/// Followers of the record at once; each holds a connection for long.
+pub const MAX_FOLLOWERS: usize = 64;
+
+/// The parts of one node that routes use.
+pub struct App {
+    /// Use cases.
+    pub control: Control,
+    /// Identities and tokens.
+    pub authority: Arc<Authority>,
+    /// What this enforcement point knows.
+    pub replica: Arc<Replica>,
+    /// Reads the tools of a server.
+    pub discovery: Discovery,
+    /// The state, for health and for who is an agent.
+    pub store: Store,
+    /// The record.
+    pub log: Arc<Log>,
+    /// The key that others verify the log with, in text form.
+    pub log_vkey: String,
+    /// Fresh DPoP proofs.
+    pub dpop: Guard,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Name of the node.
+    pub node: NodeName,
+    /// URL of API and token endpoint.
+    pub console_url: String,
+    /// Values of `Host` that mean this node.
+    pub hosts: HashSet<String>,
+    /// User ids that may use the admin socket.
+    pub admin_uids: HashSet<u32>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub rng: Arc<dyn Rng>,
+    /// Room for requests.
+    pub requests: Semaphore,
+    /// Room for followers.
+    pub followers: Arc<Semaphore>,
+    /// Cancelled when the node stops.
+    pub stop: CancellationToken,
+}

@@ -1,0 +1,173 @@
+//! The configuration of a node: one TOML document, `version = 1`. What was written ([`raw`]) and what holds ([`Config`]) are two types;
+//! every problem of a document is found at once. Keys, defaults and their reasons: [`keys`], `docs/reference/configuration.md`.
+
+pub mod flaw;
+pub mod keys;
+pub mod raw;
+mod resolve;
+pub mod units;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bailiwick_core::name::NodeName;
+use bailiwick_core::spiffe_id::TrustDomain;
+
+pub use flaw::{ConfigError, Flaw, Flaws};
+use raw::RawConfig;
+
+/// Longest configuration read.
+pub const MAX_BYTES: u64 = 256 << 10;
+
+/// The configuration that holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// This node.
+    pub node: Node,
+    /// Identities.
+    pub identity: Identity,
+    /// Task tokens.
+    pub oauth: OAuth,
+    /// The API and token endpoint.
+    pub console: Listener,
+    /// The MCP gateway.
+    pub gateway: Gateway,
+    /// How long a call waits for a person.
+    pub approval_wait: Duration,
+    /// The audit log.
+    pub audit: Audit,
+    /// User ids that may use the admin socket, besides the node's own and root.
+    pub admin_uids: Vec<u32>,
+    /// What the node tells about itself on standard error.
+    pub log: Log,
+}
+
+/// This node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// Its name.
+    pub name: NodeName,
+    /// Everything it keeps.
+    pub data_dir: PathBuf,
+    /// Its sockets.
+    pub runtime_dir: PathBuf,
+}
+
+/// Identities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The trust domain.
+    pub trust_domain: TrustDomain,
+    /// Life of X.509-SVIDs.
+    pub x509_ttl: Duration,
+    /// Life of JWT-SVIDs.
+    pub jwt_ttl: Duration,
+}
+
+/// Task tokens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OAuth {
+    /// Issuer URL; none: the console's URL.
+    pub issuer: Option<String>,
+    /// Life of task tokens.
+    pub task_ttl: Duration,
+    /// Life of task tokens at risk high and critical.
+    pub high_risk_ttl: Duration,
+}
+
+/// One TCP listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listener {
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The URL under which others reach it; none: the address itself.
+    pub public_url: Option<String>,
+}
+
+/// The MCP gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// Its listener.
+    pub listener: Listener,
+    /// Browser origins that may call it.
+    pub origins: Vec<String>,
+}
+
+/// The audit log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audit {
+    /// Bytes of one segment of the write-ahead log.
+    pub segment: u64,
+    /// Time between checkpoints while the log grows.
+    pub publish_every: Duration,
+    /// Below this much free space only what narrows authority is recorded.
+    pub min_free: u64,
+}
+
+/// What the node tells about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// Form of a line.
+    pub format: LogFormat,
+    /// Which lines, in the notation of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+}
+
+/// Form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Config {
+    /// Reads the configuration at `path`; what it leaves out takes its default. `data_dir` is the default of `node.data_dir`.
+    pub fn load(path: &Path, data_dir: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
+        let length = std::fs::metadata(path).map_err(unreadable)?.len();
+        if length > MAX_BYTES {
+            return Err(ConfigError::TooLarge {
+                path: path.to_owned(),
+                length,
+            });
+        }
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        let absolute = std::path::absolute(path).map_err(unreadable)?;
+        let base = absolute.parent().unwrap_or(Path::new("/"));
+        Ok(Self::parse(
+            &text,
+            &path.display().to_string(),
+            base,
+            data_dir,
+        )?)
+    }
+
+    /// Reads a configuration from text. `file` is what messages call it; relative paths in it start at `base`.
+    pub fn parse(text: &str, file: &str, base: &Path, data_dir: &Path) -> Result<Self, Flaws> {
+        let (raw, mut flaws) = RawConfig::parse(text);
+        let config = resolve::resolve(&raw, base, data_dir, &mut flaws);
+        match config {
+            Some(config) if flaws.is_empty() => Ok(config),
+            _ => Err(Flaws::new(file, text, flaws)),
+        }
+    }
+
+    /// The configuration of a node without a configuration file.
+    pub fn defaults(data_dir: &Path) -> Result<Self, Flaws> {
+        Self::parse("version = 1\n", "(defaults)", Path::new(""), data_dir)
+    }
+
+    /// A commented document with every key at its default: what `init` writes.
+    pub fn starter(data_dir: &Path) -> String {
+        keys::starter(data_dir)
+    }
+}
+
+#[cfg(test)]
+mod tests;

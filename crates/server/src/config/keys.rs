@@ -1,0 +1,279 @@
+//! Every key: its kind, default, range and why the default is what it is. The one place; documents and messages are made from it.
+
+use std::fmt::Write;
+use std::path::Path;
+
+/// What a key's value looks like in TOML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A string.
+    Text,
+    /// A string with a unit of time.
+    Duration,
+    /// A string with a unit of bytes.
+    Size,
+    /// A list of strings.
+    Texts,
+    /// A list of user ids.
+    Uids,
+}
+
+impl Kind {
+    /// In words.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "a string",
+            Self::Duration => "a duration such as \"5m\"",
+            Self::Size => "a size such as \"64MiB\"",
+            Self::Texts => "a list of strings",
+            Self::Uids => "a list of user ids",
+        }
+    }
+}
+
+macro_rules! keys {
+    ($($key:ident $section:literal $name:literal $kind:ident $default:literal $range:literal $about:literal $why:literal;)*) => {
+        /// A key.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Key {
+            $(#[doc = concat!("`", $section, ".", $name, "`: ", $about)] $key,)*
+        }
+
+        impl Key {
+            /// Every key, by section.
+            pub const ALL: &'static [Self] = &[$(Self::$key),*];
+
+            /// The table it stands in.
+            pub const fn section(self) -> &'static str {
+                match self { $(Self::$key => $section,)* }
+            }
+
+            /// Its name in that table.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$key => $name,)* }
+            }
+
+            /// What its value looks like.
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$key => Kind::$kind,)* }
+            }
+
+            /// Its default as written, without quotes; empty: it depends on other keys, as its text says.
+            pub const fn default(self) -> &'static str {
+                match self { $(Self::$key => $default,)* }
+            }
+
+            /// What is taken, in words.
+            pub const fn range(self) -> &'static str {
+                match self { $(Self::$key => $range,)* }
+            }
+
+            /// What it is for.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$key => $about,)* }
+            }
+
+            /// Why its default is what it is.
+            pub const fn why(self) -> &'static str {
+                match self { $(Self::$key => $why,)* }
+            }
+        }
+    };
+}
+
+keys! {
+    NodeName "node" "name" Text "node-1" "1 to 63 of a-z 0-9 -"
+        "Name of this node; with the trust domain it names its audit log."
+        "One node is the common case.";
+    DataDir "node" "data_dir" Text "" "a path; relative ones start at the configuration file"
+        "Everything the node keeps: store, audit log, seal file. Mode 0700."
+        "`$BAILIWICK_DATA_DIR`, else `~/.local/share/bailiwick`: needs no root.";
+    RuntimeDir "node" "runtime_dir" Text "" "a path of at most 90 bytes"
+        "Where the unix sockets are. Mode 0700."
+        "`run` in the data directory, so that two nodes never share sockets.";
+    TrustDomain "identity" "trust_domain" Text "bailiwick.internal" "a-z 0-9 . - _, at most 255"
+        "The SPIFFE trust domain; part of every identity, so choose it before agents are registered."
+        "`.internal` is reserved for private use: it can never be somebody else's.";
+    X509Ttl "identity" "x509_ttl" Duration "1h" "5s to 24h"
+        "Life of X.509-SVIDs; renewed at half of it."
+        "Others check these against the bundle only, so a revoked one works for the rest of its life with them.";
+    JwtTtl "identity" "jwt_ttl" Duration "5m" "5s to 1h"
+        "Life of JWT-SVIDs."
+        "A bearer credential: long enough for one exchange, short enough to be worth little.";
+    Issuer "oauth" "issuer" Text "" "an http or https URL without path"
+        "Issuer of task tokens."
+        "`console.public_url`: what clients can reach.";
+    TaskTtl "oauth" "task_ttl" Duration "5m" "5s to 1h"
+        "Life of task tokens."
+        "Tokens are bound to a key and checked against fences at each call; expiry is the second line.";
+    HighRiskTtl "oauth" "high_risk_ttl" Duration "60s" "5s to oauth.task_ttl"
+        "Life of task tokens while the task's risk is high or critical."
+        "The more a token can do, the sooner its rights are looked at anew.";
+    ConsoleListen "console" "listen" Text "127.0.0.1:8420" "a loopback address with a port; 0 takes a free one"
+        "Address of API, token endpoint and metadata."
+        "Nothing is reachable from outside before TLS is set up.";
+    ConsoleUrl "console" "public_url" Text "" "an http or https URL without path; http only for loopback"
+        "URL under which clients reach it; what DPoP proofs at the token endpoint are for."
+        "`http://` and the address listened on.";
+    GatewayListen "gateway" "listen" Text "127.0.0.1:8421" "a loopback address with a port; 0 takes a free one"
+        "Address of the MCP gateway."
+        "Apart from the API, so that agents need to reach only one of the two.";
+    GatewayUrl "gateway" "public_url" Text "" "an http or https URL without path; http only for loopback"
+        "URL under which agents reach it; the audience of task tokens is `<url>/mcp/<server>`."
+        "`http://` and the address listened on.";
+    GatewayOrigins "gateway" "origins" Texts "" "origins such as https://app.example"
+        "Browser origins that may call the gateway."
+        "None: agents are no browsers, and a page that can reach loopback should get nothing.";
+    ApprovalWait "approval" "wait" Duration "120s" "1s to 10m"
+        "How long a call waits for a person before its caller is told to ask again."
+        "MCP clients give up after a few minutes; the approval itself lives longer.";
+    Segment "audit" "segment" Size "64MiB" "2MiB to 1GiB, a multiple of 4KiB"
+        "Bytes of one segment of the audit log's write-ahead log."
+        "Allocated ahead of time; large enough that a new one is rare.";
+    PublishEvery "audit" "publish_every" Duration "1s" "100ms to 1m"
+        "Time between signed checkpoints while the log grows."
+        "An event can be proved a second after it happened.";
+    MinFree "audit" "min_free" Size "1GiB" "1MiB to 1TiB"
+        "Below this much free space only what narrows authority is recorded, and nothing is granted."
+        "Room to revoke everything and to look around after the disk has filled up.";
+    AdminUids "admin" "uids" Uids "" "user ids"
+        "Users that may use the admin socket, besides root and the node's own."
+        "None: an agent under a person's user id must not get that person's rights.";
+    LogFormat "log" "format" Text "text" "text or json"
+        "Form of the lines on standard error."
+        "People read it first.";
+    LogFilter "log" "filter" Text "info" "targets and levels, such as info,bailiwick_enforce=debug"
+        "Which lines are written."
+        "What an operator acts on, and nothing per call.";
+}
+
+/// Sections in the order of the documents.
+pub const SECTIONS: &[&str] = &[
+    "node", "identity", "oauth", "console", "gateway", "approval", "audit", "admin", "log",
+];
+
+/// The keys of one section.
+pub fn of(section: &str) -> impl Iterator<Item = Key> {
+    let section = section.to_owned();
+    Key::ALL
+        .iter()
+        .copied()
+        .filter(move |key| key.section() == section)
+}
+
+/// The name among `known` that `found` was probably meant to be.
+pub fn nearest<'a>(found: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|name| (distance(found, name), name))
+        .filter(|(distance, name)| *distance <= (name.len() / 3).max(1))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+/// Levenshtein's distance, over at most 64 characters.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (line, letter) in left.chars().take(64).enumerate() {
+        let mut next = vec![line.saturating_add(1)];
+        for ((other, above), diagonal) in right.iter().zip(row.iter().skip(1)).zip(row.iter()) {
+            let beside = next.last().copied().unwrap_or(0);
+            let changed = diagonal.saturating_add(usize::from(*other != letter));
+            next.push(
+                changed
+                    .min(above.saturating_add(1))
+                    .min(beside.saturating_add(1)),
+            );
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(usize::MAX)
+}
+
+/// Every key at its default, commented.
+pub(super) fn starter(data_dir: &Path) -> String {
+    let mut text = "# Configuration of a Bailiwick node. Every key: docs/reference/configuration.md\nversion = 1\n".to_owned();
+    for section in SECTIONS {
+        // Writing to a String does not fail.
+        let _ = write!(text, "\n[{section}]\n");
+        for key in of(section) {
+            let _ = writeln!(text, "# {}", key.about());
+            let _ = match key {
+                Key::DataDir => {
+                    writeln!(
+                        text,
+                        "data_dir = {}",
+                        toml_text(&data_dir.display().to_string())
+                    )
+                }
+                _ if key.default().is_empty() && !is_list(key) => {
+                    writeln!(
+                        text,
+                        "# {} = …   (default: {})",
+                        key.name(),
+                        plain(key.why())
+                    )
+                }
+                _ => writeln!(text, "{} = {}", key.name(), literal(key)),
+            };
+        }
+    }
+    text
+}
+
+/// `docs/reference/configuration.md`.
+pub fn reference() -> String {
+    let mut text = HEAD.to_owned();
+    for section in SECTIONS {
+        let _ = write!(
+            text,
+            "\n## `[{section}]`\n\n| key | takes | default | what for | why this default |\n|---|---|---|---|---|\n"
+        );
+        for key in of(section) {
+            let default = match literal(key).as_str() {
+                "\"\"" => "–".to_owned(),
+                literal => format!("`{literal}`"),
+            };
+            let _ = writeln!(
+                text,
+                "| `{}` | {}: {} | {default} | {} | {} |",
+                key.name(),
+                key.kind().as_str(),
+                key.range(),
+                key.about(),
+                key.why()
+            );
+        }
+    }
+    text
+}
+
+const HEAD: &str = "# Configuration
+
+A node reads one TOML document. It is the file named by `--config`, else by `BAILIWICK_CONFIG`, else `bailiwick.toml` in the user's
+configuration directory; without one, every default holds. `bailiwick init` writes a document with all keys.
+
+The document starts with `version = 1`. Unknown tables and keys are errors, and all problems are told at once, each with file, line and
+column. Durations and sizes are strings with a unit. The page is made from the table that the node itself reads
+(`crates/server/src/config/keys.rs`); a test compares them.
+";
+
+fn is_list(key: Key) -> bool {
+    matches!(key.kind(), Kind::Texts | Kind::Uids)
+}
+
+fn literal(key: Key) -> String {
+    if is_list(key) {
+        format!("[{}]", key.default())
+    } else {
+        toml_text(key.default())
+    }
+}
+
+fn toml_text(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+fn plain(text: &str) -> String {
+    text.replace('`', "")
+}

@@ -1,0 +1,347 @@
+//! From what was written to what holds: defaults, meanings, ranges, and what keys say together.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::flaw::Flaw;
+use super::keys::Key;
+use super::raw::{RawConfig, RawValue, default_of};
+use super::{Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth};
+
+/// Longest runtime directory: a socket's path has at most 107 bytes, and `/workload.sock` has to fit.
+const MAX_RUNTIME_DIR: usize = 90;
+
+/// The configuration, if nothing is wrong with it; what is wrong is added to `flaws`.
+pub(super) fn resolve(
+    raw: &RawConfig,
+    base: &Path,
+    data_dir: &Path,
+    flaws: &mut Vec<Flaw>,
+) -> Option<Config> {
+    let mut reader = Reader { raw, flaws };
+    let node = node(&mut reader, base, data_dir);
+    let identity = identity(&mut reader);
+    let oauth = oauth(&mut reader);
+    let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
+    let gateway = gateway(&mut reader);
+    let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
+    let audit = audit(&mut reader);
+    let admin_uids = reader.uids(Key::AdminUids);
+    let log = log(&mut reader);
+    if let (Some(console), Some(gateway)) = (&console, &gateway) {
+        let clash = console.listen == gateway.listener.listen && console.listen.port() != 0;
+        if clash {
+            reader.flaw(
+                Key::GatewayListen,
+                "console and gateway cannot listen on the same address",
+                "give each its own port",
+            );
+        }
+    }
+    Some(Config {
+        node: node?,
+        identity: identity?,
+        oauth: oauth?,
+        console: console?,
+        gateway: gateway?,
+        approval_wait: approval_wait?,
+        audit: audit?,
+        admin_uids: admin_uids?,
+        log: log?,
+    })
+}
+
+fn node(reader: &mut Reader<'_>, base: &Path, data_dir: &Path) -> Option<Node> {
+    let name = reader.parsed(Key::NodeName);
+    let data_dir = match reader.text(Key::DataDir) {
+        Some(text) => base.join(text),
+        None => data_dir.to_owned(),
+    };
+    let runtime_dir = match reader.text(Key::RuntimeDir) {
+        Some(text) => base.join(text),
+        None => data_dir.join("run"),
+    };
+    let length = runtime_dir.as_os_str().len();
+    if length > MAX_RUNTIME_DIR {
+        reader.flaw(
+            Key::RuntimeDir,
+            format!("the runtime directory's path has {length} bytes: the paths of its sockets would be too long"),
+            format!("set [node] runtime_dir to a path of at most {MAX_RUNTIME_DIR} bytes, such as /run/bailiwick"),
+        );
+        return None;
+    }
+    let empty = |path: &PathBuf| path.as_os_str().is_empty();
+    if empty(&data_dir) || empty(&runtime_dir) {
+        reader.flaw(Key::DataDir, "an empty path names no directory", "");
+        return None;
+    }
+    Some(Node {
+        name: name?,
+        data_dir,
+        runtime_dir,
+    })
+}
+
+fn identity(reader: &mut Reader<'_>) -> Option<Identity> {
+    let trust_domain = reader.parsed(Key::TrustDomain);
+    let x509_ttl = reader.duration(Key::X509Ttl, "5s", "24h");
+    let jwt_ttl = reader.duration(Key::JwtTtl, "5s", "1h");
+    Some(Identity {
+        trust_domain: trust_domain?,
+        x509_ttl: x509_ttl?,
+        jwt_ttl: jwt_ttl?,
+    })
+}
+
+fn oauth(reader: &mut Reader<'_>) -> Option<OAuth> {
+    let issuer = reader.url(Key::Issuer);
+    let task_ttl = reader.duration(Key::TaskTtl, "5s", "1h");
+    let high_risk_ttl = reader.duration(Key::HighRiskTtl, "5s", "1h");
+    if let (Some(task), Some(high)) = (task_ttl, high_risk_ttl)
+        && high > task
+    {
+        // Whoever shortens all tokens means these too, unless they say otherwise.
+        if reader.raw.value(Key::HighRiskTtl).is_some() {
+            reader.flaw(
+                Key::HighRiskTtl,
+                "tokens at high risk cannot live longer than others",
+                "set it to at most oauth.task_ttl",
+            );
+        }
+    }
+    Some(OAuth {
+        issuer: issuer?,
+        task_ttl: task_ttl?,
+        high_risk_ttl: high_risk_ttl?.min(task_ttl?),
+    })
+}
+
+fn gateway(reader: &mut Reader<'_>) -> Option<Gateway> {
+    let listener = listener(reader, Key::GatewayListen, Key::GatewayUrl);
+    let origins = reader.texts(Key::GatewayOrigins);
+    for origin in origins.iter().flatten() {
+        if !is_origin(origin) {
+            let message = format!("`{origin}` is not an origin");
+            reader.flaw(
+                Key::GatewayOrigins,
+                message,
+                "write scheme, host and port only, such as https://app.example",
+            );
+        }
+    }
+    Some(Gateway {
+        listener: listener?,
+        origins: origins?,
+    })
+}
+
+fn audit(reader: &mut Reader<'_>) -> Option<Audit> {
+    let segment = reader.size(Key::Segment, "2MiB", "1GiB");
+    let publish_every = reader.duration(Key::PublishEvery, "100ms", "1m");
+    let min_free = reader.size(Key::MinFree, "1MiB", "1TiB");
+    if segment.is_some_and(|segment| segment % 4_096 != 0) {
+        reader.flaw(
+            Key::Segment,
+            "a segment is a whole number of 4KiB blocks",
+            "",
+        );
+        return None;
+    }
+    Some(Audit {
+        segment: segment?,
+        publish_every: publish_every?,
+        min_free: min_free?,
+    })
+}
+
+fn log(reader: &mut Reader<'_>) -> Option<Log> {
+    let format = match reader.text(Key::LogFormat).as_deref() {
+        Some("text") => Some(LogFormat::Text),
+        Some("json") => Some(LogFormat::Json),
+        other => {
+            let message = format!("`{}` is no form of log lines", other.unwrap_or_default());
+            reader.flaw(Key::LogFormat, message, "write text or json");
+            None
+        }
+    };
+    let filter = reader.text(Key::LogFilter)?;
+    if let Err(error) = tracing_subscriber::EnvFilter::builder().parse(&filter) {
+        let message = format!("`{filter}` is no filter of log lines: {error}");
+        reader.flaw(
+            Key::LogFilter,
+            message,
+            "write a level, or targets with levels: info,bailiwick_enforce=debug",
+        );
+        return None;
+    }
+    Some(Log {
+        format: format?,
+        filter,
+    })
+}
+
+fn listener(reader: &mut Reader<'_>, listen: Key, url: Key) -> Option<Listener> {
+    let public_url = reader.url(url);
+    let text = reader.text(listen)?;
+    let Ok(address) = text.parse::<SocketAddr>() else {
+        reader.flaw(
+            listen,
+            format!("`{text}` is not an address with a port"),
+            "write it as 127.0.0.1:8420 or [::1]:8420",
+        );
+        return None;
+    };
+    if !address.ip().is_loopback() {
+        let message = format!(
+            "{address} can be reached from outside this machine, and this release has no TLS"
+        );
+        let help = format!(
+            "listen on loopback ({} = \"127.0.0.1:{}\") and put a proxy with TLS before it; then set public_url to the proxy's URL",
+            listen.name(),
+            address.port()
+        );
+        reader.flaw(listen, message, help);
+        return None;
+    }
+    Some(Listener {
+        listen: address,
+        public_url: public_url?,
+    })
+}
+
+struct Reader<'a> {
+    raw: &'a RawConfig,
+    flaws: &'a mut Vec<Flaw>,
+}
+
+impl Reader<'_> {
+    fn value(&self, key: Key) -> Option<RawValue> {
+        match self.raw.value(key) {
+            Some((value, _)) => Some(value.clone()),
+            None => default_of(key),
+        }
+    }
+
+    fn span(&self, key: Key) -> Option<Range<usize>> {
+        self.raw.value(key).map(|(_, span)| span.clone())
+    }
+
+    fn flaw(&mut self, key: Key, message: impl Into<String>, help: impl Into<String>) {
+        let name = format!("{}.{}: ", key.section(), key.name());
+        let (message, help) = (format!("{name}{}", message.into()), help.into());
+        let span = self.span(key);
+        self.flaws.push(Flaw {
+            message,
+            help,
+            span,
+        });
+    }
+
+    fn text(&self, key: Key) -> Option<String> {
+        match self.value(key) {
+            Some(RawValue::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn texts(&self, key: Key) -> Option<Vec<String>> {
+        match self.value(key) {
+            Some(RawValue::Texts(texts)) => Some(texts),
+            _ => None,
+        }
+    }
+
+    fn uids(&self, key: Key) -> Option<Vec<u32>> {
+        match self.value(key) {
+            Some(RawValue::Uids(uids)) => Some(uids),
+            _ => None,
+        }
+    }
+
+    fn parsed<T: FromStr<Err: std::fmt::Display>>(&mut self, key: Key) -> Option<T> {
+        let read = self.text(key)?.parse::<T>();
+        if let Err(error) = &read {
+            self.flaw(key, error.to_string(), format!("it takes {}", key.range()));
+        }
+        read.ok()
+    }
+
+    fn duration(&mut self, key: Key, least: &str, most: &str) -> Option<Duration> {
+        let Some(RawValue::Duration(duration)) = self.value(key) else {
+            return None;
+        };
+        let bound = |text| super::units::duration(text).unwrap_or_default();
+        self.within(key, duration, bound(least), bound(most))
+    }
+
+    fn size(&mut self, key: Key, least: &str, most: &str) -> Option<u64> {
+        let Some(RawValue::Size(size)) = self.value(key) else {
+            return None;
+        };
+        let bound = |text| super::units::size(text).unwrap_or_default();
+        self.within(key, size, bound(least), bound(most))
+    }
+
+    fn within<T: PartialOrd + Copy>(&mut self, key: Key, value: T, least: T, most: T) -> Option<T> {
+        if value < least || value > most {
+            self.flaw(key, "out of range", format!("it takes {}", key.range()));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// An optional base URL: outer none if it is wrong.
+    #[expect(
+        clippy::option_option,
+        reason = "outer: whether it can be used; inner: whether it is there"
+    )]
+    fn url(&mut self, key: Key) -> Option<Option<String>> {
+        let Some(text) = self.text(key) else {
+            return Some(None);
+        };
+        if !is_origin(&text) {
+            let message = format!("`{text}` is not a URL without path");
+            self.flaw(
+                key,
+                message,
+                "write scheme, host and port only, such as https://bailiwick.example",
+            );
+            return None;
+        }
+        if text.starts_with("http://") && !loopback_host(&text) {
+            let message = format!("`{text}` would send tokens over the network in the clear");
+            self.flaw(key, message, "use https for a host that is not loopback");
+            return None;
+        }
+        Some(Some(text))
+    }
+}
+
+/// Scheme, host and perhaps port, in the form that compares byte by byte (RFC 6454 §6.2).
+fn is_origin(text: &str) -> bool {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"))
+        .unwrap_or_default();
+    !host.is_empty()
+        && text.len() <= 512
+        && host.bytes().all(|byte| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-:[]".contains(&byte)
+        })
+}
+
+fn loopback_host(url: &str) -> bool {
+    let host = url.trim_start_matches("http://");
+    let bare = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next(),
+        None => host.split(':').next(),
+    };
+    let bare = bare.unwrap_or_default();
+    bare == "localhost"
+        || bare
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,164 @@
+//! Who asks, decided before anything else of a request is looked at: a bearer token over TCP, the peer's user over the admin socket.
+//! Each route names the operation that the caller's roles have to include.
+
+use std::sync::Arc;
+
+use axum::extract::{Extension, Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use bailiwick_audit::{Class, Recorder};
+use bailiwick_control::{Actor, Operation};
+use bailiwick_core::event::{Action, Event, EventType, Evidence, Outcome, Status};
+use bailiwick_core::id::EventId;
+use bailiwick_core::{Code, Fault, Secret};
+use bailiwick_identity::attest::{parent_of, start_time_of};
+use bailiwick_identity::peer::Peer;
+use bailiwick_store::StoreError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+
+use super::Refused;
+use crate::app::App;
+
+/// Ancestors of a peer that are looked at; a longer line of processes is refused.
+const MAX_ANCESTORS: usize = 256;
+
+/// How a request came in.
+#[derive(Debug, Clone)]
+pub enum Via {
+    /// Over TCP.
+    Tcp,
+    /// Over the admin socket, from this process.
+    Admin(Peer),
+}
+
+/// A route that only callers with the operation's roles reach. The handler gets `Extension<Actor>`.
+pub fn guarded(
+    app: &Arc<App>,
+    operation: Operation,
+    route: UtoipaMethodRouter<Arc<App>>,
+) -> OpenApiRouter<Arc<App>> {
+    let guard = from_fn_with_state((Arc::clone(app), operation), check);
+    OpenApiRouter::new().routes(route).route_layer(guard)
+}
+
+async fn check(
+    State((app, operation)): State<(Arc<App>, Operation)>,
+    Extension(via): Extension<Via>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let actor = match who(&app, &via, request.headers()).await {
+        Ok(actor) => actor,
+        Err(refused) => return refused.into_response(),
+    };
+    if let Err(problem) = actor.may(operation) {
+        record_refusal(&app, &actor, request.method().as_str(), problem.code);
+        return Refused(problem).into_response();
+    }
+    request.extensions_mut().insert(actor);
+    next.run(request).await
+}
+
+async fn who(app: &App, via: &Via, headers: &HeaderMap) -> Result<Actor, Refused> {
+    match via {
+        Via::Admin(peer) => admin(app, peer).await,
+        Via::Tcp => {
+            let token = bearer(headers).ok_or_else(not_signed_in)?;
+            let actor = app.control.authenticate(token.expose()).await?;
+            actor.ok_or_else(not_signed_in)
+        }
+    }
+}
+
+/// The peer's user, if it may use the admin socket and is no agent: an agent under the same user id must not get that user's rights.
+async fn admin(app: &App, peer: &Peer) -> Result<Actor, Refused> {
+    if !app.admin_uids.contains(&peer.uid) {
+        return Err(Refused::new(
+            Code::NotPermitted,
+            format!("user {} may not use the admin socket", peer.uid),
+            "list the user in [admin] uids and restart the node, or use an account's token over TCP",
+        ));
+    }
+    let live = app.store.read(|rows| rows.live_instances());
+    let live = live
+        .await
+        .map_err(|error: StoreError| Refused(error.problem()))?;
+    let mut pid = peer.pid;
+    for _ in 0..MAX_ANCESTORS {
+        let start = start_time_of(pid);
+        if let Some(instance) = live
+            .iter()
+            .find(|instance| instance.pid == pid && Some(instance.pid_start) == start)
+        {
+            return Err(Refused::new(
+                Code::PeerIsAgent,
+                format!(
+                    "process {} belongs to {} of agent {}",
+                    peer.pid, instance.id, instance.agent
+                ),
+                "an agent has no admin rights, whatever user it runs as; ask a person",
+            ));
+        }
+        match parent_of(pid) {
+            Some(0) => return still_there(peer).map(|()| Actor::unix(peer.uid)),
+            Some(parent) => pid = parent,
+            None => break,
+        }
+    }
+    Err(Refused::new(
+        Code::NotPermitted,
+        format!("the ancestors of process {} cannot be told", peer.pid),
+        "connect from a process that stays alive until it is answered",
+    ))
+}
+
+/// Its id could have been reused while its ancestors were looked at: the process that connected must be alive still.
+fn still_there(peer: &Peer) -> Result<(), Refused> {
+    let mut waits = [PollFd::new(&*peer.pidfd, PollFlags::IN)];
+    match poll(&mut waits, Some(&Timespec::default())) {
+        Ok(0) => Ok(()),
+        _ => Err(Refused::new(
+            Code::NotPermitted,
+            format!("process {} is gone", peer.pid),
+            "connect from a process that stays alive until it is answered",
+        )),
+    }
+}
+
+/// The one bearer token of a request (RFC 6750 §2.1).
+fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
+    let mut all = headers.get_all(AUTHORIZATION).iter();
+    let value = all.next()?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let alone = all.next().is_none() && scheme.eq_ignore_ascii_case("bearer");
+    (alone && !token.is_empty()).then(|| Secret::new(token.to_owned()))
+}
+
+fn not_signed_in() -> Refused {
+    Refused::new(
+        Code::NotSignedIn,
+        "this operation needs an account's token",
+        "an admin mints one: bailiwick account token NAME; send it as Authorization: Bearer bwa_…",
+    )
+}
+
+fn record_refusal(app: &App, actor: &Actor, op: &str, code: Code) {
+    let mut event = Event::new(
+        EventId::new(&*app.clock, &*app.rng),
+        EventType::AdminRefused,
+    );
+    event.actor = Some(actor.on_record());
+    event.action = Some(Action::named(op));
+    event.outcome = Some(Outcome {
+        status: Status::Refused,
+        code: Some(code.as_str().to_owned()),
+        us: 0,
+        bytes: 0,
+        evidence: Evidence::Observed,
+    });
+    // Taken at once if there is room; a refusal has already taken effect and waits for nothing.
+    drop(app.log.record(event, Class::Narrow));
+}

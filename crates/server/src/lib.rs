@@ -1,0 +1,15 @@
+//! One node of Bailiwick, wired: configuration, listeners, routes, sockets, telemetry, supervision, shutdown.
+
+pub mod app;
+pub mod config;
+pub mod discovery;
+pub mod http;
+pub mod init;
+pub mod node;
+pub mod routes;
+pub mod sockets;
+pub mod telemetry;
+pub mod uds;
+
+pub use config::Config;
+pub use node::{Addresses, Node, NodeError, StartError};

@@ -1,0 +1,178 @@
+//! Why a node does not start, or does not go on.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bailiwick_core::{Code, Fault};
+use bailiwick_crypto::keys::KeyError;
+use bailiwick_crypto::note::NoteError;
+use bailiwick_crypto::seal::SealError;
+use bailiwick_enforce::SettingsError;
+use bailiwick_identity::keyring::KeyringError;
+use bailiwick_store::StoreError;
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A directory or file of the node cannot be used.
+    #[error("{} cannot be used: {what}", path.display())]
+    Path {
+        /// Which.
+        path: PathBuf,
+        /// For what.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Others could read or replace what the node keeps there.
+    #[error("{} has mode {mode:03o}: {why}", path.display())]
+    Exposed {
+        /// The directory.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// What others could do.
+        why: &'static str,
+    },
+    /// The seal file is gone, and with it the keys sealed with it.
+    #[error("there is a store in {}, but no seal file: its keys and secrets cannot be opened", dir.display())]
+    SealMissing {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// A port is taken.
+    #[error("{key} = \"{address}\" cannot be listened on: the port is taken")]
+    PortInUse {
+        /// The configuration key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+    },
+    /// An address cannot be listened on.
+    #[error("{key} = \"{address}\" cannot be listened on")]
+    Listen {
+        /// The configuration key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Another process serves a socket there.
+    #[error("another process serves {}", path.display())]
+    SocketInUse {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The seal.
+    #[error("the seal does not open")]
+    Seal(#[from] SealError),
+    /// The store.
+    #[error("the store does not open")]
+    Open(#[from] bailiwick_store::OpenError),
+    /// A read or write while starting.
+    #[error("the store cannot be used")]
+    Store(#[from] StoreError),
+    /// The audit log.
+    #[error("the audit log does not open")]
+    Log(#[from] bailiwick_audit::log::OpenError),
+    /// The log's key.
+    #[error("the audit log's key cannot be used")]
+    LogKey(#[from] KeyError),
+    /// The log's name.
+    #[error("the audit log cannot have this name")]
+    LogName(#[from] NoteError),
+    /// The signing keys.
+    #[error("the signing keys cannot be used")]
+    Keys(#[from] KeyringError),
+    /// The gateway.
+    #[error("the gateway cannot be set up")]
+    Gateway(#[from] SettingsError),
+    /// The record cannot be read back.
+    #[error("the record cannot be read")]
+    Record(#[from] bailiwick_audit::read::ReadError),
+    /// Leases of an earlier run.
+    #[error("leases of an earlier run cannot be ended")]
+    Leases(#[from] bailiwick_broker::LeaseError),
+    /// A defect.
+    #[error("{0}")]
+    Defect(String),
+}
+
+impl Fault for StartError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Path { .. } | Self::Exposed { .. } => Code::DataDir,
+            Self::SealMissing { .. } => Code::SealLocked,
+            Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
+            Self::Listen { .. } => Code::ConfigInvalid,
+            Self::Seal(error) => error.code(),
+            Self::Open(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Log(error) => error.code(),
+            Self::LogKey(error) => error.code(),
+            Self::LogName(error) => error.code(),
+            Self::Keys(error) => error.code(),
+            Self::Gateway(error) => error.code(),
+            Self::Record(error) => error.code(),
+            Self::Leases(error) => error.code(),
+            Self::Defect(_) => Code::Internal,
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Self::Path { .. } => {
+                "check that it exists, belongs to this user and has space; or set [node] data_dir"
+                    .to_owned()
+            }
+            Self::Exposed { path, .. } => format!("run: chmod 700 {}", path.display()),
+            Self::SealMissing { .. } => {
+                "restore seal.key from its backup, or name another [node] data_dir".to_owned()
+            }
+            Self::PortInUse { key, .. } => {
+                format!(
+                    "stop what listens there, or set {key} to another port (0 takes a free one)"
+                )
+            }
+            Self::Listen { key, .. } => format!("set {key} to an address of this machine"),
+            Self::SocketInUse { .. } => {
+                "stop the other node, or give this one its own [node] runtime_dir".to_owned()
+            }
+            Self::Seal(error) => error.help(),
+            Self::Open(error) => error.help(),
+            Self::Store(error) => error.help(),
+            Self::Log(error) => error.help(),
+            Self::LogKey(error) => error.help(),
+            Self::LogName(error) => error.help(),
+            Self::Keys(error) => error.help(),
+            Self::Gateway(error) => error.help(),
+            Self::Record(error) => error.help(),
+            Self::Leases(error) => error.help(),
+            Self::Defect(_) => "please report this with the node's log".to_owned(),
+        }
+    }
+}
+
+/// Why a node does not go on.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NodeError {
+    /// A part that has to run has ended.
+    #[error("the node's {0} ended")]
+    Ended(&'static str),
+    /// A part that has to run has panicked.
+    #[error("a part of the node broke: {0}")]
+    Panicked(String),
+}
+
+impl Fault for NodeError {
+    fn code(&self) -> Code {
+        Code::Internal
+    }
+
+    fn help(&self) -> String {
+        "start it again; please report this with the node's log".to_owned()
+    }
+}

@@ -1,0 +1,128 @@
+//! The gateway's ports, in one process: people, credentials, tools and policy as control and broker have them; and the other way round,
+//! fences into the replica.
+
+use std::sync::Arc;
+
+use bailiwick_broker::{Broker, Wanted};
+use bailiwick_control::approvals::Question as Asked;
+use bailiwick_control::tools::Seen;
+use bailiwick_control::{Control, Cutter};
+use bailiwick_core::approval::Approval;
+use bailiwick_core::fence::{Fence, Subject};
+use bailiwick_core::id::ApprovalId;
+use bailiwick_core::{Digest, Fault, Problem};
+use bailiwick_enforce::Replica;
+use bailiwick_enforce::ports::{
+    Approver, Cataloguer, LeaseWanted, Leased, Leaser, Listing, PolicySource, Question,
+};
+use bailiwick_policy::BundleSource;
+use futures_util::future::BoxFuture;
+
+/// People answer through control.
+pub(super) struct People {
+    pub(super) control: Control,
+    pub(super) console_url: String,
+}
+
+impl Approver for People {
+    fn ask(&self, question: Question) -> BoxFuture<'_, Result<Approval, Problem>> {
+        let asked = Asked {
+            call_digest: question.call_digest,
+            task: question.task,
+            agent: question.agent,
+            user: question.user,
+            tool: question.tool,
+            effect: question.effect,
+            definition: question.definition,
+            arguments: question.arguments,
+            reasons: question.reasons,
+            needs: question.needs,
+            risk: question.risk,
+            cause: question.cause,
+        };
+        Box::pin(self.control.ask(asked))
+    }
+
+    fn settled(&self, id: ApprovalId) -> BoxFuture<'_, Result<Approval, Problem>> {
+        Box::pin(self.control.settled_approval(id))
+    }
+
+    fn consume(
+        &self,
+        id: ApprovalId,
+        call_digest: Digest,
+    ) -> BoxFuture<'_, Result<Approval, Problem>> {
+        Box::pin(self.control.consume(id, call_digest))
+    }
+
+    fn url(&self, id: ApprovalId) -> String {
+        format!("{}/v1/approvals/{id}", self.console_url)
+    }
+}
+
+/// Credentials come from the broker.
+pub(super) struct Credentials(pub(super) Broker);
+
+impl Leaser for Credentials {
+    fn lease(&self, want: LeaseWanted) -> BoxFuture<'_, Result<Leased, Problem>> {
+        Box::pin(async move {
+            let credential = want.credential.clone();
+            let wanted = Wanted {
+                server: want.server,
+                credential: want.credential,
+                task: want.task,
+                instance: want.instance,
+                agent: want.agent,
+                cause: want.cause,
+            };
+            let leased = self.0.lease(wanted).await;
+            let leased = leased.map_err(|error| error.problem())?;
+            Ok(Leased {
+                id: leased.id,
+                credential,
+                bearer: leased.bearer,
+            })
+        })
+    }
+}
+
+/// Definitions go to control.
+pub(super) struct Definitions(pub(super) Control);
+
+impl Cataloguer for Definitions {
+    fn seen(&self, listing: Listing) -> BoxFuture<'_, Result<(), Problem>> {
+        let seen = listing.tools.into_iter().map(|tool| Seen {
+            name: tool.name,
+            digest: tool.digest,
+            definition: tool.definition,
+        });
+        let seen = seen.collect();
+        Box::pin(self.0.seen(listing.server, seen))
+    }
+}
+
+/// Bundles come from control.
+pub(super) struct Bundles(pub(super) Control);
+
+impl PolicySource for Bundles {
+    fn bundle(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
+        Box::pin(self.0.bundle_source(version))
+    }
+}
+
+/// Fences cut what runs in this process.
+pub(super) struct Here(pub(super) Arc<Replica>);
+
+impl Cutter for Here {
+    fn fence(&self, fences: &[Fence]) -> usize {
+        self.0.fence_now(fences)
+    }
+
+    fn cut(&self, subjects: &[Subject]) -> usize {
+        let live = self.0.live();
+        subjects
+            .iter()
+            .map(|subject| live.end(subject, "it ended"))
+            .sum()
+    }
+}

@@ -1,0 +1,521 @@
+//! Starting a node, in order: addresses, directories, seal, store, log, replica, authority, broker, control, gateway, listeners.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_audit::{Log, Options as LogOptions, Recorder};
+use bailiwick_broker::Broker;
+use bailiwick_control::outbox::Outbox;
+use bailiwick_control::{Control, Parts as ControlParts};
+use bailiwick_core::{Clock, Rng};
+use bailiwick_crypto::dpop::Guard;
+use bailiwick_crypto::note::NoteSigner;
+use bailiwick_crypto::seal::Seal;
+use bailiwick_crypto::system::{SystemClock, SystemRng};
+use bailiwick_enforce::{Budgets, Gateway, Live, Ports, Replica, Settings};
+use bailiwick_identity::attest::Hashes;
+use bailiwick_identity::authority::{Authority, Lives, Parts as AuthorityParts};
+use bailiwick_identity::exits;
+use bailiwick_identity::workload::Workload;
+use bailiwick_store::{Options as StoreOptions, Store, StoreError};
+use prometheus_client::metrics::info::Info;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::directories::{self, Paths};
+use super::ports::{Bundles, Credentials, Definitions, Here, People};
+use super::snapshot::{self, Follower};
+use super::{Addresses, Node, StartError, keys, usage};
+use crate::app::{App, MAX_FOLLOWERS, MAX_REQUESTS};
+use crate::config::Config;
+use crate::discovery::Discovery;
+use crate::http::listen;
+use crate::routes;
+use crate::sockets::{mcp, workload};
+use crate::telemetry::Metrics;
+
+/// How often it is looked whether a signing key has to be made anew.
+const ROTATE_EVERY: Duration = Duration::from_hours(1);
+/// Exits that wait to be worked on.
+const MAX_EXITS: usize = 1_024;
+
+/// What listens.
+struct Listeners {
+    console: TcpListener,
+    gateway: TcpListener,
+    admin: UnixListener,
+    workload: UnixListener,
+    mcp: UnixListener,
+    paths: Paths,
+}
+
+/// What the node keeps.
+struct State {
+    store: Store,
+    seal: Arc<Seal>,
+    log: Arc<Log>,
+    log_vkey: String,
+    clock: Arc<dyn Clock>,
+    rng: Arc<dyn Rng>,
+}
+
+/// What decides.
+struct Point {
+    replica: Arc<Replica>,
+    budgets: Arc<Budgets>,
+    identities: watch::Receiver<u64>,
+}
+
+pub(super) async fn start(config: Config) -> Result<Node, StartError> {
+    bailiwick_crypto::tls::install_default_provider();
+    let listeners = listen(&config).await?;
+    let state = open(&config).await?;
+    let point = follow(&state).await?;
+    let recorder: Arc<dyn Recorder> = Arc::new(Arc::clone(&state.log));
+    let outbox = Outbox::new(
+        state.store.clone(),
+        Arc::clone(&recorder),
+        Arc::clone(&state.seal),
+        Arc::clone(&state.rng),
+    );
+    let mut tasks = JoinSet::new();
+    let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
+    let (carrying, last) = (Arc::clone(&outbox), drained.clone());
+    tasks.spawn(async move {
+        carrying.run(last.cancelled_owned()).await;
+        "outbox"
+    });
+    let addresses = addresses(&config, &listeners, &state)?;
+    let broker = Broker::new(
+        state.store.clone(),
+        Arc::clone(&state.seal),
+        outbox.clone(),
+        Arc::clone(&state.clock),
+        Arc::clone(&state.rng),
+    );
+    broker.recover().await?;
+    let control = Control::new(ControlParts {
+        store: state.store.clone(),
+        journal: outbox.clone(),
+        broker: broker.clone(),
+        cutter: Arc::new(Here(Arc::clone(&point.replica))),
+        clock: Arc::clone(&state.clock),
+        rng: Arc::clone(&state.rng),
+    });
+    let authority = authority(&config, &state, &outbox, &addresses).await?;
+    let http = client()?;
+    let gateway = gateway(
+        &config,
+        &addresses,
+        &listeners,
+        &state,
+        &point,
+        &control,
+        &broker,
+        http.clone(),
+    )?;
+    let app = Arc::new(App {
+        control: control.clone(),
+        authority: Arc::clone(&authority),
+        replica: Arc::clone(&point.replica),
+        discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
+        store: state.store.clone(),
+        log: Arc::clone(&state.log),
+        log_vkey: state.log_vkey.clone(),
+        dpop: Guard::new(&*state.rng),
+        metrics: metrics(&config, &gateway),
+        node: config.node.name.clone(),
+        console_url: addresses.console_url.clone(),
+        hosts: hosts(addresses.console, &addresses.console_url),
+        admin_uids: admins(&config),
+        clock: Arc::clone(&state.clock),
+        rng: Arc::clone(&state.rng),
+        requests: Semaphore::new(MAX_REQUESTS),
+        followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+        stop: stop.clone(),
+    });
+    let connections = TaskTracker::new();
+    serve(Serving {
+        tasks: &mut tasks,
+        listeners,
+        app: Arc::clone(&app),
+        gateway,
+        identities: point.identities,
+        connections: connections.clone(),
+        stop: stop.clone(),
+    });
+    tracing::info!(console = %addresses.console, gateway = %addresses.gateway, log = state.log_vkey, "the node is ready");
+    Ok(Node {
+        addresses,
+        app,
+        log: state.log,
+        tasks,
+        connections,
+        stop,
+        drained,
+    })
+}
+
+async fn listen(config: &Config) -> Result<Listeners, StartError> {
+    directories::ensure_private(&config.node.data_dir)?;
+    directories::ensure_runtime(&config.node.runtime_dir)?;
+    let paths = Paths::of(&config.node.runtime_dir);
+    directories::ensure_private(&paths.scratch)?;
+    let console = directories::tcp("console.listen", config.console.listen).await?;
+    let gateway = directories::tcp("gateway.listen", config.gateway.listener.listen).await?;
+    Ok(Listeners {
+        console,
+        gateway,
+        admin: directories::socket(&paths.admin, 0o600)?,
+        // Who may reach these is the directory's matter; what a peer is, the kernel says.
+        workload: directories::socket(&paths.workload, 0o666)?,
+        mcp: directories::socket(&paths.mcp, 0o666)?,
+        paths,
+    })
+}
+
+async fn open(config: &Config) -> Result<State, StartError> {
+    let (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>) = (Arc::new(SystemClock), Arc::new(SystemRng));
+    let dir = config.node.data_dir.clone();
+    let seal_file = dir.join("seal.key");
+    if dir.join("store.db").exists() && !seal_file.exists() {
+        return Err(StartError::SealMissing { dir });
+    }
+    let seal = Arc::new(Seal::open_or_create(&seal_file, &*rng)?);
+    let store = {
+        let dir = dir.clone();
+        blocking(move || Store::open(&dir, StoreOptions::default())).await??
+    };
+    let key = keys::log_key(&store, &seal, clock.wall(), &*rng).await?;
+    let kek = keys::kek(&store, &seal, &*rng).await?;
+    let origin = format!("{}/{}", config.identity.trust_domain, config.node.name);
+    let signer = NoteSigner::new(&origin, key)?;
+    let log_vkey = signer.verifier()?.vkey();
+    let options = LogOptions {
+        segment_size: config.audit.segment,
+        min_free: config.audit.min_free,
+        publish_every: config.audit.publish_every,
+        ..LogOptions::new(
+            dir.join("audit"),
+            config.node.name.to_string(),
+            signer,
+            kek,
+            Arc::clone(&clock),
+            Arc::clone(&rng),
+        )
+    };
+    let log = Arc::new(blocking(move || Log::open(options)).await??);
+    Ok(State {
+        store,
+        seal,
+        log,
+        log_vkey,
+        clock,
+        rng,
+    })
+}
+
+async fn follow(state: &State) -> Result<Point, StartError> {
+    let replica = Arc::new(Replica::new(Arc::new(Live::default())));
+    let (follower, identities) = Follower::new(Arc::clone(&replica));
+    state.store.observe(Arc::new(follower));
+    snapshot::load(&state.store, &replica).await?;
+    let open = state.store.read(|rows| rows.open_tasks()).await;
+    let open: Vec<_> = open
+        .map_err(|error: StoreError| error)?
+        .iter()
+        .map(|task| task.id)
+        .collect();
+    let budgets = Arc::new(Budgets::default());
+    let (log, counters) = (Arc::clone(&state.log), Arc::clone(&budgets));
+    blocking(move || usage::restore(&log, &open, &counters)).await??;
+    Ok(Point {
+        replica,
+        budgets,
+        identities,
+    })
+}
+
+async fn authority(
+    config: &Config,
+    state: &State,
+    outbox: &Arc<Outbox>,
+    addresses: &Addresses,
+) -> Result<Arc<Authority>, StartError> {
+    let authority = Authority::open(AuthorityParts {
+        store: state.store.clone(),
+        journal: outbox.clone(),
+        seal: Arc::clone(&state.seal),
+        clock: Arc::clone(&state.clock),
+        rng: Arc::clone(&state.rng),
+        trust_domain: config.identity.trust_domain.clone(),
+        issuer: issuer(config, addresses),
+        gateway: addresses.gateway_url.clone(),
+        lives: Lives {
+            x509: config.identity.x509_ttl,
+            jwt: config.identity.jwt_ttl,
+            task: config.oauth.task_ttl,
+            high_risk: config.oauth.high_risk_ttl,
+        },
+    });
+    Ok(Arc::new(authority.await?))
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the one place where everything meets"
+)]
+fn gateway(
+    config: &Config,
+    addresses: &Addresses,
+    listeners: &Listeners,
+    state: &State,
+    point: &Point,
+    control: &Control,
+    broker: &Broker,
+    http: reqwest::Client,
+) -> Result<Arc<Gateway>, StartError> {
+    let settings = Settings {
+        origins: config.gateway.origins.clone(),
+        epoch: EPOCH,
+        approval_wait: config.approval_wait,
+        scratch: listeners.paths.scratch.clone(),
+        ..Settings::new(
+            addresses.gateway_url.clone(),
+            addresses.gateway,
+            issuer(config, addresses),
+            config.identity.trust_domain.clone(),
+        )
+    };
+    let ports = Ports {
+        approver: Arc::new(People {
+            control: control.clone(),
+            console_url: addresses.console_url.clone(),
+        }),
+        leaser: Arc::new(Credentials(broker.clone())),
+        cataloguer: Arc::new(Definitions(control.clone())),
+        policies: Arc::new(Bundles(control.clone())),
+        recorder: Arc::new(Arc::clone(&state.log)),
+        clock: Arc::clone(&state.clock),
+        rng: Arc::clone(&state.rng),
+    };
+    let (replica, budgets) = (Arc::clone(&point.replica), Arc::clone(&point.budgets));
+    Ok(Gateway::new(settings, replica, budgets, ports, http)?)
+}
+
+/// What serving takes.
+struct Serving<'a> {
+    tasks: &'a mut JoinSet<&'static str>,
+    listeners: Listeners,
+    app: Arc<App>,
+    gateway: Arc<Gateway>,
+    identities: watch::Receiver<u64>,
+    connections: TaskTracker,
+    stop: CancellationToken,
+}
+
+/// Starts everything that has to run as long as the node does. Each ends when told to stop; one that ends before breaks the node.
+fn serve(serving: Serving<'_>) {
+    let Serving {
+        tasks,
+        listeners,
+        app,
+        gateway,
+        identities,
+        connections,
+        stop,
+    } = serving;
+    let (router, _) = routes::router(&app);
+    let console = listen::tcp(
+        listeners.console,
+        router.clone(),
+        connections.clone(),
+        stop.clone(),
+    );
+    watched(tasks, "console listener", console);
+    let admin = listen::unix(listeners.admin, router, connections.clone(), stop.clone());
+    watched(tasks, "admin socket", admin);
+    let calls = Arc::clone(&gateway).serve(listeners.gateway, stop.clone());
+    tasks.spawn(async move {
+        calls.await;
+        "gateway listener"
+    });
+    let (maintained, until) = (Arc::clone(&gateway), stop.clone());
+    tasks.spawn(async move {
+        maintained.maintain(until).await;
+        "gateway"
+    });
+    let (swept, until) = (app.control.clone(), stop.clone());
+    tasks.spawn(async move {
+        swept.sweep(until.cancelled_owned()).await;
+        "sweeper"
+    });
+    let (watch, watcher) = exits::channel();
+    let hashes = Arc::new(Hashes::default());
+    let (exited, exits) = mpsc::channel(MAX_EXITS);
+    let (watching, until) = (Arc::clone(&app.authority), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = until.cancelled() => {}
+            () = watcher.run(watching, exited) => {}
+        }
+        "watcher of processes"
+    });
+    tasks.spawn(reap(app.control.clone(), exits, stop.clone()));
+    tasks.spawn(rotate(Arc::clone(&app.authority), stop.clone()));
+    let service = Workload::new(
+        Arc::clone(&app.authority),
+        Arc::clone(&hashes),
+        watch.clone(),
+        identities,
+    );
+    let identities = workload::serve(listeners.workload, service, stop.clone());
+    watched(tasks, "Workload API", identities);
+    let shim = mcp::Shim {
+        control: app.control.clone(),
+        authority: Arc::clone(&app.authority),
+        hashes,
+        watch,
+        gateway,
+    };
+    let shims = mcp::serve(listeners.mcp, shim, connections, stop);
+    tasks.spawn(async move {
+        shims.await;
+        "mcp socket"
+    });
+}
+
+fn watched<E: std::fmt::Display>(
+    tasks: &mut JoinSet<&'static str>,
+    name: &'static str,
+    part: impl Future<Output = Result<(), E>> + Send + 'static,
+) {
+    tasks.spawn(async move {
+        if let Err(error) = part.await {
+            tracing::error!(%error, part = name, "a part of the node ended");
+        }
+        name
+    });
+}
+
+/// Ends what exited processes were doing.
+async fn reap(
+    control: Control,
+    mut exits: mpsc::Receiver<bailiwick_core::id::InstanceId>,
+    stop: CancellationToken,
+) -> &'static str {
+    loop {
+        let instance = tokio::select! {
+            () = stop.cancelled() => return "reaper",
+            next = exits.recv() => match next {
+                Some(instance) => instance,
+                // The watcher ends only with the node.
+                None => return "reaper",
+            },
+        };
+        if let Err(problem) = control.instance_exited(instance).await {
+            tracing::error!(%instance, %problem, "the tasks of an exited process could not be ended yet");
+        }
+    }
+}
+
+/// Makes signing keys anew when their time comes.
+async fn rotate(authority: Arc<Authority>, stop: CancellationToken) -> &'static str {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return "key rotation",
+            () = tokio::time::sleep(ROTATE_EVERY) => {}
+        }
+        if let Err(error) = authority.rotate().await {
+            tracing::error!(%error, "signing keys could not be looked after; the old ones go on");
+        }
+    }
+}
+
+fn addresses(
+    config: &Config,
+    listeners: &Listeners,
+    state: &State,
+) -> Result<Addresses, StartError> {
+    let bound = |listener: &TcpListener| {
+        listener
+            .local_addr()
+            .map_err(|error| StartError::Defect(format!("a listener has no address: {error}")))
+    };
+    let (console, gateway) = (bound(&listeners.console)?, bound(&listeners.gateway)?);
+    let url = |public: &Option<String>, address: SocketAddr| {
+        public
+            .clone()
+            .unwrap_or_else(|| format!("http://{address}"))
+    };
+    Ok(Addresses {
+        console_url: url(&config.console.public_url, console),
+        gateway_url: url(&config.gateway.listener.public_url, gateway),
+        console,
+        gateway,
+        admin_socket: listeners.paths.admin.clone(),
+        workload_socket: listeners.paths.workload.clone(),
+        mcp_socket: listeners.paths.mcp.clone(),
+        log_vkey: state.log_vkey.clone(),
+    })
+}
+
+fn issuer(config: &Config, addresses: &Addresses) -> String {
+    let issuer = config.oauth.issuer.clone();
+    issuer.unwrap_or_else(|| addresses.console_url.clone())
+}
+
+/// The epoch of a store that was never restored.
+const EPOCH: u64 = 1;
+
+/// Names of this node in `Host`: its public URL's, and loopback with its own port.
+fn hosts(address: SocketAddr, public_url: &str) -> HashSet<String> {
+    let port = address.port();
+    let public = public_url
+        .split_once("://")
+        .map(|(_, host)| host.to_owned());
+    let loopback = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
+    public.into_iter().chain(loopback).collect()
+}
+
+/// Root and the node's own user always may: they could read the store itself.
+fn admins(config: &Config) -> HashSet<u32> {
+    let own = rustix::process::geteuid().as_raw();
+    config.admin_uids.iter().copied().chain([0, own]).collect()
+}
+
+fn metrics(config: &Config, gateway: &Gateway) -> Metrics {
+    let metrics = Metrics::default();
+    let info = Info::new(vec![
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("node", config.node.name.to_string()),
+        ("trust_domain", config.identity.trust_domain.to_string()),
+    ]);
+    metrics.add(|registry| {
+        registry.register("bailiwick_node", "The node", info);
+        gateway.register(registry);
+    });
+    metrics
+}
+
+/// The client for tool servers: an answer that points elsewhere is an answer, not an order.
+fn client() -> Result<reqwest::Client, StartError> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(|error| StartError::Defect(format!("the HTTP client cannot be built: {error}")))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StartError> {
+    spawn_blocking(work)
+        .await
+        .map_err(|error| StartError::Defect(format!("starting broke off: {error}")))
+}

@@ -1,0 +1,102 @@
+//! What clients and other trust domains need to know: RFC 8414 metadata, keys, the trust bundle.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use bailiwick_core::Fault;
+use bailiwick_crypto::dpop::ALGORITHMS;
+use serde_json::{Value, json};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::oauth::{ASSERTION_TYPE, DETAILS_TYPE, GRANT};
+use crate::app::App;
+use crate::http::Refused;
+
+/// Keys and bundles change at most every few days, and are prepared ahead.
+const MAX_AGE: &str = "public, max-age=300";
+
+pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(authorization_server))
+        .routes(routes!(openid_configuration))
+        .routes(routes!(jwks))
+        .routes(routes!(svid_configuration))
+        .routes(routes!(svid_jwks))
+        .routes(routes!(bundle))
+}
+
+/// RFC 8414 metadata.
+#[utoipa::path(get, path = "/.well-known/oauth-authorization-server", operation_id = "oauth.metadata", tag = "oauth",
+    responses((status = 200, description = "RFC 8414", body = Object)))]
+async fn authorization_server(State(app): State<Arc<App>>) -> Response {
+    public(server_metadata(&app))
+}
+
+/// The same document, where OpenID clients look for it.
+#[utoipa::path(get, path = "/.well-known/openid-configuration", operation_id = "oauth.openid", tag = "oauth",
+    responses((status = 200, description = "RFC 8414", body = Object)))]
+async fn openid_configuration(State(app): State<Arc<App>>) -> Response {
+    public(server_metadata(&app))
+}
+
+fn server_metadata(app: &App) -> Value {
+    let issuer = app.authority.issuer();
+    let url = &app.console_url;
+    let algorithms: Vec<&str> = ALGORITHMS.iter().map(|alg| alg.as_str()).collect();
+    json!({
+        "issuer": issuer,
+        "token_endpoint": format!("{url}/oauth/token"),
+        "jwks_uri": format!("{url}/oauth/jwks"),
+        "response_types_supported": [],
+        "grant_types_supported": [GRANT],
+        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "client_assertion_types_supported": [ASSERTION_TYPE],
+        "authorization_details_types_supported": [DETAILS_TYPE],
+        "dpop_signing_alg_values_supported": algorithms,
+    })
+}
+
+/// Keys that task tokens verify with.
+#[utoipa::path(get, path = "/oauth/jwks", operation_id = "oauth.jwks", tag = "oauth",
+    responses((status = 200, description = "JWKS", body = Object)))]
+async fn jwks(State(app): State<Arc<App>>) -> Response {
+    public(app.authority.keyring().task_keys().to_jwks())
+}
+
+/// Discovery of the issuer of JWT-SVIDs.
+#[utoipa::path(get, path = "/svid/.well-known/openid-configuration", operation_id = "svid.openid", tag = "spiffe",
+    responses((status = 200, description = "OpenID discovery", body = Object)))]
+async fn svid_configuration(State(app): State<Arc<App>>) -> Response {
+    public(json!({
+        "issuer": app.authority.svid_issuer(),
+        "jwks_uri": format!("{}/svid/jwks", app.console_url),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    }))
+}
+
+/// Keys that JWT-SVIDs verify with.
+#[utoipa::path(get, path = "/svid/jwks", operation_id = "svid.jwks", tag = "spiffe",
+    responses((status = 200, description = "JWKS", body = Object)))]
+async fn svid_jwks(State(app): State<Arc<App>>) -> Response {
+    public(app.authority.keyring().svid_keys().to_jwks())
+}
+
+/// The trust domain's own bundle (SPIFFE Trust Domain and Bundle §4).
+#[utoipa::path(get, path = "/spiffe/bundle", operation_id = "spiffe.bundle", tag = "spiffe",
+    responses((status = 200, description = "SPIFFE bundle", body = Object)))]
+async fn bundle(State(app): State<Arc<App>>) -> Result<Response, Refused> {
+    let bundle = app.authority.keyring().bundle().to_json();
+    Ok(public(bundle.map_err(|error| Refused(error.problem()))?))
+}
+
+fn public(document: impl Into<Value>) -> Response {
+    let headers = [(CACHE_CONTROL, MAX_AGE), (CONTENT_TYPE, "application/json")];
+    (headers, Json(document.into())).into_response()
+}

@@ -1,0 +1,142 @@
+//! The policy bundle: check, publish, look at.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Extension, State};
+use bailiwick_control::{Actor, Operation};
+use bailiwick_core::{Code, Digest, Problem};
+use bailiwick_policy::{BundleSource, Flaw, Report};
+use bailiwick_store::PolicyVersion;
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{MAX_LIMIT, Page, Paging};
+use crate::app::App;
+use crate::http::{At, Body, MAX_POLICY_BODY, Query, Refused, guarded};
+
+/// A bundle.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BundleBody {
+    /// Text by path: `bundle.toml`, `*.cedar`, `workflows/*.toml`, `tests/*.toml`.
+    files: BTreeMap<String, String>,
+}
+
+/// A bundle to publish.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PublishBody {
+    /// Text by path.
+    files: BTreeMap<String, String>,
+    /// Publish only if this version is active; `"none"`: only if none is.
+    if_version: Option<String>,
+}
+
+/// A bundle's text.
+#[derive(Debug, Serialize)]
+struct SourceAnswer {
+    digest: Digest,
+    files: BTreeMap<String, String>,
+}
+
+/// How a bundle would fare.
+#[derive(Debug, Serialize)]
+struct CheckAnswer {
+    digest: Digest,
+    /// What is wrong with it; empty if it may be published.
+    flaws: Vec<Flaw>,
+    /// Its tests, unless it does not compile.
+    report: Option<Report>,
+}
+
+pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .merge(guarded(app, Operation::Read, routes!(active)))
+        .merge(guarded(app, Operation::Read, routes!(history)))
+        .merge(guarded(app, Operation::Read, routes!(source)))
+        .merge(guarded(app, Operation::WritePolicy, routes!(check)))
+        .merge(guarded(app, Operation::WritePolicy, routes!(publish)))
+}
+
+/// The active version.
+#[utoipa::path(get, path = "/v1/policy", operation_id = "policy.show", tag = "policy",
+    responses((status = 200, description = "PolicyVersion", body = Object)))]
+async fn active(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<PolicyVersion>, Refused> {
+    let active = app.control.active_policy(&actor).await?;
+    active.map(Json).ok_or_else(|| {
+        Refused::new(
+            Code::NotFound,
+            "no policy was published yet",
+            "write one with `bailiwick policy init`, publish it with `bailiwick policy publish`",
+        )
+    })
+}
+
+/// Publications, newest first.
+#[utoipa::path(get, path = "/v1/policy/history", operation_id = "policy.history", tag = "policy", params(Paging),
+    responses((status = 200, description = "{items: [PolicyVersion], next}", body = Object)))]
+async fn history(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<PolicyVersion>>, Refused> {
+    let history = app.control.policy_history(&actor, MAX_LIMIT).await?;
+    let page = Page::part(history, &paging, |version| version.number.to_string());
+    Ok(Json(page))
+}
+
+/// The text of a published bundle.
+#[utoipa::path(get, path = "/v1/policy/{digest}", operation_id = "policy.source", tag = "policy",
+    params(("digest" = String, Path)), responses((status = 200, description = "{digest, files}", body = Object)))]
+async fn source(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    At(digest): At<Digest>,
+) -> Result<Json<SourceAnswer>, Refused> {
+    let source = app.control.policy_source(&actor, digest).await?;
+    let files = source.files;
+    Ok(Json(SourceAnswer { digest, files }))
+}
+
+/// Compiles a bundle against the registry and runs its tests. Publishes nothing.
+#[utoipa::path(post, path = "/v1/policy/check", operation_id = "policy.check", tag = "policy",
+    request_body = BundleBody, responses((status = 200, description = "{digest, flaws, report}", body = Object)))]
+async fn check(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    Body(body): Body<BundleBody, MAX_POLICY_BODY>,
+) -> Result<Json<CheckAnswer>, Refused> {
+    let source = BundleSource { files: body.files };
+    let checked = app.control.check_policy(&actor, source).await?;
+    Ok(Json(CheckAnswer {
+        digest: checked.digest,
+        flaws: checked.flaws,
+        report: checked.report,
+    }))
+}
+
+/// Makes a bundle the active one.
+#[utoipa::path(put, path = "/v1/policy", operation_id = "policy.publish", tag = "policy",
+    request_body = PublishBody, responses((status = 200, description = "PolicyVersion", body = Object)))]
+async fn publish(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    Body(body): Body<PublishBody, MAX_POLICY_BODY>,
+) -> Result<Json<PolicyVersion>, Refused> {
+    let expected = match body.if_version.as_deref() {
+        None => None,
+        Some("none") => Some(None),
+        Some(text) => Some(Some(text.parse::<Digest>().map_err(|error| {
+            Problem::new(Code::InvalidInput, format!("if_version: {error}"), "")
+        })?)),
+    };
+    let source = BundleSource { files: body.files };
+    let published = app.control.publish_policy(&actor, source, expected);
+    Ok(Json(published.await?))
+}
