@@ -163,7 +163,8 @@ pub(super) fn alive(pidfd: &OwnedFd) -> bool {
 
 /// The parent of a process; none if it cannot be told. For walking up from a peer.
 pub fn parent_of(pid: u32) -> Option<u32> {
-    Process::open(pid).ok()?.parent().ok()
+    let parent = Process::open(pid).ok()?.stat_field(4).ok()?;
+    u32::try_from(parent).ok()
 }
 
 /// Start time of the process that has this id now; none if it cannot be told.
