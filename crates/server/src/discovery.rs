@@ -224,3 +224,6 @@ fn down(why: &str) -> Problem {
         "start it, then: bailiwick server refresh",
     )
 }
+
+#[cfg(test)]
+mod tests;

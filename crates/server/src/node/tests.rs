@@ -109,7 +109,7 @@ async fn a_directory_open_to_others_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_agent_gets_a_bound_token_once_per_proof_and_the_gateway_knows_it() {
+async fn an_agent_gets_a_token_bound_to_its_key_and_nobody_else_does() {
     let running = Running::start().await;
     let task = running.agent().await;
     let key = SigningKey::generate().unwrap();
@@ -149,6 +149,12 @@ async fn an_agent_gets_a_bound_token_once_per_proof_and_the_gateway_knows_it() {
         assert_eq!(answer.body["error"], error, "{change:?}: {answer:?}");
         assert!(answer.body["help"].is_string());
     }
+    // One proof is good once.
+    let proof = running.proof(&key, Some(&nonce));
+    let first = running.send_form(Some(proof.clone()), &form).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    let again = running.send_form(Some(proof), &form).await;
+    assert_eq!(again.body["error"], "invalid_dpop_proof", "{again:?}");
     let unproven = running.send_form(None, &form).await;
     assert_eq!(unproven.body["error"], "invalid_dpop_proof", "{unproven:?}");
     let mut twice = form.clone();

@@ -323,3 +323,6 @@ fn unfit(why: &str) -> Problem {
         "start the shim with: bailiwick mcp --server NAME",
     )
 }
+
+#[cfg(test)]
+mod tests;

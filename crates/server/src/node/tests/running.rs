@@ -175,6 +175,12 @@ impl Running {
         nonce: Option<&str>,
         fields: &[(&str, String)],
     ) -> Answer {
+        let proof = self.proof(key, nonce);
+        self.send_form(Some(proof), fields).await
+    }
+
+    /// A proof for the token endpoint.
+    pub(crate) fn proof(&self, key: &SigningKey, nonce: Option<&str>) -> String {
         let url = self.url("/oauth/token");
         let (clock, rng): (&dyn Clock, &dyn Rng) = (&SystemClock, &SystemRng);
         let request = Proven {
@@ -182,8 +188,7 @@ impl Running {
             url: &url,
             access_token: None,
         };
-        let proof = prove(key, &request, nonce, clock, rng).unwrap();
-        self.send_form(Some(proof), fields).await
+        prove(key, &request, nonce, clock, rng).unwrap()
     }
 
     pub(crate) async fn send_form(
@@ -242,5 +247,6 @@ impl Running {
 }
 
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    let bytes = text.bytes().map(|byte| format!("%{byte:02X}"));
+    bytes.collect::<Vec<_>>().concat()
 }
