@@ -3,7 +3,8 @@
 //!
 //! Without `--bench` (as `cargo test --benches` starts it) each is measured once, briefly.
 
-mod bare;
+mod bare_commit;
+mod bare_sync;
 mod event;
 #[path = "../../../../xtask/src/bench/timing.rs"]
 mod timing;
@@ -24,7 +25,8 @@ use bailiwick_crypto::note::NoteSigner;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use tokio::runtime::Runtime;
 
-use bare::{BareCommit, BareSync};
+use bare_commit::BareCommit;
+use bare_sync::BareSync;
 use event::Template;
 use timing::{percentile, time};
 

@@ -1,4 +1,4 @@
-//! The baselines: what the disk and a queue give by themselves, without hash, seal, frames or tree.
+//! The baseline at many writers: what a queue and the disk give by themselves, without hash, seal, frames or tree.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,9 +11,8 @@ use std::thread::JoinHandle;
 use anyhow::Result;
 use tokio::sync::oneshot;
 
-const BLOCK: usize = 4096;
-/// A segment of the log is as long; writing starts over at its end.
-const FILE_BYTES: usize = 64 << 20;
+use crate::bare_sync::{BLOCK, FILE_BYTES, preallocated};
+
 /// The log's bounds of one batch.
 const MAX_BATCH: usize = 4096;
 const MAX_BATCH_BYTES: usize = 4 << 20;
@@ -120,39 +119,4 @@ fn commit(queue: &Queue, file: &File) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// One preallocated block written and synced, then the next.
-pub(crate) struct BareSync {
-    file: File,
-    block: [u8; BLOCK],
-    offset: usize,
-}
-
-impl BareSync {
-    pub(crate) fn new(path: &Path) -> io::Result<Self> {
-        Ok(Self {
-            file: preallocated(path)?,
-            block: [0xa5; BLOCK],
-            offset: 0,
-        })
-    }
-
-    pub(crate) fn write(&mut self) -> io::Result<()> {
-        self.file.write_all_at(&self.block, self.offset as u64)?;
-        self.file.sync_data()?;
-        self.offset = (self.offset + BLOCK) % FILE_BYTES;
-        Ok(())
-    }
-}
-
-/// Zeros written and synced, as the log does: a later write changes no metadata.
-fn preallocated(path: &Path) -> io::Result<File> {
-    let file = File::create(path)?;
-    let zeros = vec![0; 1 << 20];
-    for offset in (0..FILE_BYTES).step_by(zeros.len()) {
-        file.write_all_at(&zeros, offset as u64)?;
-    }
-    file.sync_all()?;
-    Ok(file)
 }
