@@ -137,10 +137,7 @@ impl Denial {
         }
         if let Some(error) = text(&value, "error") {
             let message = text(&value, "error_description").unwrap_or_else(|| body.to_owned());
-            return Self {
-                code: error,
-                ..Self::new("", message)
-            };
+            return Self::decided(Some(value), &error, message);
         }
         let message = text(&value, "message").unwrap_or_else(|| body.to_owned());
         Self::decided(Some(value), "http_refused", message)

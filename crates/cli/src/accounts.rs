@@ -1,0 +1,82 @@
+//! `account`: people and services that use the API over TCP. A token is shown once.
+
+use bailiwick_core::name::AccountName;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::context::{Context, Page};
+use crate::{Exit, Outcome};
+
+/// What can be done with accounts.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Adds an account with these roles.
+    #[command(after_help = "Example: bailiwick account add anna --role approver --role viewer")]
+    Add {
+        /// Its name.
+        name: AccountName,
+        /// What it may do: viewer, approver, operator, admin. Can be given again.
+        #[arg(long = "role", required = true, value_parser = ["viewer", "approver", "operator", "admin"])]
+        roles: Vec<String>,
+    },
+    /// Lists accounts.
+    #[command(after_help = "Example: bailiwick account list")]
+    List(Page),
+    /// Makes a token for an account and prints it, once.
+    #[command(after_help = "Example: bailiwick account token anna --ttl 3600")]
+    Token {
+        /// Its name.
+        name: AccountName,
+        /// Seconds it lives, at most 12 hours.
+        #[arg(long, value_name = "SECONDS", default_value_t = 3_600, value_parser = clap::value_parser!(u64).range(1..=43_200))]
+        ttl: u64,
+    },
+}
+
+/// Does it.
+pub(crate) async fn run(context: &Context, command: AccountCommand) -> Outcome {
+    let api = context.api()?;
+    match command {
+        AccountCommand::Add { name, roles } => {
+            context.record(
+                &api.post("/v1/accounts", &json!({"name": name, "roles": roles}))
+                    .await?,
+            );
+        }
+        AccountCommand::List(page) => {
+            let body = api.query("/v1/accounts", &page.query()).await?;
+            context.list(
+                &body,
+                &COLUMNS,
+                "no accounts: bailiwick account add NAME --role viewer",
+            );
+        }
+        AccountCommand::Token { name, ttl } => {
+            let body = api
+                .post(
+                    &format!("/v1/accounts/{name}/token"),
+                    &json!({"ttl_s": ttl}),
+                )
+                .await?;
+            // In a table only the token itself, so that it can go straight into BAILIWICK_TOKEN.
+            context.out.show(&body, |_, body| {
+                body.get("token")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            });
+            context.out.note(&format!(
+                "use it as BAILIWICK_TOKEN; it ends in {ttl} s and is not shown again"
+            ));
+        }
+    }
+    Ok(Exit::DONE)
+}
+
+const COLUMNS: [(&str, &str); 5] = [
+    ("NAME", "/name"),
+    ("ROLES", "/roles"),
+    ("ENABLED", "/enabled"),
+    ("SINCE", "/created_at"),
+    ("ID", "/id"),
+];

@@ -1,0 +1,207 @@
+//! `audit`: the record. `verify`, and `prove`, `search` and `task` with `--dir`, need no node: only the log's files, and for
+//! `verify` a key that the reader brings.
+
+mod offline;
+mod story;
+
+use std::path::PathBuf;
+
+use bailiwick_core::id::{EventId, TaskId};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::context::{Context, Page};
+use crate::output::{Untrusted, table};
+use crate::{Exit, Outcome};
+
+pub(crate) use story::line;
+
+/// What can be done with the record.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Prints events as they are recorded, until Ctrl-C.
+    #[command(after_help = "Example: bailiwick audit tail")]
+    Tail,
+    /// Tells the story of a task and everything below it.
+    #[command(after_help = "Example: bailiwick audit task task_01h455vb4pex5vsknk084sn02q")]
+    Task {
+        /// Its id.
+        task: TaskId,
+        /// The log's directory, instead of a node.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Finds events: KEY=VALUE, all of which must hold.
+    #[command(after_help = "Example: bailiwick audit search agent=coder decision=deny")]
+    Search {
+        /// Keys: type, id, task, agent, instance, user, actor, server, tool, effect, decision, code, lease, cause, label, since, until.
+        conditions: Vec<String>,
+        /// The log's directory, instead of a node.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Shows one event.
+    #[command(after_help = "Example: bailiwick audit show evt_01h455vb4pex5vsknk084sn02q")]
+    Show {
+        /// Its id.
+        event: EventId,
+    },
+    /// Prints a proof that an event is in the log, as other people's tools read it (C2SP tlog-proof).
+    #[command(after_help = "Example: bailiwick audit prove evt_01h455vb4pex5vsknk084sn02q")]
+    Prove {
+        /// Its id.
+        event: EventId,
+        /// The log's directory, instead of a node.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+    },
+    /// Prints the log's public key, origin and newest checkpoint. Keep the key elsewhere: `verify` needs it.
+    #[command(after_help = "Example: bailiwick audit log")]
+    Log,
+    /// Checks a log's files, or a proof, against a key. Exit 0: proven, 1: altered, 6: cannot tell.
+    #[command(
+        after_help = "Example: bailiwick audit verify /var/lib/bailiwick/audit --vkey log.vkey"
+    )]
+    Verify {
+        /// The log's directory, or a file with a proof.
+        path: PathBuf,
+        /// The log's public key: the key itself or a file with it.
+        #[arg(long, value_name = "KEY")]
+        vkey: String,
+    },
+}
+
+/// Does it.
+pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
+    match command {
+        AuditCommand::Tail => tail(context).await,
+        AuditCommand::Task {
+            task,
+            dir: Some(dir),
+        } => offline::task(context, task, dir),
+        AuditCommand::Task { task, dir: None } => {
+            let events = all_of_task(context, task).await?;
+            let body = Value::Array(events);
+            context
+                .out
+                .show(&body, |out, events| story::tell(out, table::items(events)));
+            Ok(Exit::DONE)
+        }
+        AuditCommand::Search {
+            conditions,
+            dir: Some(dir),
+            page,
+        } => offline::search(context, &conditions, dir, &page),
+        AuditCommand::Search {
+            conditions,
+            dir: None,
+            page,
+        } => {
+            offline::filter(&conditions)?;
+            let mut query: Vec<(&str, String)> = page.query();
+            query.extend(
+                conditions
+                    .iter()
+                    .filter_map(|condition| condition.split_once('='))
+                    .map(|(key, value)| (key, value.to_owned())),
+            );
+            let body = context.api()?.query("/v1/audit/events", &query).await?;
+            context.out.show(&body, |out, body| {
+                let lines: Vec<_> = table::items(body)
+                    .iter()
+                    .map(|event| line(out, event))
+                    .collect();
+                if lines.is_empty() {
+                    out.note("no such event");
+                }
+                lines.join("\n")
+            });
+            Ok(Exit::DONE)
+        }
+        AuditCommand::Show { event } => {
+            context.record(
+                &context
+                    .api()?
+                    .get(&format!("/v1/audit/events/{event}"))
+                    .await?,
+            );
+            Ok(Exit::DONE)
+        }
+        AuditCommand::Prove {
+            event,
+            dir: Some(dir),
+        } => offline::prove(context, event, dir),
+        AuditCommand::Prove { event, dir: None } => {
+            let proof = context
+                .api()?
+                .text(&format!("/v1/audit/events/{event}/proof"))
+                .await?;
+            context
+                .out
+                .show(&json!({"proof": proof}), |_, _| proof.trim_end().to_owned());
+            Ok(Exit::DONE)
+        }
+        AuditCommand::Log => {
+            let body = context.api()?.get("/v1/audit/log").await?;
+            context.out.show(&body, |_, body| {
+                let text = |name: &str| {
+                    body.get(name)
+                        .and_then(Value::as_str)
+                        .unwrap_or_default()
+                        .to_owned()
+                };
+                let checkpoint: Vec<_> = text("checkpoint")
+                    .lines()
+                    .map(|line| Untrusted(line).to_string())
+                    .collect();
+                format!("{}\n\n{}", text("vkey"), checkpoint.join("\n"))
+            });
+            Ok(Exit::DONE)
+        }
+        AuditCommand::Verify { path, vkey } => offline::verify(context, &path, &vkey),
+    }
+}
+
+async fn tail(context: &Context) -> Outcome {
+    let mut events = context.api()?.follow("/v1/audit/tail").await?;
+    loop {
+        let event = tokio::select! {
+            event = events.event() => event,
+            _ = tokio::signal::ctrl_c() => return Ok(Exit::INTERRUPTED),
+        };
+        let Some(event) = event else {
+            return Ok(Exit::DONE);
+        };
+        if context.out.is_json() {
+            context.out.json_line(&event);
+        } else {
+            context.out.line(&line(&context.out, &event));
+        }
+        if context.out.closed() {
+            return Ok(Exit::DONE);
+        }
+    }
+}
+
+/// Every event of a task, page by page.
+async fn all_of_task(
+    context: &Context,
+    task: TaskId,
+) -> Result<Vec<Value>, crate::failure::Failure> {
+    let api = context.api()?;
+    let mut events = Vec::new();
+    let mut after: Option<String> = None;
+    loop {
+        let mut query = vec![("task", task.to_string()), ("limit", "1000".to_owned())];
+        query.extend(after.take().map(|after| ("after", after)));
+        let body = api.query("/v1/audit/events", &query).await?;
+        events.extend(table::items(&body).iter().cloned());
+        match body.get("next") {
+            Some(Value::String(next)) => after = Some(next.clone()),
+            Some(Value::Number(next)) => after = Some(next.to_string()),
+            _ => return Ok(events),
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! The record without a node: straight from the log's files.
+
+use std::path::{Path, PathBuf};
+
+use bailiwick_audit::filter::Filter;
+use bailiwick_audit::proof::{MAX_PROOF, Proof};
+use bailiwick_audit::read::{Directory, Entry};
+use bailiwick_audit::timeline::timeline;
+use bailiwick_audit::verify::{Verdict, verify as verify_log};
+use bailiwick_core::id::{EventId, TaskId};
+use bailiwick_core::{Code, Fault as _, Problem};
+use bailiwick_crypto::note::NoteVerifier;
+use serde_json::{Value, json};
+
+use super::story;
+use crate::context::{Context, Page, read_file};
+use crate::failure::Failure;
+use crate::output::Out;
+use crate::{Exit, Outcome};
+
+/// The conditions `KEY=VALUE` as a filter.
+pub(super) fn filter(conditions: &[String]) -> Result<Filter, Failure> {
+    let mut filter = Filter::default();
+    for condition in conditions {
+        let (key, value) = condition.split_once('=').ok_or_else(|| {
+            Problem::new(
+                Code::InvalidInput,
+                format!("`{condition}` is not KEY=VALUE"),
+                "for example agent=coder decision=deny",
+            )
+        })?;
+        filter.set(key, value)?;
+    }
+    Ok(filter)
+}
+
+/// The story of a task.
+pub(super) fn task(context: &Context, task: TaskId, dir: PathBuf) -> Outcome {
+    let found = timeline(&Directory::new(dir), task)?;
+    let events: Vec<Value> = found
+        .events
+        .iter()
+        .map(|(index, leaf)| json!({"index": index, "leaf": leaf}))
+        .collect();
+    let body = json!({"root": found.root, "events": events, "unanswered": found.unanswered, "size": found.size});
+    context.out.show(&body, |out, _| {
+        let unknown = found
+            .unanswered
+            .iter()
+            .map(|intent| format!("outcome unknown: {intent}"));
+        std::iter::once(story::tell(out, &events))
+            .chain(unknown)
+            .collect::<Vec<_>>()
+            .join("\n")
+    });
+    Ok(Exit::DONE)
+}
+
+/// Events that fit, in the order of the log.
+pub(super) fn search(
+    context: &Context,
+    conditions: &[String],
+    dir: PathBuf,
+    page: &Page,
+) -> Outcome {
+    let filter = filter(conditions)?;
+    let from = match page.after.as_deref().map(str::parse::<u64>) {
+        None => 0,
+        Some(Ok(after)) => after.saturating_add(1),
+        Some(Err(_)) => {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "--after needs the index of an event",
+                "",
+            )
+            .into());
+        }
+    };
+    let mut events = Vec::new();
+    for entry in Directory::new(dir).entries(from) {
+        let entry = entry?;
+        let leaf = entry.parse()?;
+        if filter.matches(&leaf) {
+            events.push(json!({"index": entry.index, "leaf": leaf}));
+            if events.len() >= usize::try_from(page.limit).unwrap_or(usize::MAX) {
+                break;
+            }
+        }
+    }
+    let body = Value::Array(events);
+    context.out.show(&body, |out, body| {
+        story::tell(out, crate::output::table::items(body))
+    });
+    Ok(Exit::DONE)
+}
+
+/// A proof of one event.
+pub(super) fn prove(context: &Context, event: EventId, dir: PathBuf) -> Outcome {
+    let directory = Directory::new(dir);
+    let Some(Entry { index, .. }) = directory.find(event)? else {
+        return Err(
+            Problem::new(Code::NotFound, format!("the log has no event {event}"), "").into(),
+        );
+    };
+    let proof = directory.prove(index)?.to_string();
+    context
+        .out
+        .show(&json!({"index": index, "proof": proof}), |_, _| {
+            proof.trim_end().to_owned()
+        });
+    Ok(Exit::DONE)
+}
+
+/// Checks a whole log, or one proof.
+pub(super) fn verify(context: &Context, path: &Path, vkey: &str) -> Outcome {
+    let keys = [key(vkey)?];
+    if path.is_file() {
+        return verify_proof(context, path, &keys);
+    }
+    let verdict = verify_log(path, &keys);
+    let exit = Exit(verdict.exit_code());
+    context
+        .out
+        .show(&as_json(&verdict), |out, _| as_text(out, &verdict));
+    Ok(exit)
+}
+
+fn verify_proof(context: &Context, path: &Path, keys: &[NoteVerifier]) -> Outcome {
+    let bytes = read_file(path, MAX_PROOF)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| Problem::new(Code::LogAltered, "the proof is not text", ""))?;
+    let proof = Proof::parse(&text)?;
+    match proof.verify(keys) {
+        Ok(checkpoint) => {
+            let body = json!({"verdict": "proven", "origin": checkpoint.origin, "index": proof.index, "size": checkpoint.size});
+            context.out.show(&body, |_, _| {
+                format!(
+                    "proven: event {} of {} is in the tree of {} events",
+                    proof.index, checkpoint.origin, checkpoint.size
+                )
+            });
+            Ok(Exit::DONE)
+        }
+        Err(error) => {
+            // A key that did not sign is no evidence of alteration.
+            let altered = error.code() != Code::LogUnverifiable;
+            Err(Failure::from(error).exits(if altered { 1 } else { 6 }))
+        }
+    }
+}
+
+/// A verdict as scripts read it.
+pub(crate) fn as_json(verdict: &Verdict) -> Value {
+    match verdict {
+        Verdict::Proven(report) => json!({
+            "verdict": "proven",
+            "origin": report.checkpoint.origin,
+            "size": report.checkpoint.size,
+            "root": report.checkpoint.root,
+            "wal_size": report.wal_size,
+        }),
+        Verdict::Altered(alteration) => json!({
+            "verdict": "altered",
+            "message": alteration.to_string(),
+            "origin": alteration.origin,
+            "index": alteration.index,
+            "file": alteration.file,
+        }),
+        Verdict::CannotTell { file, why } => {
+            json!({"verdict": "cannot_tell", "file": file, "why": why})
+        }
+    }
+}
+
+fn as_text(out: &Out, verdict: &Verdict) -> String {
+    use crate::output::Style;
+    match verdict {
+        Verdict::Proven(report) => format!(
+            "{}: all {} events of {} are as they were when the checkpoint was signed",
+            out.paint(Style::Good, "proven"),
+            report.checkpoint.size,
+            report.checkpoint.origin
+        ),
+        Verdict::Altered(alteration) => {
+            format!("{}: {alteration}", out.paint(Style::Bad, "altered"))
+        }
+        Verdict::CannotTell { file, why } => format!("cannot tell: {}: {why}", file.display()),
+    }
+}
+
+/// The key itself, or a file that holds it.
+fn key(text: &str) -> Result<NoteVerifier, Failure> {
+    if let Ok(key) = NoteVerifier::from_vkey(text) {
+        return Ok(key);
+    }
+    let bytes = read_file(Path::new(text), LONGEST_KEY)?;
+    Ok(NoteVerifier::from_vkey(
+        String::from_utf8_lossy(&bytes).trim(),
+    )?)
+}
+
+/// Bytes of a key's file.
+const LONGEST_KEY: usize = 4 << 10;

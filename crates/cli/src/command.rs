@@ -1,0 +1,178 @@
+//! Everything that can be typed, and where it is done.
+
+use std::process::ExitCode;
+
+use bailiwick_core::{Code, Problem};
+use clap::{Args, Parser, Subcommand};
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::output::{Color, Format, Out};
+use crate::{
+    Outcome, accounts, agents, approvals, audit, completion, config, demo, fences, init, leases,
+    mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools,
+};
+
+/// Identity, just-in-time authority, decisions and a provable record for AI agents.
+#[derive(Debug, Parser)]
+#[command(
+    name = "bailiwick",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+#[command(
+    after_help = "Start with `bailiwick demo`. Exit codes: 0 done, 1 the answer is no, 2 usage, 3 invalid file, \
+4 node unreachable, 5 not permitted, 6 no such thing or its state forbids, 7 waited too long, 70 our bug."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub(crate) struct Global {
+    /// How to print what was found.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        env = "BAILIWICK_OUTPUT",
+        default_value = "table"
+    )]
+    pub(crate) output: Format,
+    /// The same as `--output json`.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The node: a unix socket's path, or `http://127.0.0.1:8420` with `BAILIWICK_TOKEN`. Default: its admin socket.
+    #[arg(long, global = true, env = "BAILIWICK_NODE", value_name = "URL")]
+    pub(crate) node: Option<String>,
+    /// Colour on the terminal.
+    #[arg(long, global = true, value_enum, default_value = "auto")]
+    pub(crate) color: Color,
+    /// No hints and no progress on stderr.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+impl Global {
+    /// The format asked for.
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.output }
+    }
+}
+
+/// The nouns.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Shows everything once, for real: a node, an agent and a tool server on this machine, eight steps.
+    Demo(demo::DemoArgs),
+    /// Makes a data directory and a configuration.
+    Init(init::InitArgs),
+    /// Runs a node.
+    Serve(serve::ServeArgs),
+    /// Reads and explains the configuration.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Agents: who answers for them, which processes they are.
+    #[command(subcommand)]
+    Agent(agents::AgentCommand),
+    /// Tool servers behind the gateway.
+    #[command(subcommand)]
+    Server(servers::ServerCommand),
+    /// Tools and the review of their definitions.
+    #[command(subcommand)]
+    Tool(tools::ToolCommand),
+    /// Tasks: the authority for one request.
+    #[command(subcommand)]
+    Task(tasks::TaskCommand),
+    /// The policy bundle.
+    #[command(subcommand)]
+    Policy(policies::PolicyCommand),
+    /// Calls that wait for a person.
+    #[command(subcommand)]
+    Approval(approvals::ApprovalCommand),
+    /// Cuts everything below a subject, at once.
+    Revoke(revocations::RevokeArgs),
+    /// What is revoked.
+    #[command(subcommand)]
+    Fence(fences::FenceCommand),
+    /// Credentials that are leased and injected; values never come back out.
+    #[command(subcommand)]
+    Secret(secrets::SecretCommand),
+    /// Just-in-time credentials and their life.
+    #[command(subcommand)]
+    Lease(leases::LeaseCommand),
+    /// People and services that use the API.
+    #[command(subcommand)]
+    Account(accounts::AccountCommand),
+    /// The record: read it, prove it, verify it.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// This process's own identity, from the Workload API.
+    #[command(subcommand)]
+    Svid(svid::SvidCommand),
+    /// The MCP server an agent starts: joins its stdio to the gateway.
+    Mcp(mcp::McpArgs),
+    /// Prints a completion script for a shell.
+    Completion(completion::CompletionArgs),
+    /// Writes the manual pages.
+    Man(completion::ManArgs),
+}
+
+impl Command {
+    /// Does it.
+    pub(crate) async fn run(self, context: &Context) -> Outcome {
+        match self {
+            Self::Demo(args) => demo::run(context, args).await,
+            Self::Init(args) => init::run(context, &args),
+            Self::Serve(args) => serve::run(context, args).await,
+            Self::Config(command) => config::run(context, command),
+            Self::Agent(command) => agents::run(context, command).await,
+            Self::Server(command) => servers::run(context, command).await,
+            Self::Tool(command) => tools::run(context, command).await,
+            Self::Task(command) => tasks::run(context, command).await,
+            Self::Policy(command) => policies::run(context, command).await,
+            Self::Approval(command) => approvals::run(context, command).await,
+            Self::Revoke(args) => revocations::run(context, args).await,
+            Self::Fence(command) => fences::run(context, command).await,
+            Self::Secret(command) => secrets::run(context, command).await,
+            Self::Lease(command) => leases::run(context, command).await,
+            Self::Account(command) => accounts::run(context, command).await,
+            Self::Audit(command) => audit::run(context, command).await,
+            Self::Svid(command) => svid::run(context, command).await,
+            Self::Mcp(args) => mcp::run(context, args).await,
+            Self::Completion(args) => Ok(completion::run(context, &args)),
+            Self::Man(args) => completion::manual(context, &args),
+        }
+    }
+}
+
+/// Says what is wrong with the arguments, or prints the help or version that was asked for.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    let format = crate::format_of_process();
+    if error.use_stderr() && format == Format::Json {
+        let text = error.to_string();
+        let message = text
+            .lines()
+            .next()
+            .unwrap_or("the arguments are not understood");
+        let message = message.strip_prefix("error: ").unwrap_or(message);
+        let problem = Problem::new(Code::InvalidInput, message, "see `bailiwick --help`");
+        crate::output::report::print(
+            &Out::of_process(format, Color::Never, false),
+            &Failure::from(problem),
+        );
+    } else {
+        // clap chooses the stream and survives a closed one.
+        let _ = error.print();
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+#[cfg(test)]
+mod tests;
