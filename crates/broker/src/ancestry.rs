@@ -1,13 +1,10 @@
 //! Whether a lease may live: its task is open, it leads to the acting instance, and no fence stands on anything above it (02, fences).
 
 use bailiwick_core::Timestamp;
-use bailiwick_core::chain::{Chain, ChainFacts};
-use bailiwick_core::fence::{Fence, FenceSet, Subject};
-use bailiwick_core::id::{InstanceId, TaskId};
+use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::instance::InstanceState;
-use bailiwick_core::name::{AgentName, OwnerName};
 use bailiwick_core::task::Task;
-use bailiwick_store::{Reads, StoreError};
+use bailiwick_store::{Reads, StoreError, facts};
 
 use crate::{LeaseError, Wanted};
 
@@ -60,7 +57,7 @@ pub(crate) fn check(rows: &dyn Reads, want: &Wanted, now: Timestamp) -> Result<T
 }
 
 fn fenced(rows: &dyn Reads, want: &Wanted, task: &Task) -> Result<Option<Fence>, LeaseError> {
-    let chain = Chain::of(task, &Rows(rows)).ok_or_else(|| LeaseError::Denied {
+    let chain = facts::chain(rows, task).ok_or_else(|| LeaseError::Denied {
         credential: want.credential.clone(),
         why: "its chain of tasks is not complete".to_owned(),
     })?;
@@ -69,34 +66,7 @@ fn fenced(rows: &dyn Reads, want: &Wanted, task: &Task) -> Result<Option<Fence>,
     let born = rows.head().saturating_add(1);
     subjects.push((Subject::Server(want.server.clone()), born));
     subjects.push((Subject::Credential(want.credential.clone()), born));
-    let mut set = FenceSet::default();
-    for (subject, _) in &subjects {
-        for fence in rows.fences_of(subject)? {
-            set.put(fence);
-        }
-    }
-    Ok(set.any_dead(&subjects).cloned())
-}
-
-/// A row that cannot be read counts as missing, and a missing fact is no authority.
-struct Rows<'a>(&'a dyn Reads);
-
-impl ChainFacts for Rows<'_> {
-    fn task(&self, id: TaskId) -> Option<Task> {
-        self.0.task(id).ok().flatten()
-    }
-
-    fn owner_of(&self, agent: &AgentName) -> Option<OwnerName> {
-        self.0.agent(agent).ok().flatten().map(|agent| agent.owner)
-    }
-
-    fn instance_born(&self, instance: InstanceId) -> Option<u64> {
-        self.0
-            .instance(instance)
-            .ok()
-            .flatten()
-            .map(|instance| instance.born_seq)
-    }
+    Ok(facts::fenced(rows, &subjects)?)
 }
 
 impl From<StoreError> for LeaseError {

@@ -4,6 +4,7 @@ mod directories;
 mod error;
 mod keys;
 mod ports;
+mod serve;
 mod snapshot;
 mod start;
 mod usage;

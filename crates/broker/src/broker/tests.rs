@@ -1,3 +1,5 @@
+//! The lease protocol on a real store: sharing, fences at every moment, restarts, and where a value must never be.
+
 mod world;
 
 use std::sync::Arc;

@@ -1,3 +1,5 @@
+//! Documents and what holds, or what is wrong with them: golden, with places and help.
+
 use std::path::Path;
 use std::time::Duration;
 

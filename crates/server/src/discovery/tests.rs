@@ -1,3 +1,5 @@
+//! Reading the tools of a real child process that speaks MCP, and of ones that do not.
+
 use serde_json::json;
 
 use crate::node::tests::running::Running;

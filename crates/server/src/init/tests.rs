@@ -1,3 +1,5 @@
+//! What `init` writes is private, can be read, and overwrites nothing.
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 

@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bailiwick_audit::{Log, Options as LogOptions, Recorder};
 use bailiwick_broker::Broker;
@@ -15,42 +14,32 @@ use bailiwick_crypto::note::NoteSigner;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use bailiwick_enforce::{Budgets, Gateway, Live, Ports, Replica, Settings};
-use bailiwick_identity::attest::Hashes;
 use bailiwick_identity::authority::{Authority, Lives, Parts as AuthorityParts};
-use bailiwick_identity::exits;
-use bailiwick_identity::workload::Workload;
 use bailiwick_store::{Options as StoreOptions, Store, StoreError};
 use prometheus_client::metrics::info::Info;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::directories::{self, Paths};
 use super::ports::{Bundles, Credentials, Definitions, Here, People};
+use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
 use super::{Addresses, Node, StartError, keys, usage};
 use crate::app::{App, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
-use crate::http::listen;
-use crate::routes;
-use crate::sockets::{mcp, workload};
 use crate::telemetry::Metrics;
 
-/// How often it is looked whether a signing key has to be made anew.
-const ROTATE_EVERY: Duration = Duration::from_hours(1);
-/// Exits that wait to be worked on.
-const MAX_EXITS: usize = 1_024;
-
 /// What listens.
-struct Listeners {
-    console: TcpListener,
-    gateway: TcpListener,
-    admin: UnixListener,
-    workload: UnixListener,
-    mcp: UnixListener,
+pub(super) struct Listeners {
+    pub(super) console: TcpListener,
+    pub(super) gateway: TcpListener,
+    pub(super) admin: UnixListener,
+    pub(super) workload: UnixListener,
+    pub(super) mcp: UnixListener,
     paths: Paths,
 }
 
@@ -306,135 +295,6 @@ fn gateway(
     };
     let (replica, budgets) = (Arc::clone(&point.replica), Arc::clone(&point.budgets));
     Ok(Gateway::new(settings, replica, budgets, ports, http)?)
-}
-
-/// What serving takes.
-struct Serving<'a> {
-    tasks: &'a mut JoinSet<&'static str>,
-    listeners: Listeners,
-    app: Arc<App>,
-    gateway: Arc<Gateway>,
-    identities: watch::Receiver<u64>,
-    connections: TaskTracker,
-    stop: CancellationToken,
-}
-
-/// Starts everything that has to run as long as the node does. Each ends when told to stop; one that ends before breaks the node.
-fn serve(serving: Serving<'_>) {
-    let Serving {
-        tasks,
-        listeners,
-        app,
-        gateway,
-        identities,
-        connections,
-        stop,
-    } = serving;
-    let (router, _) = routes::router(&app);
-    let console = listen::tcp(
-        listeners.console,
-        router.clone(),
-        connections.clone(),
-        stop.clone(),
-    );
-    watched(tasks, "console listener", console);
-    let admin = listen::unix(listeners.admin, router, connections.clone(), stop.clone());
-    watched(tasks, "admin socket", admin);
-    let calls = Arc::clone(&gateway).serve(listeners.gateway, stop.clone());
-    tasks.spawn(async move {
-        calls.await;
-        "gateway listener"
-    });
-    let (maintained, until) = (Arc::clone(&gateway), stop.clone());
-    tasks.spawn(async move {
-        maintained.maintain(until).await;
-        "gateway"
-    });
-    let (swept, until) = (app.control.clone(), stop.clone());
-    tasks.spawn(async move {
-        swept.sweep(until.cancelled_owned()).await;
-        "sweeper"
-    });
-    let (watch, watcher) = exits::channel();
-    let hashes = Arc::new(Hashes::default());
-    let (exited, exits) = mpsc::channel(MAX_EXITS);
-    let (watching, until) = (Arc::clone(&app.authority), stop.clone());
-    tasks.spawn(async move {
-        tokio::select! {
-            () = until.cancelled() => {}
-            () = watcher.run(watching, exited) => {}
-        }
-        "watcher of processes"
-    });
-    tasks.spawn(reap(app.control.clone(), exits, stop.clone()));
-    tasks.spawn(rotate(Arc::clone(&app.authority), stop.clone()));
-    let service = Workload::new(
-        Arc::clone(&app.authority),
-        Arc::clone(&hashes),
-        watch.clone(),
-        identities,
-    );
-    let identities = workload::serve(listeners.workload, service, stop.clone());
-    watched(tasks, "Workload API", identities);
-    let shim = mcp::Shim {
-        control: app.control.clone(),
-        authority: Arc::clone(&app.authority),
-        hashes,
-        watch,
-        gateway,
-    };
-    let shims = mcp::serve(listeners.mcp, shim, connections, stop);
-    tasks.spawn(async move {
-        shims.await;
-        "mcp socket"
-    });
-}
-
-fn watched<E: std::fmt::Display>(
-    tasks: &mut JoinSet<&'static str>,
-    name: &'static str,
-    part: impl Future<Output = Result<(), E>> + Send + 'static,
-) {
-    tasks.spawn(async move {
-        if let Err(error) = part.await {
-            tracing::error!(%error, part = name, "a part of the node ended");
-        }
-        name
-    });
-}
-
-/// Ends what exited processes were doing.
-async fn reap(
-    control: Control,
-    mut exits: mpsc::Receiver<bailiwick_core::id::InstanceId>,
-    stop: CancellationToken,
-) -> &'static str {
-    loop {
-        let instance = tokio::select! {
-            () = stop.cancelled() => return "reaper",
-            next = exits.recv() => match next {
-                Some(instance) => instance,
-                // The watcher ends only with the node.
-                None => return "reaper",
-            },
-        };
-        if let Err(problem) = control.instance_exited(instance).await {
-            tracing::error!(%instance, %problem, "the tasks of an exited process could not be ended yet");
-        }
-    }
-}
-
-/// Makes signing keys anew when their time comes.
-async fn rotate(authority: Arc<Authority>, stop: CancellationToken) -> &'static str {
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return "key rotation",
-            () = tokio::time::sleep(ROTATE_EVERY) => {}
-        }
-        if let Err(error) = authority.rotate().await {
-            tracing::error!(%error, "signing keys could not be looked after; the old ones go on");
-        }
-    }
 }
 
 fn addresses(

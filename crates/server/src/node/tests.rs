@@ -1,3 +1,5 @@
+//! A real node from start to stop: what it refuses to start on, what it keeps, and the way of an agent to its token.
+
 pub(crate) mod running;
 
 use bailiwick_core::{Code, Fault};

@@ -1,4 +1,4 @@
-//! Tasks.
+//! Tasks: open, look at, move between stages, end. Ending one ends everything below it.
 
 use std::sync::Arc;
 use std::time::Duration;

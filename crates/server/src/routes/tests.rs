@@ -1,3 +1,5 @@
+//! The API as the document lists it: walked without, with weak and with foreign credentials; form of refusals; paging.
+
 use bailiwick_crypto::keys::SigningKey;
 use expect_test::expect_file;
 use serde_json::Value;

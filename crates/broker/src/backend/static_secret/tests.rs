@@ -1,3 +1,5 @@
+//! Which sealed values can stand in a header.
+
 use super::bearer;
 
 #[test]

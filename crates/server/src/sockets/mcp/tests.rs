@@ -1,3 +1,5 @@
+//! The handshake of the stdio shim on a real node: whose process it is, which task, and when that ends.
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;

@@ -1,3 +1,5 @@
+//! Bounds on connections to the Workload API.
+
 use std::sync::Arc;
 
 use super::{MAX_CONNECTIONS, MAX_OF_USER, Places};

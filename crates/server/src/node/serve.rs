@@ -1,0 +1,157 @@
+//! What has to run as long as the node does: listeners, sockets, the gateway, and what looks after tasks, exits and keys. Each ends when
+//! told to; one that ends before breaks the node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bailiwick_control::Control;
+use bailiwick_core::id::InstanceId;
+use bailiwick_enforce::Gateway;
+use bailiwick_identity::attest::Hashes;
+use bailiwick_identity::authority::Authority;
+use bailiwick_identity::exits;
+use bailiwick_identity::workload::Workload;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::start::Listeners;
+use crate::app::App;
+use crate::http::listen;
+use crate::routes;
+use crate::sockets::{mcp, workload};
+
+/// How often it is looked whether a signing key has to be made anew.
+const ROTATE_EVERY: Duration = Duration::from_hours(1);
+/// Exits that wait to be worked on.
+const MAX_EXITS: usize = 1_024;
+
+/// What serving takes.
+pub(super) struct Serving<'a> {
+    pub(super) tasks: &'a mut JoinSet<&'static str>,
+    pub(super) listeners: Listeners,
+    pub(super) app: Arc<App>,
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) identities: watch::Receiver<u64>,
+    pub(super) connections: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+/// Starts everything that has to run as long as the node does. Each ends when told to stop; one that ends before breaks the node.
+pub(super) fn serve(serving: Serving<'_>) {
+    let Serving {
+        tasks,
+        listeners,
+        app,
+        gateway,
+        identities,
+        connections,
+        stop,
+    } = serving;
+    let (router, _) = routes::router(&app);
+    let console = listen::tcp(
+        listeners.console,
+        router.clone(),
+        connections.clone(),
+        stop.clone(),
+    );
+    watched(tasks, "console listener", console);
+    let admin = listen::unix(listeners.admin, router, connections.clone(), stop.clone());
+    watched(tasks, "admin socket", admin);
+    let calls = Arc::clone(&gateway).serve(listeners.gateway, stop.clone());
+    tasks.spawn(async move {
+        calls.await;
+        "gateway listener"
+    });
+    let (maintained, until) = (Arc::clone(&gateway), stop.clone());
+    tasks.spawn(async move {
+        maintained.maintain(until).await;
+        "gateway"
+    });
+    let (swept, until) = (app.control.clone(), stop.clone());
+    tasks.spawn(async move {
+        swept.sweep(until.cancelled_owned()).await;
+        "sweeper"
+    });
+    let (watch, watcher) = exits::channel();
+    let hashes = Arc::new(Hashes::default());
+    let (exited, exits) = mpsc::channel(MAX_EXITS);
+    let (watching, until) = (Arc::clone(&app.authority), stop.clone());
+    tasks.spawn(async move {
+        tokio::select! {
+            () = until.cancelled() => {}
+            () = watcher.run(watching, exited) => {}
+        }
+        "watcher of processes"
+    });
+    tasks.spawn(reap(app.control.clone(), exits, stop.clone()));
+    tasks.spawn(rotate(Arc::clone(&app.authority), stop.clone()));
+    let service = Workload::new(
+        Arc::clone(&app.authority),
+        Arc::clone(&hashes),
+        watch.clone(),
+        identities,
+    );
+    let identities = workload::serve(listeners.workload, service, stop.clone());
+    watched(tasks, "Workload API", identities);
+    let shim = mcp::Shim {
+        control: app.control.clone(),
+        authority: Arc::clone(&app.authority),
+        hashes,
+        watch,
+        gateway,
+    };
+    let shims = mcp::serve(listeners.mcp, shim, connections, stop);
+    tasks.spawn(async move {
+        shims.await;
+        "mcp socket"
+    });
+}
+
+fn watched<E: std::fmt::Display>(
+    tasks: &mut JoinSet<&'static str>,
+    name: &'static str,
+    part: impl Future<Output = Result<(), E>> + Send + 'static,
+) {
+    tasks.spawn(async move {
+        if let Err(error) = part.await {
+            tracing::error!(%error, part = name, "a part of the node ended");
+        }
+        name
+    });
+}
+
+/// Ends what exited processes were doing.
+async fn reap(
+    control: Control,
+    mut exits: mpsc::Receiver<InstanceId>,
+    stop: CancellationToken,
+) -> &'static str {
+    loop {
+        let instance = tokio::select! {
+            () = stop.cancelled() => return "reaper",
+            next = exits.recv() => match next {
+                Some(instance) => instance,
+                // The watcher ends only with the node.
+                None => return "reaper",
+            },
+        };
+        if let Err(problem) = control.instance_exited(instance).await {
+            tracing::error!(%instance, %problem, "the tasks of an exited process could not be ended yet");
+        }
+    }
+}
+
+/// Makes signing keys anew when their time comes.
+async fn rotate(authority: Arc<Authority>, stop: CancellationToken) -> &'static str {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return "key rotation",
+            () = tokio::time::sleep(ROTATE_EVERY) => {}
+        }
+        if let Err(error) = authority.rotate().await {
+            tracing::error!(%error, "signing keys could not be looked after; the old ones go on");
+        }
+    }
+}
