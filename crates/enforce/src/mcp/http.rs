@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Body as HttpBody;
-use hyper::header::CONTENT_TYPE;
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response};
 
 use super::envelope::{Envelope, Message};
@@ -35,6 +35,10 @@ pub type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A request's body must be there within this time.
 const BODY: Duration = Duration::from_secs(30);
+/// Bytes of a refused request's body that are read for the sake of the connection.
+const MAX_DISCARDED: usize = 256 << 10;
+/// And how long that may take.
+const DISCARD: Duration = Duration::from_secs(2);
 
 impl Gateway {
     /// Answers one HTTP request.
@@ -82,7 +86,10 @@ impl Gateway {
         }
         let caller = match self.caller(head, &name).await {
             Ok(caller) => caller,
-            Err(response) => return Ok(*response),
+            Err(mut response) => {
+                discard(body, &mut response).await;
+                return Ok(*response);
+            }
         };
         let server = self
             .decider
@@ -258,6 +265,20 @@ fn session_unknown() -> Problem {
         "there is no such MCP session for this caller",
         "initialise again",
     )
+}
+
+/// Takes a refused request's body off the connection, so that the caller can try again on it, as it does with a new nonce. What is too
+/// large or too slow for that ends the connection, and the answer says so.
+async fn discard<B>(body: B, response: &mut Response<Body>)
+where
+    B: HttpBody<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let whole = Limited::new(body, MAX_DISCARDED).collect();
+    if !matches!(tokio::time::timeout(DISCARD, whole).await, Ok(Ok(_))) {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
 }
 
 /// The body of a POST, whole, within its bounds.
