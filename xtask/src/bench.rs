@@ -22,7 +22,12 @@ struct Bench {
     run: fn(&mut dyn FnMut(Figure) -> Result<()>) -> Result<()>,
 }
 
-const BENCHES: &[Bench] = &[product::DECIDE, product::RECORD, tidy::BENCH];
+const BENCHES: &[Bench] = &[
+    product::DECIDE,
+    product::RECORD,
+    product::GATEWAY,
+    tidy::BENCH,
+];
 
 /// Runs the bench called `name`, or all of them, and writes their figures.
 pub(crate) fn run(name: Option<&str>, out: &mut dyn Write) -> Result<ExitCode> {

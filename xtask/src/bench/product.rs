@@ -13,3 +13,9 @@ pub(super) const RECORD: Bench = Bench {
     name: "record",
     run: |figure| cargo::run("bailiwick-audit", "record", figure),
 };
+
+/// A tool call through the gateway, beside the same call straight to the tool server.
+pub(super) const GATEWAY: Bench = Bench {
+    name: "gateway",
+    run: |figure| cargo::run("bailiwick-cli", "gateway", figure),
+};
