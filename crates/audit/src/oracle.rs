@@ -12,7 +12,7 @@ use crate::checkpoint;
 use crate::fixtures::{ORIGIN, keys, leaf, published, root};
 use crate::proof::Proof;
 use crate::read::Directory;
-use crate::tree::leaf_hash;
+use crate::tree::{is_consistent, leaf_hash};
 
 /// Our tile files, behind their interface. They name the tile's height in the path, as Go's checksum database does.
 struct Files(PathBuf);
@@ -121,6 +121,24 @@ fn others_accept_our_tiles_proofs_and_checkpoints_at_every_awkward_size() {
                 Hash(leaf_hash(&ours.leaf).0),
             )
             .unwrap();
+            if index > 0 {
+                let shown = directory.consistency(index, size).unwrap();
+                let theirs: Vec<Hash> = shown.iter().map(|hash| Hash(hash.0)).collect();
+                let old = Hash(root(index).0);
+                tlog_tiles::check_tree(&theirs, size, tree_hash, index, old).unwrap();
+                assert_eq!(
+                    tlog_tiles::prove_tree(size, index, &reader).unwrap(),
+                    theirs,
+                    "{index} of {size}"
+                );
+                assert!(is_consistent(
+                    index,
+                    &root(index),
+                    size,
+                    &root(size),
+                    &shown
+                ));
+            }
             let text = ours.to_string();
             let read_back = Proof::parse(&text).unwrap();
             assert_eq!(read_back, ours);

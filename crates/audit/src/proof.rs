@@ -17,7 +17,7 @@ use crate::checkpoint::{Checkpoint, CheckpointError, decimal};
 use crate::leaf::MAX_LEAF;
 use crate::read::{Directory, ReadError};
 use crate::tile::{self, Kind, Tile};
-use crate::tree::{CompactRange, inclusion_path, leaf_hash, root_from_path};
+use crate::tree::{CompactRange, consistency_path, inclusion_path, leaf_hash, root_from_path};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 /// Most hashes in a path: one per bit of the size.
@@ -182,6 +182,19 @@ pub(crate) fn prove(directory: &Directory, index: u64) -> Result<Proof, ProveErr
         leaf,
         path,
         checkpoint: parsed.to_string(),
+    })
+}
+
+/// Shows from the log's files that its first `old` leaves are the beginning of its first `size` (RFC 6962 §2.1.2). Both are published
+/// sizes: the tiles of a size that no checkpoint was signed for need not be there.
+pub(crate) fn consistency(
+    directory: &Directory,
+    old: u64,
+    size: u64,
+) -> Result<Vec<Digest>, TileReadError> {
+    let mut tiles = Tiles::new(directory.path(), size);
+    consistency_path(old, size, &mut |level, position| {
+        tiles.node(level, position)
     })
 }
 

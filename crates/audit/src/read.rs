@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::bundle;
 use crate::checkpoint;
 use crate::leaf::Leaf;
-use crate::proof::{self, Proof, ProveError};
+use crate::proof::{self, Proof, ProveError, TileReadError};
 use crate::seal::{self, Kek, RevealError, Revealed, SLOT};
 use crate::tile::{Kind, Tile, WIDTH};
 use crate::tree::leaf_hash;
@@ -102,6 +102,12 @@ impl Directory {
     /// A proof that the leaf at `index` is in the tree of the newest checkpoint. It carries the leaf.
     pub fn prove(&self, index: u64) -> Result<Proof, ProveError> {
         proof::prove(self, index)
+    }
+
+    /// The hashes that show that the tree of `old` leaves is the beginning of the published tree of `size` leaves: what a witness asks
+    /// for.
+    pub fn consistency(&self, old: u64, size: u64) -> Result<Vec<Digest>, TileReadError> {
+        proof::consistency(self, old, size)
     }
 
     /// Opens the kept values of the event at `index`, given the keys that wrap its key. They lie only in the write-ahead log so far.

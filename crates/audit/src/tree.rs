@@ -114,6 +114,84 @@ pub fn root_from_path(leaf: Digest, index: u64, size: u64, path: &[Digest]) -> O
     (last == 0).then_some(hash)
 }
 
+/// The hashes that show that the tree of `old` leaves is the beginning of the tree of `size` leaves (RFC 6962 §2.1.2). Empty where none
+/// are needed, for `old` 0 and `old` equal to `size`, and where there is nothing to show, for a greater `old`.
+///
+/// `node` is that of [`inclusion_path`].
+pub fn consistency_path<E>(
+    old: u64,
+    size: u64,
+    node: &mut dyn FnMut(u8, u64) -> Result<Digest, E>,
+) -> Result<Vec<Digest>, E> {
+    let mut path = Vec::new();
+    if old == 0 || old >= size {
+        return Ok(path);
+    }
+    let (mut start, mut end) = (0, size);
+    while old < end {
+        let split = start + left_size(end - start);
+        if old <= split {
+            path.push(range_hash(split, end, node)?);
+            end = split;
+        } else {
+            path.push(range_hash(start, split, node)?);
+            start = split;
+        }
+    }
+    // Where the old tree is one perfect subtree, its root is known to whoever checks.
+    if start > 0 {
+        path.push(range_hash(start, end, node)?);
+    }
+    path.reverse();
+    Ok(path)
+}
+
+/// Whether the tree of `old` leaves with `old_root` is the beginning of the tree of `size` leaves with `root`, as `path` shows
+/// (RFC 9162 §2.1.4.2). The empty tree is the beginning of every tree, and is shown by an empty path.
+pub fn is_consistent(
+    old: u64,
+    old_root: &Digest,
+    size: u64,
+    root: &Digest,
+    path: &[Digest],
+) -> bool {
+    if old == 0 {
+        return path.is_empty() && *old_root == CompactRange::default().root();
+    }
+    if old >= size {
+        return path.is_empty() && old == size && old_root == root;
+    }
+    let (first, rest) = if old.is_power_of_two() {
+        (old_root, path)
+    } else {
+        match path.split_first() {
+            Some(split) => split,
+            None => return false,
+        }
+    };
+    let skip = (old - 1).trailing_ones();
+    let (mut position, mut last) = ((old - 1) >> skip, (size - 1) >> skip);
+    let (mut found_old, mut found) = (*first, *first);
+    for hash in rest {
+        if last == 0 {
+            return false;
+        }
+        if position & 1 == 1 || position == last {
+            found_old = node_hash(hash, &found_old);
+            found = node_hash(hash, &found);
+            while position & 1 == 0 && position != 0 {
+                position >>= 1;
+                last >>= 1;
+            }
+        } else {
+            found = node_hash(&found, hash);
+        }
+        position >>= 1;
+        last >>= 1;
+    }
+    last == 0 && found_old == *old_root && found == *root
+}
+
 /// Hash of the leaves `start..end`, where `start` is a multiple of the largest power of two within the range.
 fn range_hash<E>(
     start: u64,

@@ -1,6 +1,6 @@
 //! Known answers of RFC 6962 implementations, and the compact range against the definition.
 
-use proptest::prelude::{any, prop, prop_assert_eq, prop_assert_ne};
+use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, prop_assert_ne};
 use proptest::proptest;
 
 use super::*;
@@ -48,6 +48,77 @@ fn path_from_leaves(index: usize, leaves: &[Digest]) -> Vec<Digest> {
         Ok(naive_root(&leaves[start..start + (1 << level)]))
     })
     .unwrap()
+}
+
+/// PROOF as RFC 6962 §2.1.2 defines it.
+fn naive_consistency(old: usize, leaves: &[Digest], whole: bool) -> Vec<Digest> {
+    if old == leaves.len() {
+        return if whole {
+            Vec::new()
+        } else {
+            vec![naive_root(leaves)]
+        };
+    }
+    let mut split = 1;
+    while split * 2 < leaves.len() {
+        split *= 2;
+    }
+    let (mut path, last) = if old <= split {
+        (
+            naive_consistency(old, &leaves[..split], whole),
+            &leaves[split..],
+        )
+    } else {
+        (
+            naive_consistency(old - split, &leaves[split..], false),
+            &leaves[..split],
+        )
+    };
+    path.push(naive_root(last));
+    path
+}
+
+fn consistency_from_leaves(old: usize, leaves: &[Digest]) -> Vec<Digest> {
+    consistency_path::<()>(old as u64, leaves.len() as u64, &mut |level, position| {
+        let start = usize::try_from(position << level).unwrap();
+        Ok(naive_root(&leaves[start..start + (1 << level)]))
+    })
+    .unwrap()
+}
+
+#[test]
+fn every_pair_of_small_trees_is_consistent_and_by_no_other_path() {
+    let leaves: Vec<Digest> = (0..40_usize).map(|i| leaf_hash(&i.to_be_bytes())).collect();
+    for size in 1..leaves.len() {
+        let (new, root) = (&leaves[..size], naive_root(&leaves[..size]));
+        for old in 1..=size {
+            let old_root = naive_root(&leaves[..old]);
+            let path = consistency_from_leaves(old, new);
+            assert_eq!(path, naive_consistency(old, new, true), "{old} of {size}");
+            let shown =
+                |path: &[Digest]| is_consistent(old as u64, &old_root, size as u64, &root, path);
+            assert!(shown(&path), "{old} of {size}");
+            for at in 0..path.len() {
+                let mut other = path.clone();
+                other[at].0[7] ^= 1;
+                assert!(!shown(&other), "{old} of {size}, hash {at}");
+                other.remove(at);
+                assert!(!shown(&other), "{old} of {size}, without {at}");
+            }
+            let longer: Vec<Digest> = path.iter().copied().chain([root]).collect();
+            assert!(!shown(&longer), "{old} of {size}, longer");
+        }
+    }
+    let nothing = CompactRange::default().root();
+    assert!(is_consistent(
+        0,
+        &nothing,
+        3,
+        &naive_root(&leaves[..3]),
+        &[]
+    ));
+    assert!(!is_consistent(0, &leaves[0], 3, &leaves[1], &[]));
+    assert!(!is_consistent(5, &leaves[0], 3, &leaves[0], &[]));
 }
 
 #[test]
@@ -110,5 +181,28 @@ proptest! {
             prop_assert_ne!(root_from_path(leaves[elsewhere], index as u64, size as u64, &path), Some(root));
             prop_assert_ne!(root_from_path(leaves[index], elsewhere as u64, size as u64, &path), Some(root));
         }
+    }
+
+    #[test]
+    fn a_forked_tree_is_not_consistent(size in 2_usize..300, old in any::<prop::sample::Index>(), changed in any::<prop::sample::Index>()) {
+        let leaves: Vec<Digest> = (0..size).map(|i| leaf_hash(&i.to_be_bytes())).collect();
+        let old = 1 + old.index(size - 1);
+        let path = consistency_from_leaves(old, &leaves);
+        prop_assert_eq!(&path, &naive_consistency(old, &leaves, true));
+        let (old_root, root) = (naive_root(&leaves[..old]), naive_root(&leaves));
+        prop_assert!(is_consistent(old as u64, &old_root, size as u64, &root, &path));
+        // The other history differs in a leaf that the old tree covers.
+        let mut other = leaves;
+        other[changed.index(old)].0[0] ^= 1;
+        let (forked, honest) = (naive_root(&other), consistency_from_leaves(old, &other));
+        prop_assert!(!is_consistent(old as u64, &old_root, size as u64, &forked, &honest));
+        prop_assert!(!is_consistent(old as u64, &old_root, size as u64, &forked, &path));
+    }
+
+    #[test]
+    fn hostile_paths_never_panic(old in any::<u64>(), size in any::<u64>(), index in any::<u64>(), count in 0_usize..70, fill in any::<u8>()) {
+        let path = vec![Digest([fill; 32]); count];
+        is_consistent(old, &Digest([1; 32]), size, &Digest([2; 32]), &path);
+        root_from_path(Digest([1; 32]), index, size, &path);
     }
 }
