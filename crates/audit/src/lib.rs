@@ -30,6 +30,7 @@ pub mod timeline;
 pub mod tree;
 pub mod verify;
 mod wal;
+pub mod witness;
 
 pub use leaf::Leaf;
 pub use log::{Log, Options};

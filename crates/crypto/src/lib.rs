@@ -7,6 +7,7 @@ pub mod aead;
 mod base64url;
 pub mod bundle;
 pub mod ca;
+pub mod cosignature;
 pub mod dpop;
 #[cfg(test)]
 mod fixture;

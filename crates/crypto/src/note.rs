@@ -76,19 +76,8 @@ impl NoteVerifier {
 
     /// Reads the text form and checks that its id belongs to its name and key.
     pub fn from_vkey(vkey: &str) -> Result<Self, NoteError> {
-        let mut parts = vkey.splitn(3, '+');
-        let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err(NoteError::Vkey("it is not name+id+key"));
-        };
-        let key = STANDARD
-            .decode(key)
-            .map_err(|_| NoteError::Vkey("its last part is not base64"))?;
-        let public = match key.split_first() {
-            Some((&ED25519_TYPE, public)) => public
-                .try_into()
-                .map_err(|_| NoteError::Vkey("its key is not 32 bytes"))?,
-            _ => return Err(NoteError::Vkey("its signature type is not 0x01, Ed25519")),
-        };
+        let (name, id, public) = typed_vkey(vkey, ED25519_TYPE)?
+            .ok_or(NoteError::Vkey("its signature type is not 0x01, Ed25519"))?;
         let verifier = Self::new(name, public)?;
         if id == format!("{:08x}", verifier.id) {
             Ok(verifier)
@@ -210,14 +199,22 @@ impl Note {
         &self.signatures
     }
 
-    /// Adds a signature line that another party made over the same text (a witness's cosignature).
+    /// Adds a signature line that another party made over the same text (a witness's cosignature). It takes the place of an older one
+    /// of the same key.
     pub fn add(&mut self, signature: NoteSignature) -> Result<(), NoteError> {
         check_name(&signature.name)?;
+        self.signatures
+            .retain(|line| line.id != signature.id || line.name != signature.name);
         if self.signatures.len() >= MAX_SIGNATURES {
             return Err(NoteError::Form("it has over 100 signatures"));
         }
         self.signatures.push(signature);
         Ok(())
+    }
+
+    /// Keeps only the signature lines that `wanted` says.
+    pub fn retain(&mut self, wanted: impl FnMut(&NoteSignature) -> bool) {
+        self.signatures.retain(wanted);
     }
 
     /// Checks the signatures of known keys and gives those keys, each once, in the order of `known`. Signatures of unknown keys are
@@ -263,10 +260,16 @@ impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.text)?;
         for signature in &self.signatures {
-            let bytes = [signature.id.to_be_bytes().as_slice(), &signature.bytes].concat();
-            writeln!(f, "— {} {}", signature.name, STANDARD.encode(bytes))?;
+            writeln!(f, "{signature}")?;
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for NoteSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = [self.id.to_be_bytes().as_slice(), &self.bytes].concat();
+        write!(f, "— {} {}", self.name, STANDARD.encode(bytes))
     }
 }
 
@@ -324,14 +327,41 @@ impl Fault for NoteError {
 const ED25519_TYPE: u8 = 1;
 
 fn key_id(name: &str, public: &[u8; 32]) -> u32 {
-    let digest = sha256(&[name.as_bytes(), b"\n", &[ED25519_TYPE], public]);
+    typed_key_id(name, ED25519_TYPE, public)
+}
+
+pub(crate) fn typed_key_id(name: &str, kind: u8, public: &[u8; 32]) -> u32 {
+    let digest = sha256(&[name.as_bytes(), b"\n", &[kind], public]);
     digest
         .0
         .first_chunk()
         .map_or(0, |id| u32::from_be_bytes(*id))
 }
 
-fn check_name(name: &str) -> Result<(), NoteError> {
+/// Name, id and key of a vkey.
+type VkeyParts<'v> = (&'v str, &'v str, [u8; 32]);
+
+/// The parts of a vkey of signature type `kind`; `None` if it is of another type.
+pub(crate) fn typed_vkey(vkey: &str, kind: u8) -> Result<Option<VkeyParts<'_>>, NoteError> {
+    let mut parts = vkey.splitn(3, '+');
+    let (Some(name), Some(id), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err(NoteError::Vkey("it is not name+id+key"));
+    };
+    let key = STANDARD
+        .decode(key)
+        .map_err(|_| NoteError::Vkey("its last part is not base64"))?;
+    match key.split_first() {
+        Some((found, public)) if *found == kind => {
+            let public = public
+                .try_into()
+                .map_err(|_| NoteError::Vkey("its key is not 32 bytes"))?;
+            Ok(Some((name, id, public)))
+        }
+        _ => Ok(None),
+    }
+}
+
+pub(crate) fn check_name(name: &str) -> Result<(), NoteError> {
     let bad =
         |character: char| character == '+' || character.is_whitespace() || character.is_control();
     if name.is_empty() || name.contains(bad) {
