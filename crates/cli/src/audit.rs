@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use bailiwick_core::id::{EventId, TaskId};
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::context::{Context, Page};
 use crate::output::{Untrusted, table};
@@ -134,13 +134,12 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
             dir: Some(dir),
         } => offline::prove(context, event, dir),
         AuditCommand::Prove { event, dir: None } => {
-            let proof = context
-                .api()?
-                .text(&format!("/v1/audit/events/{event}/proof"))
-                .await?;
-            context
-                .out
-                .show(&json!({"proof": proof}), |_, _| proof.trim_end().to_owned());
+            let path = format!("/v1/audit/events/{event}/proof");
+            let body = context.api()?.get(&path).await?;
+            context.out.show(&body, |_, body| {
+                let proof = body.get("proof").and_then(Value::as_str);
+                proof.unwrap_or_default().trim_end().to_owned()
+            });
             Ok(Exit::DONE)
         }
         AuditCommand::Log => {

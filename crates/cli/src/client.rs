@@ -63,15 +63,6 @@ impl Client {
         self.get(&with_query(path, query)).await
     }
 
-    /// Reads an answer that is plain text.
-    pub(crate) async fn text(&self, path: &str) -> Result<String, Failure> {
-        let exchange = self.exchange(Method::GET, path, None, Bytes::new()).await?;
-        if !exchange.status.is_success() {
-            return Err(refused(&exchange));
-        }
-        Ok(String::from_utf8_lossy(&exchange.body).into_owned())
-    }
-
     /// Does something.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.json(Method::POST, path, Some(body)).await

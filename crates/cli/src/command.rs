@@ -175,4 +175,6 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests;

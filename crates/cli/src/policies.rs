@@ -269,10 +269,10 @@ fn read(dir: &Path) -> Result<BundleSource, Failure> {
 const DEEPEST: usize = 4;
 
 const COLUMNS: [(&str, &str); 4] = [
+    ("NUMBER", "/number"),
     ("DIGEST", "/digest"),
     ("PUBLISHED", "/published_at"),
     ("BY", "/published_by"),
-    ("NAME", "/name"),
 ];
 
 #[cfg(test)]

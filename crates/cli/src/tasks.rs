@@ -168,7 +168,7 @@ pub(crate) async fn run(context: &Context, command: TaskCommand) -> Outcome {
 
 /// The unix user of this process.
 pub(crate) fn local_user() -> String {
-    format!("user:local:uid-{}", rustix::process::getuid().as_raw())
+    format!("user:unix:{}", rustix::process::getuid().as_raw())
 }
 
 /// A line per task, indented by how deep it was delegated.

@@ -190,12 +190,15 @@ fn as_text(out: &Out, verdict: &Verdict) -> String {
 
 /// The key itself, or a file that holds it.
 fn key(text: &str) -> Result<NoteVerifier, Failure> {
-    if let Ok(key) = NoteVerifier::from_vkey(text) {
-        return Ok(key);
+    let path = Path::new(text);
+    if !path.exists() {
+        return Ok(NoteVerifier::from_vkey(text)?);
     }
-    let bytes = read_file(Path::new(text), LONGEST_KEY)?;
+    let bytes = read_file(path, LONGEST_KEY)?;
+    // The first line: a file may be all of what `audit log` prints.
+    let text = String::from_utf8_lossy(&bytes);
     Ok(NoteVerifier::from_vkey(
-        String::from_utf8_lossy(&bytes).trim(),
+        text.lines().next().unwrap_or_default().trim(),
     )?)
 }
 

@@ -43,7 +43,9 @@ pub(crate) fn as_text(failure: &Failure, color: bool) -> String {
     } else {
         GraphicalTheme::unicode_nocolor()
     };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH);
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(WIDTH)
+        .with_break_words(false);
     let mut text = String::new();
     let mut draw = |report: &Report| {
         // Writing to a String cannot fail.
