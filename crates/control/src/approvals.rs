@@ -73,7 +73,7 @@ impl Control {
             task: question.task,
             agent: question.agent,
             // The requester, where the user is a person of this node: never the second person of a quorum.
-            opened_by: local_account(&question.user),
+            opened_by: own_name(&question.user),
             user: question.user,
             tool: question.tool,
             effect: question.effect,
@@ -333,8 +333,14 @@ fn answers(live: &Approval, wanted: &Approval) -> bool {
             .all(|token| live.discharges.contains(token))
 }
 
-fn local_account(user: &UserId) -> Option<String> {
-    user.as_str().strip_prefix("user:local:").map(str::to_owned)
+/// The name under which the user of a task would answer, where that is a person of this node.
+fn own_name(user: &UserId) -> Option<String> {
+    let text = user.as_str();
+    let account = text.strip_prefix("user:local:").map(str::to_owned);
+    account.or_else(|| {
+        text.strip_prefix("user:unix:")
+            .map(|uid| format!("uid:{uid}"))
+    })
 }
 
 fn seal(path: &'static str, value: Vec<u8>) -> Sealed {

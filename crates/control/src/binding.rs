@@ -40,7 +40,11 @@ impl Control {
                 }
                 if let Some(code) = task.refusal(now) {
                     let message = format!("task {id} is {}", task.state.as_str());
-                    return Err(Refusal::Problem(Problem::new(code, message, "open a new task")));
+                    return Err(Refusal::Problem(Problem::new(
+                        code,
+                        message,
+                        "open a new task",
+                    )));
                 }
                 if task.instance.is_none() {
                     task.instance = Some(instance);

@@ -17,7 +17,7 @@ pub mod sweeper;
 pub mod tasks;
 pub mod tools;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bailiwick_broker::Broker;
 use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
@@ -62,6 +62,8 @@ pub struct Parts {
 pub struct Control {
     parts: Arc<Parts>,
     approval_news: broadcast::Sender<ApprovalId>,
+    /// Orders whose fences hold here but could not be stored yet.
+    unsettled: Arc<Mutex<Vec<revocation::Order>>>,
 }
 
 impl Control {
@@ -70,6 +72,7 @@ impl Control {
         Self {
             parts: Arc::new(parts),
             approval_news: broadcast::Sender::new(APPROVAL_NEWS),
+            unsettled: Arc::default(),
         }
     }
 

@@ -4,7 +4,7 @@
 mod plan;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use bailiwick_broker::LeasesOf;
 use bailiwick_core::event::{ChangeRef, EventType, Sealed, SealedClass};
@@ -21,6 +21,8 @@ use plan::{instances, leases_of, plan, tasks};
 
 /// One order names at most this many subjects.
 pub const MAX_SUBJECTS: usize = 64;
+/// Orders that wait to be stored.
+const MAX_UNSETTLED: usize = 256;
 /// A reason has at most this many bytes.
 const MAX_REASON: usize = 1_024;
 
@@ -121,10 +123,11 @@ impl Control {
         streams += self.parts.cutter.cut(&subjects);
         let (fences, tasks, mut cut) = committed.map_err(|problem| {
             tracing::error!(%problem, revocation = %id, "a fence holds in this process but is not durable");
+            self.retry_later(order.clone());
             Problem::new(
                 Code::FenceNotDurable,
                 format!("the fence holds on this node but could not be stored: {problem}"),
-                "free space on the node's data disk, then give the order again; do not restart the node before",
+                "free space on the node's data disk: the node tries again every second. Do not restart it before",
             )
         })?;
         let (task_streams, task_leases) = self.cut_tasks(&tasks, "revoked").await;
@@ -140,6 +143,36 @@ impl Control {
             seq,
             cut,
         })
+    }
+
+    /// Keeps an order for the sweeper. Beyond the bound it is lost with this process; its fences hold here all the same.
+    fn retry_later(&self, order: Order) {
+        let mut unsettled = self
+            .unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if unsettled.len() < MAX_UNSETTLED {
+            unsettled.push(order);
+        }
+    }
+
+    /// Stores fences that could not be stored when they were ordered. Those that still cannot stay for the next time.
+    pub(crate) async fn retry_fences(&self) {
+        let orders = std::mem::take(
+            &mut *self
+                .unsettled
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        for order in orders {
+            match self.commit(order.clone()).await {
+                Ok((_, tasks, _)) => {
+                    self.cut_tasks(&tasks, "revoked").await;
+                    tracing::info!(revocation = %order.id, "a fence is durable now");
+                }
+                Err(_) => self.retry_later(order),
+            }
+        }
     }
 
     /// Fences, ended tasks, void approvals and their events, in one transaction.
@@ -341,8 +374,9 @@ impl Control {
     }
 }
 
+/// An order on its way into the store.
 #[derive(Clone)]
-struct Order {
+pub(crate) struct Order {
     id: RevocationId,
     actor: Actor,
     reason: String,

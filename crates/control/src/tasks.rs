@@ -15,7 +15,7 @@ use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::Draft;
 use bailiwick_core::task::{DEFAULT_LIFE, MAX_LIFE, Request, Task, TaskState};
 use bailiwick_core::{Code, Fault, Problem};
-use bailiwick_policy::{DEFAULT_WORKFLOW, Who};
+use bailiwick_policy::{DEFAULT_WORKFLOW, Stage, Who};
 use bailiwick_store::facts;
 use bailiwick_store::{StoreError, TaskFilter, Tx};
 
@@ -121,14 +121,14 @@ impl Control {
     async fn first_stage(
         &self,
         wanted: Option<WorkflowName>,
-    ) -> Result<(WorkflowName, StageName), Problem> {
+    ) -> Result<(WorkflowName, Stage), Problem> {
         let workflows = self.workflows().await?;
         let name = wanted.map_or_else(|| DEFAULT_WORKFLOW.to_owned(), |name| name.to_string());
         let found = workflows
             .iter()
             .find(|workflow| workflow.name.as_str() == name);
-        let start = found
-            .and_then(|workflow| Some((workflow.name.clone(), workflow.start()?.name.clone())));
+        let start =
+            found.and_then(|workflow| Some((workflow.name.clone(), workflow.start()?.clone())));
         start.ok_or_else(|| {
             let known: Vec<&str> = workflows
                 .iter()

@@ -21,7 +21,7 @@ use crate::budgets::Budgets;
 use crate::caller::Caller;
 use crate::policies::{Compiled, Policies};
 use crate::replica::{Replica, State, View};
-use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal};
+use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal, stage_refusal};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
 pub const PERFORMS: &[&str] = &["deliver", "max_bytes"];
@@ -224,6 +224,11 @@ impl LocalDecider {
                 );
             }
         };
+        if let Some((code, source, reason, fix)) =
+            stage_refusal(call, rows, compiled.bundle.workflows())
+        {
+            return Decision::refused(code, source, reason, fix, versions);
+        }
         let decision = compiled.bundle.decide(&Input {
             agent: &rows.view.agent,
             instance: Some(&rows.view.instance),

@@ -5,11 +5,12 @@ use std::time::Duration;
 use bailiwick_core::agent::Agent;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::label::Labels;
-use bailiwick_core::name::{StageName, WorkflowName};
+use bailiwick_core::name::WorkflowName;
 use bailiwick_core::scope::{Bounds, Draft, Scope, delegate};
 use bailiwick_core::task::{MAX_REQUEST_BYTES, Request, Task, TaskState};
 use bailiwick_core::{Code, Fault, Problem, Timestamp};
 use bailiwick_crypto::hash::scope_digest;
+use bailiwick_policy::Stage;
 use bailiwick_store::Tx;
 use bailiwick_store::facts;
 
@@ -21,7 +22,7 @@ pub(super) struct Opening {
     pub(super) id: TaskId,
     pub(super) life: Duration,
     pub(super) workflow: WorkflowName,
-    pub(super) stage: StageName,
+    pub(super) stage: Stage,
     pub(super) now: Timestamp,
     pub(super) open: OpenTask,
 }
@@ -43,8 +44,11 @@ impl Opening {
         };
         let scope = self.scope(&agent, parent.as_ref())?;
         let mut expires_at = self.now.plus(self.life).min(scope.deadline());
-        let (mut risk, mut labels, mut ancestors) =
-            (agent.base_risk, Labels::default(), Vec::new());
+        let (mut risk, mut labels, mut ancestors) = (
+            agent.base_risk.max(self.stage.risk_floor),
+            Labels::default(),
+            Vec::new(),
+        );
         if let Some(parent) = &parent {
             expires_at = expires_at.min(parent.expires_at);
             risk = risk.max(parent.risk);
@@ -76,7 +80,7 @@ impl Opening {
             user_pseudonym: tx.pseudonym_or(&open.user, pseudonym)?,
             request: open.request.clone(),
             workflow: self.workflow.clone(),
-            stage: self.stage.clone(),
+            stage: self.stage.name.clone(),
             scope_digest: scope_digest(&scope),
             scope,
             risk,

@@ -1,7 +1,8 @@
-//! The refusals before policy, each with its reason and what to do: fence, definition, scope. Nothing overrides them.
+//! The refusals before policy, each with its reason and what to do: fence, definition, scope, stage. Nothing overrides them.
 
-use bailiwick_core::scope;
+use bailiwick_core::scope::{self, Scope};
 use bailiwick_core::{Code, Fault};
+use bailiwick_policy::Workflows;
 
 use super::{Call, Rows};
 
@@ -62,11 +63,34 @@ pub(super) fn definition_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal
 
 /// No grant covers the call.
 pub(super) fn scope_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
+    outside(&rows.view.task.scope, "scope", call, rows)
+}
+
+/// The workflow does not let the task do this in its stage. A stage that the bundle no longer has lets it do nothing.
+pub(super) fn stage_refusal(
+    call: &Call<'_>,
+    rows: &Rows,
+    workflows: &Workflows,
+) -> Option<Refusal> {
+    let task = &rows.view.task;
+    let workflow = workflows.named(&task.workflow);
+    let Some(stage) = workflow.and_then(|workflow| workflow.stage(&task.stage)) else {
+        let reason = format!(
+            "the policy bundle has no stage {} of workflow {}",
+            task.stage, task.workflow
+        );
+        let fix = "an operator moves the task to a stage there is, or publishes the stage again";
+        return Some((Code::StageDenied, "stage", reason, fix.to_owned()));
+    };
+    outside(stage.cap.as_ref()?, "stage", call, rows)
+}
+
+fn outside(scope: &Scope, source: &'static str, call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
     let effect = rows.tool.as_ref()?.effect;
     let Ok(arguments) = call.arguments.leaves() else {
         return Some((
             Code::ArgumentsInvalid,
-            "scope",
+            source,
             "the arguments cannot be read".to_owned(),
             String::new(),
         ));
@@ -78,6 +102,6 @@ pub(super) fn scope_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
         arguments: &arguments,
         resources: None,
     };
-    let missing = rows.view.task.scope.permits(&asked).err()?;
-    Some((missing.code(), "scope", missing.to_string(), missing.help()))
+    let missing = scope.permits(&asked).err()?;
+    Some((missing.code(), source, missing.to_string(), missing.help()))
 }

@@ -191,3 +191,29 @@ async fn a_closed_replica_denies() {
     }]);
     assert_eq!(code(&world, "get", "{}").await.1, Some(Code::ReplicaBehind));
 }
+
+#[tokio::test]
+async fn a_stage_caps_what_the_scope_would_let_through() {
+    let world = World::new().await;
+    let stage = |name: &str, version| {
+        let mut task = world.task();
+        task.workflow = "staged".parse().unwrap();
+        task.stage = name.parse().unwrap();
+        task.version = version;
+        ChangeBody::Task(task)
+    };
+    world.commit(stage("plan", 2));
+    assert_eq!(code(&world, "get", "{}").await.0, Outcome::Allow);
+    let refused = decide(&world, "put", "{}", &[], true).await.decision;
+    assert_eq!(refused.code, Some(Code::ScopeExceeded));
+    assert_eq!(refused.reasons.first().unwrap().source, "stage");
+    world.commit(stage("execute", 3));
+    assert_eq!(code(&world, "put", "{}").await.0, Outcome::StepUp);
+    world.commit(stage("gone", 4));
+    let lost = code(&world, "get", "{}").await;
+    assert_eq!(
+        lost,
+        (Outcome::Deny, Some(Code::StageDenied)),
+        "a stage that the bundle does not have"
+    );
+}

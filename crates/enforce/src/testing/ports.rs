@@ -211,8 +211,24 @@ impl Cataloguer for FakeCataloguer {
 /// The policy of a new node.
 pub(crate) struct BasePolicy;
 
+/// A workflow whose first stage has no use for `put`.
+const STAGED: &str = r#"
+name = "staged"
+
+[[stage]]
+name = "plan"
+cap = { grants = [{ server = ["tools"], tool = ["get"], effects = ["read"] }] }
+
+[[stage]]
+name = "execute"
+"#;
+
 impl PolicySource for BasePolicy {
     fn bundle(&self, _: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
-        Box::pin(async { Ok(starter::base()) })
+        let mut source = starter::base();
+        source
+            .files
+            .insert("workflows/staged.toml".to_owned(), STAGED.to_owned());
+        Box::pin(async { Ok(source) })
     }
 }
