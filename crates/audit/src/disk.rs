@@ -19,6 +19,19 @@ pub trait Disk: Send + Sync {
     /// Bytes that this user can still write on the file system of `dir`.
     fn free(&self, dir: &Path) -> io::Result<u64>;
 
+    /// Gives a file another name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    /// Removes a file; one that is not there is removed already.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Replaces `path` by a file with these bytes, never leaving a half-written one under that name. With `durable` the bytes and
     /// the name are synced before this returns.
     fn replace(&self, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
@@ -31,7 +44,7 @@ pub trait Disk: Send + Sync {
         if durable {
             self.sync(&file)?;
         }
-        fs::rename(&temporary, path)?;
+        self.rename(&temporary, path)?;
         if durable {
             self.sync_dir(parent)?;
             // A new directory is itself a name in another.

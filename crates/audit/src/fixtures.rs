@@ -1,7 +1,9 @@
 //! What the tests of this crate share: a disk that fails on request, a clock that jumps, a log in a temporary directory.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,12 +17,14 @@ use bailiwick_crypto::system::{SystemClock, SystemRng};
 use tempfile::TempDir;
 
 use crate::disk::{Disk, SystemDisk};
+use crate::intents::OpenIntents;
 use crate::log::{Log, OpenError, Options};
 use crate::seal::Kek;
+use crate::tile::RightEdge;
 use crate::tiler::Tiler;
 use crate::tree::{CompactRange, leaf_hash};
 use crate::wal::batch::Stored;
-use crate::wal::recover::recover;
+use crate::wal::recover::{Start, recover};
 use crate::wal::scan::Scan;
 use crate::wal::segment;
 use crate::wal::writer::Writer;
@@ -38,6 +42,10 @@ pub(crate) struct TestDisk {
     pub(crate) sync: AtomicI32,
     /// Free space it claims.
     pub(crate) free: AtomicU64,
+    /// Operations that still succeed; after them everything fails, as it does for a process that was killed.
+    pub(crate) left: AtomicI64,
+    /// Files written since their last sync, by device and inode: what a power cut takes away.
+    pub(crate) unsynced: Mutex<BTreeSet<(u64, u64)>>,
 }
 
 impl Default for TestDisk {
@@ -46,11 +54,34 @@ impl Default for TestDisk {
             write: AtomicI32::new(0),
             sync: AtomicI32::new(0),
             free: AtomicU64::new(u64::MAX),
+            left: AtomicI64::new(i64::MAX),
+            unsynced: Mutex::default(),
         }
     }
 }
 
 impl TestDisk {
+    fn step(&self) -> io::Result<()> {
+        if self.left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            Ok(())
+        } else {
+            Err(io::Error::from_raw_os_error(EIO))
+        }
+    }
+
+    /// Takes away what was never synced, below `dir`.
+    pub(crate) fn cut_power(&self, dir: &Path) {
+        let unsynced = self.unsynced.lock().unwrap();
+        for file in files(dir) {
+            let about = std::fs::metadata(&file).unwrap();
+            // Segments are preallocated and have torn-write tests of their own.
+            if unsynced.contains(&(about.dev(), about.ino())) && !file.starts_with(dir.join("wal"))
+            {
+                File::create(&file).unwrap();
+            }
+        }
+    }
+
     fn answer(errno: &AtomicI32) -> io::Result<()> {
         match errno.load(Ordering::SeqCst) {
             0 => Ok(()),
@@ -61,6 +92,12 @@ impl TestDisk {
 
 impl Disk for TestDisk {
     fn write_at(&self, file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.step()?;
+        let about = file.metadata()?;
+        self.unsynced
+            .lock()
+            .unwrap()
+            .insert((about.dev(), about.ino()));
         let answer = Self::answer(&self.write);
         // A write that runs out of space has often written its first part.
         let written = if answer.is_ok() {
@@ -72,12 +109,30 @@ impl Disk for TestDisk {
         answer
     }
 
-    fn sync(&self, _: &File) -> io::Result<()> {
-        Self::answer(&self.sync)
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.step()?;
+        Self::answer(&self.sync)?;
+        let about = file.metadata()?;
+        self.unsynced
+            .lock()
+            .unwrap()
+            .remove(&(about.dev(), about.ino()));
+        Ok(())
     }
 
     fn sync_dir(&self, _: &Path) -> io::Result<()> {
+        self.step()?;
         Self::answer(&self.sync)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.step()?;
+        std::fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.step()?;
+        SystemDisk.remove(path)
     }
 
     fn free(&self, _: &Path) -> io::Result<u64> {
@@ -204,11 +259,17 @@ pub(crate) fn published(dir: &Path, count: u64, batch: usize) {
     let scan = Scan::start(&wal, Some(crate::origin_hash(ORIGIN)), 0)
         .unwrap()
         .unwrap();
-    let mut tiler = Tiler::new(disk, dir.to_path_buf(), signer(), scan);
+    let mut tiler = tiler(disk, dir, scan);
     while tiler.size() < count {
         tiler.advance(count).unwrap();
     }
     assert_eq!(tiler.publish().unwrap(), count);
+}
+
+/// A tiler from the beginning of a log.
+fn tiler(disk: Arc<dyn Disk>, dir: &Path, scan: Scan) -> Tiler {
+    let start = (RightEdge::default(), OpenIntents::default(), 0);
+    Tiler::resume(disk, dir.to_path_buf(), signer(), scan, start).unwrap()
 }
 
 /// Adds one leaf to a [`published`] log and publishes again.
@@ -221,7 +282,7 @@ pub(crate) fn append_and_publish(dir: &Path, leaf: &[u8]) {
     let scan = Scan::start(&wal, Some(crate::origin_hash(ORIGIN)), 0)
         .unwrap()
         .unwrap();
-    let mut tiler = Tiler::new(disk, dir.to_path_buf(), signer(), scan);
+    let mut tiler = tiler(disk, dir, scan);
     while tiler.size() < size {
         tiler.advance(size).unwrap();
     }
@@ -233,7 +294,16 @@ pub(crate) fn leaf(index: u64) -> Vec<u8> {
 }
 
 pub(crate) fn raw_writer(disk: &Arc<dyn Disk>, wal: &Path, segment_size: u64) -> Writer {
-    let recovered = recover(&**disk, wal, ORIGIN, segment_size, None, &mut |_| {}).unwrap();
+    let recovered = recover(
+        &**disk,
+        wal,
+        ORIGIN,
+        segment_size,
+        &Start::default(),
+        None,
+        &mut |_, _| {},
+    )
+    .unwrap();
     let origin = crate::origin_hash(ORIGIN);
     Writer::resume(
         disk.clone(),
@@ -268,6 +338,14 @@ pub(crate) fn root(count: u64) -> Digest {
         .map(|index| leaf_hash(&leaf(index)))
         .collect::<CompactRange>()
         .root()
+}
+
+/// The tree of every leaf that can be read.
+pub(crate) fn tree_of(directory: &crate::read::Directory) -> CompactRange {
+    directory
+        .entries(0)
+        .map(|entry| entry.unwrap().leaf_hash())
+        .collect()
 }
 
 /// All files below a directory.

@@ -1,8 +1,10 @@
 //! The second thread of a log: makes the spare segment, writes tiles, publishes checkpoints. Nothing here delays a commit, and whatever
 //! fails is tried again at the next tick.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +12,7 @@ use bailiwick_core::Clock;
 use tokio::sync::watch;
 
 use crate::disk::Disk;
+use crate::state::State;
 use crate::tiler::Tiler;
 use crate::wal::segment;
 use crate::wal::spare::Spare;
@@ -73,6 +76,10 @@ pub(crate) struct Housekeeping {
     pub(crate) published: watch::Sender<u64>,
     pub(crate) publish_every: Duration,
     pub(crate) tiler: Tiler,
+    pub(crate) dir: PathBuf,
+    pub(crate) state: State,
+    /// First segment of the write-ahead log; the commit thread reads it.
+    pub(crate) first_segment: Arc<AtomicU64>,
 }
 
 impl Housekeeping {
@@ -108,6 +115,10 @@ impl Housekeeping {
                     settled = false;
                 }
             }
+            if let Err(error) = self.retire() {
+                tracing::warn!(%error, "segments of the audit log cannot be retired now");
+                settled = false;
+            }
             if stop {
                 return;
             }
@@ -126,6 +137,40 @@ impl Housekeeping {
                 false
             }
         }
+    }
+
+    /// Lets the write-ahead log begin where everything before is in synced files and under the checkpoint, and does away with the
+    /// segments before.
+    fn retire(&mut self) -> io::Result<()> {
+        if let Some(base) = self.tiler.crossing(*self.published.borrow())
+            && base.segment > self.state.base.segment
+        {
+            let state = State {
+                base: base.clone(),
+                ..self.state.clone()
+            };
+            state.write(&*self.disk, &self.dir)?;
+            self.state = state;
+        }
+        let first = self.state.base.segment;
+        if self.first_segment.load(Ordering::Relaxed) == first {
+            return Ok(());
+        }
+        for segment in segment::list(&self.wal)? {
+            if segment >= first {
+                break;
+            }
+            if self.spare.wanted() {
+                let made = segment::recycle(&*self.disk, &self.wal, segment, self.segment_size);
+                self.spare.made(made.is_ok());
+                made?;
+            } else {
+                self.disk.remove(&segment::path(&self.wal, segment))?;
+            }
+        }
+        self.disk.sync_dir(&self.wal)?;
+        self.first_segment.store(first, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Makes the spare if it is wanted. At the end there is no need for one.

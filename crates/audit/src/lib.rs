@@ -6,7 +6,7 @@
 //! is enough to read, prove and verify without a running node (`read`, `proof`, `verify`).
 //!
 //! Limits: the log proves the integrity of what was recorded, not that nothing bypassed an enforcement point. Bits flipped in the last,
-//! unpublished batch look like a torn write. Write-ahead segments are kept for ever: a node's start and its disk grow with the log.
+//! unpublished batch look like a torn write.
 
 pub mod bundle;
 pub mod checkpoint;
@@ -16,14 +16,17 @@ pub mod filter;
 mod fixtures;
 pub mod hlc;
 mod housekeeping;
+mod intents;
 pub mod leaf;
 pub mod log;
 #[cfg(test)]
 mod oracle;
+mod payload;
 pub mod proof;
 pub mod read;
 pub mod record;
 pub mod seal;
+mod state;
 pub mod tile;
 mod tiler;
 pub mod timeline;
@@ -35,6 +38,7 @@ pub mod witness;
 pub use leaf::Leaf;
 pub use log::{Log, Options};
 pub use record::{Class, Receipt, RecordError, Recorder};
+pub use state::StateError;
 pub use wal::recover::RecoverError;
 
 use bailiwick_core::Digest;

@@ -54,6 +54,8 @@ pub struct Options {
     pub segment_size: u64,
     /// Below this much free space only what narrows authority is recorded. Default 1 GiB.
     pub min_free: u64,
+    /// Beyond this many bytes of write-ahead log that are not in tiles only what narrows authority is recorded. Default 4 GiB.
+    pub max_untiled: u64,
     /// Time between checkpoints while the log grows. Default 1 s.
     pub publish_every: Duration,
     /// Longest sealed value that is kept; longer ones are committed to only. Default 256 KiB.
@@ -86,6 +88,7 @@ impl Options {
             disk: Arc::new(SystemDisk),
             segment_size: 64 << 20,
             min_free: 1 << 30,
+            max_untiled: 4 << 30,
             publish_every: Duration::from_secs(1),
             value_max: 256 << 10,
             abort: Box::new(|reason| {

@@ -13,11 +13,14 @@ use tokio::sync::watch;
 use crate::bundle;
 use crate::checkpoint;
 use crate::leaf::Leaf;
+use crate::payload;
 use crate::proof::{self, Proof, ProveError, TileReadError};
 use crate::seal::{self, Kek, RevealError, Revealed, SLOT};
+use crate::state::{State, StateError};
 use crate::tile::{Kind, Tile, WIDTH};
 use crate::tree::leaf_hash;
 use crate::wal::scan::Scan;
+use crate::wal::segment;
 
 /// One leaf as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,33 +113,89 @@ impl Directory {
         proof::consistency(self, old, size)
     }
 
-    /// Opens the kept values of the event at `index`, given the keys that wrap its key. They lie only in the write-ahead log so far.
+    /// Opens the kept values of the event at `index`, given the keys that wrap its key.
     pub fn reveal(&self, index: u64, keks: &[Kek]) -> Result<Vec<Revealed>, ReadError> {
+        // A segment may be retired between two looks; then its values are in the payload.
+        let kept = match self.kept_in_wal(index)? {
+            Some(kept) => kept,
+            None => match self.kept_behind_wal(index)? {
+                Some(kept) => kept,
+                None => self
+                    .kept_in_wal(index)?
+                    .ok_or(ReadError::NoSuchIndex { index })?,
+            },
+        };
+        let leaf = Leaf::parse(&kept.leaf).map_err(|source| ReadError::Leaf { index, source })?;
+        Ok(seal::reveal(keks, &leaf, &kept.slot, &kept.sealed)?)
+    }
+
+    fn kept_in_wal(&self, index: u64) -> Result<Option<Kept>, ReadError> {
         let wal = self.dir.join("wal");
-        let mut scan = Scan::start_at(&wal, index).map_err(|source| ReadError::Io {
+        let io = |source| ReadError::Io {
             path: wal.clone(),
             source,
-        })?;
-        let scan = scan.as_mut().ok_or(ReadError::NoSuchIndex { index })?;
-        while let Some(batch) = scan.next().map_err(|source| ReadError::Io {
-            path: wal.clone(),
-            source,
-        })? {
+        };
+        let mut scan = match Scan::start_at(&wal, index) {
+            Ok(Some(scan)) => scan,
+            Ok(None) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(error)),
+        };
+        while let Some(batch) = scan.next().map_err(io)? {
             if batch.commit.size <= index {
                 continue;
             }
             let offset = usize::try_from(index - batch.opening.first_index).unwrap_or(usize::MAX);
-            let event = batch
-                .events
-                .get(offset)
-                .ok_or(ReadError::NoSuchIndex { index })?;
-            let leaf =
-                Leaf::parse(event.leaf).map_err(|source| ReadError::Leaf { index, source })?;
-            let slot: &[u8; SLOT] = event.slot;
-            return Ok(seal::reveal(keks, &leaf, slot, event.sealed)?);
+            return Ok(batch.events.get(offset).map(|event| Kept {
+                leaf: event.leaf.to_vec(),
+                slot: *event.slot,
+                sealed: event.sealed.to_vec(),
+            }));
         }
-        Err(ReadError::NoSuchIndex { index })
+        Ok(None)
     }
+
+    /// From the files that the tiler wrote; none for what it has not made durable yet.
+    fn kept_behind_wal(&self, index: u64) -> Result<Option<Kept>, ReadError> {
+        let state = State::read(&self.dir).map_err(ReadError::State)?;
+        if index >= state.base.index {
+            return Ok(None);
+        }
+        let Some(entry) = self.entry(index)? else {
+            return Ok(None);
+        };
+        let bundle = index / WIDTH as u64;
+        let unfinished = u16::try_from(state.base.index - bundle * WIDTH as u64)
+            .ok()
+            .filter(|width| usize::from(*width) < WIDTH);
+        let at = usize::try_from(index % WIDTH as u64).unwrap_or(0);
+        let read = |width| {
+            payload::read(&self.dir, bundle, width).map_err(|source| ReadError::Io {
+                path: self.dir.join(payload::path(bundle, width)),
+                source,
+            })
+        };
+        let mut boxes = read(256)?;
+        if let Some(width) = unfinished.filter(|_| boxes.is_empty()) {
+            boxes = read(width)?;
+        }
+        let slot = payload::slot(&self.dir, index).map_err(|source| ReadError::Io {
+            path: self.dir.join("keys"),
+            source,
+        })?;
+        Ok(Some(Kept {
+            leaf: entry.leaf,
+            slot,
+            sealed: boxes.get(at).cloned().unwrap_or_default(),
+        }))
+    }
+}
+
+/// What is stored of one event.
+struct Kept {
+    leaf: Vec<u8>,
+    slot: [u8; SLOT],
+    sealed: Vec<u8>,
 }
 
 /// Leaves in order. At the end it gives `None`; asked again later it goes on with what has become durable since.
@@ -163,7 +222,16 @@ impl Entries {
     }
 
     fn fill(&mut self) -> Result<(), ReadError> {
-        if self.scan.is_none() {
+        if self.scan.is_some() {
+            self.fill_from_scan()?;
+            if !self.buffer.is_empty() || !self.scan_is_stale() {
+                return Ok(());
+            }
+            self.scan = None;
+        }
+        // The log moves from its write-ahead log into tiles while it is read: what was not in one place yet may be gone from the other
+        // at the second look, and is then at the third where it was not at the first.
+        for _ in 0..2 {
             let tile = Tile::full(Kind::Entries, self.next / WIDTH as u64);
             if self.fill_from_bundle(tile)? {
                 return Ok(());
@@ -175,10 +243,25 @@ impl Entries {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(source) => return Err(ReadError::Io { path: wal, source }),
             };
-            if self.scan.is_none() {
-                return self.fill_from_partial(tile);
+            if self.scan.is_some() {
+                return self.fill_from_scan();
+            }
+            self.fill_from_partial(tile)?;
+            if !self.buffer.is_empty() {
+                return Ok(());
             }
         }
+        Ok(())
+    }
+
+    /// Whether the walk stands in a segment that was retired under it.
+    fn scan_is_stale(&self) -> bool {
+        self.scan.as_ref().is_some_and(|scan| {
+            !segment::path(&self.dir.join("wal"), scan.place().segment).exists()
+        })
+    }
+
+    fn fill_from_scan(&mut self) -> Result<(), ReadError> {
         let Some(scan) = self.scan.as_mut() else {
             return Ok(());
         };
@@ -218,9 +301,15 @@ impl Entries {
         Ok(!self.buffer.is_empty())
     }
 
-    /// The widest partial bundle there is.
+    /// The partial bundle that was synced when the segments before its end were retired; where there is none, as in a copy of the
+    /// published files, the widest.
     fn fill_from_partial(&mut self, full: Tile) -> Result<(), ReadError> {
-        for width in (1..WIDTH).rev() {
+        let base = State::read(&self.dir).map_err(ReadError::State)?.base;
+        let at_base = base.index.saturating_sub(full.first_leaf());
+        let at_base = usize::try_from(at_base).unwrap_or(WIDTH);
+        let least = usize::try_from(self.next % WIDTH as u64).unwrap_or(0) + 1;
+        let synced = (least..WIDTH).contains(&at_base).then_some(at_base);
+        for width in synced.into_iter().chain((least..WIDTH).rev()) {
             let tile = Tile {
                 width: u16::try_from(width).unwrap_or(1),
                 ..full
@@ -286,6 +375,9 @@ pub enum ReadError {
         /// The index asked for.
         index: u64,
     },
+    /// The log's state cannot be read.
+    #[error(transparent)]
+    State(StateError),
     /// Sealed values do not open.
     #[error(transparent)]
     Reveal(#[from] RevealError),
@@ -297,6 +389,7 @@ impl Fault for ReadError {
             Self::Io { .. } => Code::LogUnverifiable,
             Self::Bundle { .. } | Self::Leaf { .. } => Code::LogAltered,
             Self::NoSuchIndex { .. } => Code::NotFound,
+            Self::State(error) => error.code(),
             Self::Reveal(error) => error.code(),
         }
     }
@@ -308,6 +401,7 @@ impl Fault for ReadError {
                 "Run `bailiwick audit verify` on the directory: it names what was altered.".into()
             }
             Self::NoSuchIndex { .. } => String::new(),
+            Self::State(error) => error.help(),
             Self::Reveal(error) => error.help(),
         }
     }

@@ -55,26 +55,7 @@ impl Tile {
             Kind::Entries => path.push("entries"),
             Kind::Hashes(level) => path.push(level.to_string()),
         }
-        let mut groups = Vec::new();
-        let mut rest = self.index;
-        loop {
-            groups.push(rest % 1000);
-            rest /= 1000;
-            if rest == 0 {
-                break;
-            }
-        }
-        while let Some(group) = groups.pop() {
-            match (groups.is_empty(), self.width) {
-                (false, _) => path.push(format!("x{group:03}")),
-                (true, 256) => path.push(format!("{group:03}")),
-                (true, width) => {
-                    path.push(format!("{group:03}.p"));
-                    path.push(width.to_string());
-                }
-            }
-        }
-        path
+        numbered(path, self.index, self.width)
     }
 
     /// Index of the first leaf that this tile covers.
@@ -85,6 +66,30 @@ impl Tile {
         };
         self.index.checked_shl(shift).unwrap_or(u64::MAX)
     }
+}
+
+/// The name of number `index` below `dir`, in groups of three digits; with its width if that is not 256.
+pub(crate) fn numbered(mut dir: PathBuf, index: u64, width: u16) -> PathBuf {
+    let mut groups = Vec::new();
+    let mut rest = index;
+    loop {
+        groups.push(rest % 1000);
+        rest /= 1000;
+        if rest == 0 {
+            break;
+        }
+    }
+    while let Some(group) = groups.pop() {
+        match (groups.is_empty(), width) {
+            (false, _) => dir.push(format!("x{group:03}")),
+            (true, 256) => dir.push(format!("{group:03}")),
+            (true, width) => {
+                dir.push(format!("{group:03}.p"));
+                dir.push(width.to_string());
+            }
+        }
+    }
+    dir
 }
 
 /// Every tile and bundle of a tree of `size` leaves that holds the rightmost members: the partial ones, and per level the tile
@@ -172,6 +177,32 @@ impl RightEdge {
             hash = hashes.drain(..).collect::<CompactRange>().root();
             level += 1;
         }
+    }
+
+    /// The edge of a tree of `size` leaves; `tile` gives the hashes of each of its partial tiles.
+    pub(crate) fn at<E>(
+        size: u64,
+        tile: &mut dyn FnMut(Tile) -> Result<Vec<Digest>, E>,
+    ) -> Result<Self, E> {
+        let mut levels: Vec<Vec<Digest>> = Vec::new();
+        for partial in partials(size) {
+            if let Kind::Hashes(level) = partial.kind {
+                levels.resize_with(usize::from(level) + 1, Vec::new);
+                if let Some(hashes) = levels.last_mut() {
+                    *hashes = tile(partial)?;
+                }
+            }
+        }
+        Ok(Self { size, levels })
+    }
+
+    /// The tree whose edge this is.
+    pub(crate) fn tree(&self) -> CompactRange {
+        let levels = self.levels.iter().rev();
+        CompactRange::from_peaks(
+            self.size,
+            levels.flat_map(|hashes| perfect_subtrees(hashes)).collect(),
+        )
     }
 
     /// Number of leaves.

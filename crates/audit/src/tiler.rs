@@ -1,12 +1,13 @@
-//! Turns the durable log into static files: full tiles and bundles (synced, written once), partial ones (not synced: the write-ahead log
-//! rebuilds them), and the signed checkpoint that they prove.
+//! Turns the durable log into static files: full tiles and bundles (synced, written once), the kept values beside them, partial ones (not
+//! synced: the write-ahead log rebuilds them), and the signed checkpoint that they prove.
 //!
-//! It reads batches back from disk and checks their roots again, so what is published is what is stored.
+//! It reads batches back from disk and checks their roots again, so what is published is what is stored. Where it passes from one
+//! segment of the write-ahead log to the next it syncs the tree's right edge, so that everything before can be retired.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_crypto::note::{NoteError, NoteSigner};
@@ -14,9 +15,16 @@ use bailiwick_crypto::note::{NoteError, NoteSigner};
 use crate::bundle;
 use crate::checkpoint::{self, Checkpoint};
 use crate::disk::Disk;
+use crate::intents::OpenIntents;
+use crate::proof::read_tile;
+use crate::state::Base;
 use crate::tile::{self, Kind, RightEdge, Tile, WIDTH};
 use crate::tree::{CompactRange, leaf_hash};
 use crate::wal::scan::Scan;
+
+use sidecar::{Kept, Sidecar};
+
+mod sidecar;
 
 /// Most batches taken in at once.
 const STRIDE: usize = 64;
@@ -31,8 +39,25 @@ pub(crate) struct Tiler {
     edge: RightEdge,
     /// Leaves since the last full bundle.
     bundle: Vec<u8>,
+    /// What is kept of them.
+    kept: Kept,
+    sidecar: Sidecar,
+    intents: OpenIntents,
+    hlc: u64,
     /// Full files not yet on disk, in order.
-    unwritten: VecDeque<(Tile, Vec<u8>)>,
+    unwritten: VecDeque<Unwritten>,
+    /// The walk has passed into a new segment, and the edge there is not synced yet.
+    crossed: bool,
+    /// Partial files that are synced. They are what the log goes on from, so no unsynced copy takes their place.
+    synced: BTreeSet<Tile>,
+    /// The newest place that the write-ahead log may begin at, once the checkpoint covers it.
+    crossing: Option<Base>,
+}
+
+/// A file that became full.
+enum Unwritten {
+    Tile(Tile, Vec<u8>),
+    Kept(u64, Kept),
 }
 
 /// Why tiles or a checkpoint could not be written.
@@ -47,18 +72,34 @@ pub(crate) enum TileError {
 }
 
 impl Tiler {
-    /// Starts at the beginning of the log; files that exist are not written again.
-    pub(crate) fn new(disk: Arc<dyn Disk>, dir: PathBuf, signer: NoteSigner, scan: Scan) -> Self {
-        Self {
+    /// Starts where the write-ahead log does: `edge` is that of the tree before it, and `intents` those open there. Files that exist
+    /// are not written again.
+    pub(crate) fn resume(
+        disk: Arc<dyn Disk>,
+        dir: PathBuf,
+        signer: NoteSigner,
+        scan: Scan,
+        (edge, intents, hlc): (RightEdge, OpenIntents, u64),
+    ) -> io::Result<Self> {
+        let sidecar = Sidecar::new(disk.clone(), dir.clone());
+        let synced = tile::partials(edge.size()).into_iter().collect();
+        Ok(Self {
+            bundle: unfinished_bundle(&dir, edge.size())?,
+            kept: sidecar.resume(edge.size())?,
+            tree: edge.tree(),
             disk,
             dir,
             signer,
             scan,
-            tree: CompactRange::default(),
-            edge: RightEdge::default(),
-            bundle: Vec::new(),
+            edge,
+            sidecar,
+            intents,
+            hlc,
             unwritten: VecDeque::new(),
-        }
+            crossed: false,
+            synced,
+            crossing: None,
+        })
     }
 
     /// Leaves taken in so far; all of them are durable.
@@ -71,6 +112,10 @@ impl Tiler {
     pub(crate) fn advance(&mut self, durable: u64) -> Result<(), TileError> {
         self.flush()?;
         for _ in 0..STRIDE {
+            self.crossed |= self.scan.cross()?;
+            if self.crossed {
+                self.sync_edge()?;
+            }
             if self.scan.place().index >= durable {
                 break;
             }
@@ -79,18 +124,24 @@ impl Tiler {
             };
             for event in &batch.events {
                 let hash = leaf_hash(event.leaf);
+                self.intents.see(self.tree.size(), event.leaf);
                 bundle::put(&mut self.bundle, event.leaf);
+                self.kept.push(event.slot, event.sealed);
                 self.tree.push(hash);
                 if self.tree.size().is_multiple_of(WIDTH as u64) {
-                    let tile = Tile::full(Kind::Entries, self.tree.size() / WIDTH as u64 - 1);
-                    self.unwritten
-                        .push_back((tile, std::mem::take(&mut self.bundle)));
+                    let number = self.tree.size() / WIDTH as u64 - 1;
+                    let tile = Tile::full(Kind::Entries, number);
+                    let bundle = std::mem::take(&mut self.bundle);
+                    let kept = std::mem::take(&mut self.kept);
+                    self.unwritten.push_back(Unwritten::Tile(tile, bundle));
+                    self.unwritten.push_back(Unwritten::Kept(number, kept));
                 }
                 let unwritten = &mut self.unwritten;
                 self.edge.push(hash, &mut |tile, hashes| {
-                    unwritten.push_back((tile, tile::to_bytes(hashes)));
+                    unwritten.push_back(Unwritten::Tile(tile, tile::to_bytes(hashes)));
                 });
             }
+            self.hlc = self.hlc.max(batch.commit.hlc);
             if self.tree.root() != batch.commit.root {
                 return Err(TileError::Root {
                     batch: batch.opening.number,
@@ -103,45 +154,113 @@ impl Tiler {
 
     /// Writes the partial tiles of the present size, then the checkpoint over it. Gives the size published.
     pub(crate) fn publish(&mut self) -> Result<u64, TileError> {
-        let size = self.tree.size();
-        for tile in tile::partials(size)
-            .into_iter()
-            .filter(|tile| tile.kind == Kind::Entries)
-        {
-            self.disk
-                .replace(&self.dir.join(tile.path()), &self.bundle, false)?;
-        }
-        for (tile, hashes) in self.edge.partials() {
-            self.disk
-                .replace(&self.dir.join(tile.path()), &tile::to_bytes(hashes), false)?;
-        }
+        self.write_partials(false)?;
         let checkpoint = Checkpoint {
             origin: self.signer.name().to_owned(),
-            size,
+            size: self.tree.size(),
             root: self.tree.root(),
         };
         let note = checkpoint.sign(&self.signer)?;
         self.disk
             .replace(&self.dir.join(checkpoint::FILE), note.as_bytes(), false)?;
-        Ok(size)
+        Ok(checkpoint.size)
     }
 
-    fn flush(&mut self) -> Result<(), TileError> {
-        while let Some((tile, bytes)) = self.unwritten.front() {
-            let path = self.dir.join(tile.path());
-            // A file of the right length is left alone even if it is not what we would write: what somebody altered is for `verify`
-            // to name, not for a restart to heal.
-            let present = fs::metadata(&path).is_ok_and(|about| about.len() == bytes.len() as u64);
-            if !present {
-                self.disk.replace(&path, bytes, true)?;
+    /// Where the write-ahead log may begin now, given what the checkpoint covers.
+    pub(crate) fn crossing(&self, published: u64) -> Option<&Base> {
+        self.crossing
+            .as_ref()
+            .filter(|base| base.index <= published)
+    }
+
+    /// Makes everything taken in so far durable without the segments that it was read from, of which the last one has just ended.
+    fn sync_edge(&mut self) -> Result<(), TileError> {
+        self.write_partials(true)?;
+        let bundle = self.tree.size() / WIDTH as u64;
+        self.sidecar.write(bundle, &self.kept)?;
+        self.sidecar.sync()?;
+        let place = self.scan.place();
+        self.crossing = Some(Base {
+            segment: place.segment,
+            index: place.index,
+            batch: place.number,
+            prev_commit: place.prev_commit,
+            root: self.tree.root(),
+            hlc: self.hlc,
+            open: self.intents.indexes(),
+        });
+        self.crossed = false;
+        Ok(())
+    }
+
+    fn write_partials(&mut self, durable: bool) -> io::Result<()> {
+        let partials = tile::partials(self.tree.size());
+        let bundles = partials.iter().filter(|tile| tile.kind == Kind::Entries);
+        let bundles = bundles.map(|tile| (*tile, self.bundle.clone()));
+        let hashes = self.edge.partials();
+        let hashes = hashes.map(|(tile, hashes)| (tile, tile::to_bytes(hashes)));
+        for (tile, bytes) in bundles.chain(hashes) {
+            if !self.synced.contains(&tile) {
+                self.disk
+                    .replace(&self.dir.join(tile.path()), &bytes, durable)?;
             }
-            let mut partial = path.into_os_string();
-            partial.push(".p");
-            match fs::remove_dir_all(&partial) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-                _ => self.unwritten.pop_front(),
-            };
+        }
+        // Those of other bundles have given way to full ones.
+        let places: Vec<Tile> = partials.iter().map(|tile| tile.widened()).collect();
+        self.synced.retain(|tile| places.contains(&tile.widened()));
+        if durable {
+            self.synced.extend(partials);
         }
         Ok(())
     }
+
+    fn flush(&mut self) -> Result<(), TileError> {
+        while let Some(unwritten) = self.unwritten.front() {
+            match unwritten {
+                Unwritten::Tile(tile, bytes) => write_full(&*self.disk, &self.dir, *tile, bytes)?,
+                Unwritten::Kept(bundle, kept) => {
+                    self.sidecar.write(*bundle, kept)?;
+                    self.sidecar.remove_partials(*bundle)?;
+                }
+            }
+            self.unwritten.pop_front();
+        }
+        Ok(())
+    }
+}
+
+/// Writes a full tile or bundle and removes the partial ones before it.
+fn write_full(disk: &dyn Disk, dir: &Path, tile: Tile, bytes: &[u8]) -> io::Result<()> {
+    let path = dir.join(tile.path());
+    // A file of the right length is left alone even if it is not what we would write: what somebody altered is for `verify`
+    // to name, not for a restart to heal.
+    let present = fs::metadata(&path).is_ok_and(|about| about.len() == bytes.len() as u64);
+    if !present {
+        disk.replace(&path, bytes, true)?;
+    }
+    let mut partial = path.into_os_string();
+    partial.push(".p");
+    match fs::remove_dir_all(&partial) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The front of the last bundle of a tree of `size` leaves, as its partial file or the full one that replaced it has it.
+fn unfinished_bundle(dir: &Path, size: u64) -> io::Result<Vec<u8>> {
+    let partial = tile::partials(size)
+        .into_iter()
+        .find(|tile| tile.kind == Kind::Entries);
+    let Some(tile) = partial else {
+        return Ok(Vec::new());
+    };
+    let (_, bytes) = read_tile(dir, tile).map_err(io::Error::other)?;
+    let leaves = bundle::leaves(&bytes)
+        .filter(|leaves| leaves.len() >= usize::from(tile.width))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "not an entry bundle"))?;
+    let mut bundle = Vec::new();
+    for leaf in leaves.into_iter().take(usize::from(tile.width)) {
+        bundle::put(&mut bundle, leaf);
+    }
+    Ok(bundle)
 }

@@ -23,6 +23,11 @@ pub struct CompactRange {
 }
 
 impl CompactRange {
+    /// The tree of `size` leaves with these perfect subtrees, from left to right: one for each bit that is set in `size`.
+    pub(crate) fn from_peaks(size: u64, peaks: Vec<Digest>) -> Self {
+        Self { size, peaks }
+    }
+
     /// Adds one leaf hash on the right.
     pub fn push(&mut self, leaf: Digest) {
         let mut hash = leaf;

@@ -12,6 +12,7 @@ use bailiwick_crypto::note::{NoteError, NoteVerifier};
 use crate::bundle;
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::proof::{TileReadError, read_tile};
+use crate::state::State;
 use crate::tile::{self, Kind, RightEdge, Tile, WIDTH};
 use crate::tree::{CompactRange, leaf_hash};
 
@@ -143,11 +144,20 @@ impl fmt::Display for Alteration {
 
 /// Checks the log in `dir` against the keys of its origin. Keys come from the reader, never from the directory.
 pub fn verify(dir: &Path, keys: &[NoteVerifier]) -> Verdict {
-    match check(dir, keys) {
-        Ok(report) => Verdict::Proven(report),
-        Err(verdict) => verdict,
+    let mut looks = 0;
+    loop {
+        let before = State::read(dir).ok();
+        match check(dir, keys) {
+            Ok(report) => return Verdict::Proven(report),
+            // A running node may retire segments while we look; then what was missed there is in the tiles now.
+            Err(_) if looks < MAX_LOOKS && State::read(dir).ok() != before => looks += 1,
+            Err(verdict) => return verdict,
+        }
     }
 }
+
+/// Most times that the check starts again because the log moved on.
+const MAX_LOOKS: usize = 5;
 
 /// Everything but `Proven` ends the check.
 type Checked<T> = Result<T, Verdict>;

@@ -1,7 +1,7 @@
 //! The write-ahead log: what makes an event durable. Segments of 4 KiB blocks; a batch starts on a block of its own, so no write
 //! touches a sector that holds acknowledged data (`docs/reference/audit-log.md`).
 //!
-//! Segments are kept: nothing is retired yet, so the directory holds each event twice, here and in its bundle.
+//! A segment is retired once everything in it is in synced tiles and under the checkpoint (`state`, `housekeeping`).
 
 pub(crate) mod batch;
 pub(crate) mod commit;

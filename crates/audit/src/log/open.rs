@@ -5,31 +5,36 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use bailiwick_core::event::Event;
 use bailiwick_core::{Code, Fault};
 use bailiwick_crypto::note::{NoteError, NoteSigner};
 use tokio::sync::watch;
 
 use super::encoder::{Encoder, announcer};
-use super::unanswered::Unanswered;
+use super::unanswered;
 use super::{Log, MIN_SEGMENT, Options};
 use crate::checkpoint::{self, Checkpoint};
 use crate::hlc::{Hlc, HlcClock};
 use crate::housekeeping::{Housekeeping, Wake};
+use crate::intents::OpenIntents;
+use crate::read::{Directory, ReadError};
+use crate::state::{Base, State, StateError};
+use crate::tile::RightEdge;
 use crate::tiler::Tiler;
 use crate::wal::commit::{Commit, Notice, Standing};
 use crate::wal::queue::Queue;
-use crate::wal::recover::{RecoverError, Recovered, recover};
+use crate::wal::recover::{RecoverError, Recovered, Start, recover};
 use crate::wal::scan::Scan;
 use crate::wal::segment;
 use crate::wal::spare::Spare;
 use crate::wal::writer::Writer;
 
 impl Log {
-    /// Takes the directory's lock, recovers, and starts to accept events. Reads the whole write-ahead log; call it where blocking is
+    /// Takes the directory's lock, recovers, and starts to accept events. Reads the write-ahead log; call it where blocking is
     /// allowed.
     pub fn open(options: Options) -> Result<Self, OpenError> {
         if options.segment_size < MIN_SEGMENT || !options.segment_size.is_multiple_of(4096) {
@@ -46,31 +51,85 @@ impl Log {
         let lock = lock(&options.dir)?;
         let signed = stored_checkpoint(&options.dir, &options.signer)?;
         let origin = options.signer.name();
-        let mut unanswered = Unanswered::default();
+        let state = State::read(&options.dir)?;
+        let edge = state.base.edge(&options.dir)?;
+        let start = Start {
+            tree: edge.tree(),
+            base: state.base.clone(),
+        };
+        let directory = Directory::new(options.dir.clone());
+        let before = intents_before(&directory, &start.base)?;
+        let mut intents = before.clone();
         let recovered = recover(
             &*options.disk,
             &wal,
             origin,
             options.segment_size,
+            &start,
             signed.as_ref(),
-            &mut |leaf| unanswered.see(leaf),
+            &mut |index, leaf| intents.see(index, leaf),
         )?;
-        let published = signed.map_or(0, |checkpoint| checkpoint.size);
+        let found = Found {
+            unanswered: unanswered_events(&directory, &intents)?,
+            published: signed.map_or(0, |checkpoint| checkpoint.size),
+            recovered,
+            state,
+            edge,
+            intents: before,
+        };
         let dir = options.dir.clone();
-        assemble(options, &wal, recovered, unanswered, published, lock)
-            .map_err(|source| OpenError::Io { path: dir, source })
+        assemble(options, &wal, found, lock).map_err(|source| OpenError::Io { path: dir, source })
     }
 }
 
-/// Puts the parts of a recovered log together and starts its threads.
-fn assemble(
-    options: Options,
-    wal: &Path,
+/// What a directory holds when its log is opened.
+struct Found {
+    state: State,
+    /// The tree's edge where the write-ahead log begins, and the intents open there.
+    edge: RightEdge,
+    intents: OpenIntents,
     recovered: Recovered,
-    unanswered: Unanswered,
+    /// The intents open at the end.
+    unanswered: Vec<Event>,
+    /// Size of the stored checkpoint.
     published: u64,
-    lock: File,
-) -> io::Result<Log> {
+}
+
+/// The intents that were open where the write-ahead log begins.
+fn intents_before(directory: &Directory, base: &Base) -> Result<OpenIntents, ReadError> {
+    let mut intents = OpenIntents::default();
+    for index in &base.open {
+        if let Some(entry) = directory.entry(*index)? {
+            intents.see(entry.index, &entry.leaf);
+        }
+    }
+    Ok(intents)
+}
+
+/// The intents in full.
+fn unanswered_events(
+    directory: &Directory,
+    intents: &OpenIntents,
+) -> Result<Vec<Event>, ReadError> {
+    let mut events = Vec::new();
+    for index in intents.indexes() {
+        if let Some(entry) = directory.entry(index)? {
+            events.push(entry.parse()?.event);
+        }
+    }
+    Ok(events)
+}
+
+/// Puts the parts of a recovered log together and starts its threads.
+fn assemble(options: Options, wal: &Path, found: Found, lock: File) -> io::Result<Log> {
+    let Found {
+        state,
+        edge,
+        intents,
+        recovered,
+        unanswered,
+        published,
+    } = found;
     let origin: Arc<str> = options.signer.name().into();
     let origin_hash = crate::origin_hash(&origin);
     let size = recovered.tree.size();
@@ -91,8 +150,10 @@ fn assemble(
         clock: options.clock.clone(),
         rng: options.rng,
     });
-    let scan = Scan::start(wal, Some(origin_hash), 0)?;
-    let scan = scan.ok_or_else(|| io::Error::other("segment 0 cannot be read back"))?;
+    let scan = Scan::start(wal, Some(origin_hash), state.base.segment)?;
+    let scan = scan.ok_or_else(|| io::Error::other("the first segment cannot be read back"))?;
+    let first_segment = Arc::new(AtomicU64::new(state.base.segment));
+    let roll = Arc::new(AtomicBool::new(false));
     let housekeeping = Housekeeping {
         disk: options.disk.clone(),
         clock: options.clock.clone(),
@@ -103,12 +164,16 @@ fn assemble(
         durable: durable_seen.clone(),
         published: publish,
         publish_every: options.publish_every,
-        tiler: Tiler::new(
+        tiler: Tiler::resume(
             options.disk.clone(),
             options.dir.clone(),
             options.signer,
             scan,
-        ),
+            (edge, intents, state.base.hlc),
+        )?,
+        dir: options.dir.clone(),
+        state,
+        first_segment: first_segment.clone(),
     };
     // Batches of two runs never share an epoch, so a writer that lost the directory cannot pass for the one that has it.
     let epoch = recovered.place.epoch + u64::from(size > 0);
@@ -131,6 +196,9 @@ fn assemble(
         origin: origin.clone(),
         dir: options.dir.clone(),
         min_free: options.min_free,
+        max_untiled: options.max_untiled,
+        first_segment,
+        roll,
         durable,
         degraded: degraded.clone(),
         wake: wake.clone(),
@@ -138,20 +206,7 @@ fn assemble(
         abort: options.abort,
         standing: Standing::default(),
     };
-    // Queued before anybody can record, so that logical time rises with the index.
-    let recovered = (zeroed > 0).then_some(Notice::Recovered { zeroed });
-    let notices = recovered
-        .into_iter()
-        .chain([Notice::Opened])
-        .filter_map(|notice| (commit.announce)(notice));
-    for pending in notices.chain(unanswered.results(&encoder)) {
-        if queue.try_push(pending).is_err() {
-            tracing::error!(
-                "more calls were cut off than the queue holds; the last of them stay without result"
-            );
-            break;
-        }
-    }
+    queue_first(&queue, &commit, &encoder, zeroed, unanswered);
     let threads = start(commit, housekeeping, &queue, &wake)?;
     Ok(Log {
         origin,
@@ -166,6 +221,29 @@ fn assemble(
         threads: Mutex::new(Some(threads)),
         _lock: lock,
     })
+}
+
+/// What the log says before anybody can record, so that logical time rises with the index.
+fn queue_first(
+    queue: &Queue,
+    commit: &Commit,
+    encoder: &Encoder,
+    zeroed: u64,
+    unanswered: Vec<Event>,
+) {
+    let recovered = (zeroed > 0).then_some(Notice::Recovered { zeroed });
+    let notices = recovered
+        .into_iter()
+        .chain([Notice::Opened])
+        .filter_map(|notice| (commit.announce)(notice));
+    for pending in notices.chain(unanswered::results(unanswered, encoder)) {
+        if queue.try_push(pending).is_err() {
+            tracing::error!(
+                "more calls were cut off than the queue holds; the last of them stay without result"
+            );
+            break;
+        }
+    }
 }
 
 fn start(
@@ -267,6 +345,12 @@ pub enum OpenError {
     /// The write-ahead log is damaged or not ours.
     #[error(transparent)]
     Recover(#[from] RecoverError),
+    /// The log's state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// An intent on record cannot be read back.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The log's key cannot be used.
     #[error("the log's signing key cannot be used")]
     Key(#[from] NoteError),
@@ -279,6 +363,8 @@ impl Fault for OpenError {
             Self::Locked { .. } => Code::LogFenced,
             Self::SegmentSize { .. } => Code::ConfigInvalid,
             Self::Recover(error) => error.code(),
+            Self::State(error) => error.code(),
+            Self::Read(error) => error.code(),
             Self::Key(error) => error.code(),
         }
     }
@@ -293,6 +379,8 @@ impl Fault for OpenError {
             }
             Self::SegmentSize { .. } | Self::Key(_) => String::new(),
             Self::Recover(error) => error.help(),
+            Self::State(error) => error.help(),
+            Self::Read(error) => error.help(),
         }
     }
 }

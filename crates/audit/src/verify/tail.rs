@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use super::{Altered, Checked, altered, cannot_tell};
 use crate::checkpoint::Checkpoint;
 use crate::proof::{TileReadError, Tiles};
+use crate::state::{self, State, StateError};
 use crate::tile;
-use crate::tree::{CompactRange, leaf_hash};
+use crate::tree::leaf_hash;
 use crate::wal::scan::{Place, Scan, later_batch};
 use crate::wal::segment;
 
@@ -22,19 +23,47 @@ pub(super) fn check(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<u64>>
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(error)),
     };
+    let state = State::read(dir).map_err(|error| match error {
+        StateError::Io { .. } => cannot_tell(PathBuf::from(state::FILE), error.to_string()),
+        _ => altered(
+            Altered::Wal,
+            Some(&checkpoint.origin),
+            None,
+            PathBuf::from(state::FILE),
+        ),
+    })?;
+    let base = state.base;
+    let edge = base.edge(dir).map_err(|error| match error {
+        StateError::Tile(TileReadError::Io { path, source }) => {
+            cannot_tell(path, format!("the file cannot be read: {source}"))
+        }
+        _ => altered(
+            Altered::Wal,
+            Some(&checkpoint.origin),
+            Some(base.index),
+            PathBuf::from(state::FILE),
+        ),
+    })?;
     let origin = crate::origin_hash(&checkpoint.origin);
-    let Some(mut scan) = Scan::start(&wal, Some(origin), 0).map_err(unreadable)? else {
-        return Err(if segments.contains(&0) {
-            altered(Altered::Wal, Some(&checkpoint.origin), Some(0), name(0))
+    let scan = Scan::start(&wal, Some(origin), base.segment).map_err(unreadable)?;
+    let scan = scan.filter(|scan| scan.place().continues(&base));
+    let Some(mut scan) = scan else {
+        return Err(if segments.contains(&base.segment) {
+            altered(
+                Altered::Wal,
+                Some(&checkpoint.origin),
+                Some(base.index),
+                name(base.segment),
+            )
         } else {
             cannot_tell(
-                name(0),
+                name(base.segment),
                 "the first segment of the write-ahead log is not there".into(),
             )
         });
     };
     let mut tiles = Tiles::new(dir, checkpoint.size);
-    let mut tree = CompactRange::default();
+    let mut tree = edge.tree();
     let mut looked_again = None;
     loop {
         let place = scan.place();

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bailiwick_core::{Clock, Digest};
 use tokio::sync::watch;
@@ -44,6 +44,12 @@ pub(crate) struct Commit {
     pub(crate) origin: Arc<str>,
     pub(crate) dir: PathBuf,
     pub(crate) min_free: u64,
+    /// Most bytes of segments that are not retired.
+    pub(crate) max_untiled: u64,
+    /// First segment that is not.
+    pub(crate) first_segment: Arc<AtomicU64>,
+    /// Set to have the next batch begin a segment.
+    pub(crate) roll: Arc<AtomicBool>,
     pub(crate) durable: watch::Sender<u64>,
     pub(crate) degraded: Arc<AtomicBool>,
     pub(crate) wake: Arc<Wake>,
@@ -122,17 +128,21 @@ impl Commit {
             .max()
             .unwrap_or_default();
         let bytes = super::batch::FIXED + batch.iter().map(Pending::cost).sum::<usize>();
-        if self.writer.needs_spare(bytes) && !self.spare.wait_ready() {
+        let roll = self.roll.load(Ordering::Acquire);
+        if (roll || self.writer.needs_spare(bytes)) && !self.spare.wait_ready() {
             self.count_refused(batch);
             return Ok(());
         }
         let (index, number) = (self.writer.tree().size(), self.writer.next_batch());
         let segment = self.writer.segment();
-        let written = self
-            .writer
-            .append(&stored, &hashes, self.clock.wall(), hlc.0);
+        let rolled = if roll { self.writer.roll() } else { Ok(()) };
+        let written = rolled.and_then(|()| {
+            self.writer
+                .append(&stored, &hashes, self.clock.wall(), hlc.0)
+        });
         if self.writer.segment() != segment {
             self.spare.taken();
+            self.roll.store(false, Ordering::Release);
         }
         match written {
             Ok(()) => {
@@ -175,6 +185,14 @@ impl Commit {
 
     /// Why space is short, if it is. What cannot be asked counts as short.
     fn shortage(&self) -> Option<String> {
+        let first = self.first_segment.load(Ordering::Relaxed);
+        let untiled = self.writer.untiled(first);
+        if untiled > self.max_untiled {
+            return Some(format!(
+                "{untiled} bytes of the write-ahead log are not in tiles yet, {} allowed",
+                self.max_untiled
+            ));
+        }
         match self.disk.free(&self.dir) {
             Ok(free) if free < self.min_free => {
                 Some(format!("{free} bytes free, {} wanted", self.min_free))

@@ -15,6 +15,7 @@ use super::scan::{Place, Scan, later_batch};
 use super::segment::{self, Header};
 use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, WriteFault};
+use crate::state::Base;
 use crate::tree::{CompactRange, leaf_hash};
 
 /// The state at the end of the log.
@@ -47,13 +48,11 @@ pub enum RecoverError {
         /// This log.
         origin: String,
     },
-    /// A segment before the last is missing.
-    #[error(
-        "the write-ahead log begins with segment {first:016x}; segment 0000000000000000 is missing"
-    )]
+    /// The first segment is missing.
+    #[error("segment {wanted:016x}, with which the write-ahead log begins, is missing")]
     Missing {
-        /// First segment found.
-        first: u64,
+        /// The segment.
+        wanted: u64,
     },
     /// Damage before data that was acknowledged.
     #[error(
@@ -114,22 +113,31 @@ impl Fault for RecoverError {
     }
 }
 
-/// Replays the log, zeroes a torn tail, and gives the state to continue from. An empty directory becomes a log with one empty segment
-/// of `segment_size` bytes. What `signed` covers must be there: it was durable when it was signed. Nothing is changed before all of that
-/// is checked. `see` is shown every leaf.
+/// Where the write-ahead log begins, and the tree before it.
+#[derive(Debug, Default)]
+pub(crate) struct Start {
+    pub(crate) base: Base,
+    pub(crate) tree: CompactRange,
+}
+
+/// Replays the log from `start`, zeroes a torn tail, and gives the state to continue from. An empty directory becomes a log with one
+/// empty segment of `segment_size` bytes. What `signed` covers must be there: it was durable when it was signed. Nothing is changed
+/// before all of that is checked. `see` is shown every leaf with its index.
 pub(crate) fn recover(
     disk: &dyn Disk,
     wal: &Path,
     origin: &str,
     segment_size: u64,
+    start: &Start,
     signed: Option<&Checkpoint>,
-    see: &mut dyn FnMut(&[u8]),
+    see: &mut dyn FnMut(u64, &[u8]),
 ) -> Result<Recovered, RecoverError> {
     let run = Run {
         disk,
         wal,
         origin: crate::origin_hash(origin),
         segment_size,
+        start,
     };
     run.recover(origin, signed, see)
 }
@@ -139,6 +147,7 @@ struct Run<'a> {
     wal: &'a Path,
     origin: Digest,
     segment_size: u64,
+    start: &'a Start,
 }
 
 impl Run<'_> {
@@ -146,16 +155,23 @@ impl Run<'_> {
         &self,
         origin: &str,
         signed: Option<&Checkpoint>,
-        see: &mut dyn FnMut(&[u8]),
+        see: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<Recovered, RecoverError> {
         let signed_size = signed.map_or(0, |checkpoint| checkpoint.size);
-        let mut scan = self.first_segment(origin, signed_size)?;
-        let mut tree = CompactRange::default();
-        let mut hlc = 0;
+        let mut tree = self.start.tree.clone();
+        if signed.is_some_and(|signed| signed.size == tree.size() && signed.root != tree.root()) {
+            return Err(RecoverError::Contradiction { size: signed_size });
+        }
+        let mut scan = if self.start.base.segment == 0 {
+            self.first_segment(origin, signed_size)?
+        } else {
+            self.base_segment(origin)?
+        };
+        let mut hlc = self.start.base.hlc;
         while let Some(batch) = scan.next().map_err(|error| self.io(error))? {
             for event in &batch.events {
+                see(tree.size(), event.leaf);
                 tree.push(leaf_hash(event.leaf));
-                see(event.leaf);
                 if signed
                     .is_some_and(|signed| signed.size == tree.size() && signed.root != tree.root())
                 {
@@ -178,8 +194,23 @@ impl Run<'_> {
                 found: tree.size(),
             });
         }
-        for path in leftover {
-            fs::remove_file(path).map_err(|error| self.io(error))?;
+        let retired = segment::list(self.wal).map_err(|error| self.io(error))?;
+        let retired = retired
+            .into_iter()
+            .filter(|segment| *segment < self.start.base.segment)
+            .map(|segment| segment::path(self.wal, segment));
+        // The half-made spare may be a segment that was on its way to become one.
+        for path in leftover
+            .into_iter()
+            .chain(retired)
+            .chain([segment::unfinished_spare(self.wal)])
+        {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.io(error));
+                }
+                _ => {}
+            }
         }
         let zeroed = self.zero_tail(place).map_err(|error| self.io(error))?;
         Ok(Recovered {
@@ -190,11 +221,43 @@ impl Run<'_> {
         })
     }
 
+    /// The walk from the segment at the base, which was there, header and all, before the base was moved to it.
+    fn base_segment(&self, origin: &str) -> Result<Scan, RecoverError> {
+        let base = &self.start.base;
+        let path = segment::path(self.wal, base.segment);
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(RecoverError::Missing {
+                    wanted: base.segment,
+                });
+            }
+            Err(error) => return Err(self.io(error)),
+        };
+        let header = segment::header(&file).map_err(|error| self.io(error))?;
+        if header.is_some_and(|header| header.origin != self.origin) {
+            return Err(RecoverError::OtherLog {
+                segment: base.segment,
+                origin: origin.to_owned(),
+            });
+        }
+        let scan = Scan::start(self.wal, Some(self.origin), base.segment)
+            .map_err(|error| self.io(error))?
+            .filter(|scan| scan.place().continues(base));
+        scan.ok_or(RecoverError::Corrupt {
+            segment: base.segment,
+            block: 0,
+            batch: base.batch,
+            index: base.index,
+            later: base.segment,
+        })
+    }
+
     /// The walk from segment 0, which is made if the directory has none.
     fn first_segment(&self, origin: &str, signed: u64) -> Result<Scan, RecoverError> {
         let segments = segment::list(self.wal).map_err(|error| self.io(error))?;
-        if let Some(first) = segments.first().copied().filter(|first| *first != 0) {
-            return Err(RecoverError::Missing { first });
+        if segments.first().is_some_and(|first| *first != 0) {
+            return Err(RecoverError::Missing { wanted: 0 });
         }
         if let Some(scan) =
             Scan::start(self.wal, Some(self.origin), 0).map_err(|error| self.io(error))?

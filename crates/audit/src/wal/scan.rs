@@ -12,6 +12,7 @@ use bailiwick_crypto::hash;
 use super::batch::{self, Batch};
 use super::segment::{self, Header};
 use super::{BLOCK, blocks};
+use crate::state::Base;
 
 /// A place in the log, and what the batch there must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Whether it is where a base says that the log begins.
+    pub(crate) fn continues(&self, base: &Base) -> bool {
+        (self.segment, self.index, self.number, self.prev_commit)
+            == (base.segment, base.index, base.batch, base.prev_commit)
+    }
+
     /// Behind the header of a segment.
     fn after(header: &Header) -> Self {
         Self {
@@ -45,6 +52,8 @@ pub(crate) struct Scan {
     place: Place,
     file: File,
     buffer: Vec<u8>,
+    /// Whether the buffer holds the batch at `place`, checked.
+    loaded: bool,
 }
 
 impl Scan {
@@ -69,6 +78,7 @@ impl Scan {
             place: Place::after(&header),
             file,
             buffer: Vec::new(),
+            loaded: false,
         }))
     }
 
@@ -90,6 +100,12 @@ impl Scan {
         self.place
     }
 
+    /// Moves into the next segment if no batch is left in this one and that continues exactly here. Between the two, the log may be
+    /// cut off on the left.
+    pub(crate) fn cross(&mut self) -> io::Result<bool> {
+        Ok(!self.load()? && self.next_segment()?)
+    }
+
     /// The next batch, or `None` if there is none that belongs here. The walk then stays in place, so a reader of a live log can ask
     /// again once more is durable.
     pub(crate) fn next(&mut self) -> io::Result<Option<Batch<'_>>> {
@@ -97,6 +113,7 @@ impl Scan {
         if !here && (!self.next_segment()? || !self.load()?) {
             return Ok(None);
         }
+        self.loaded = false;
         // `load` has decoded these very bytes; a borrow that outlives the check needs them decoded here.
         let Some(batch) = batch::decode(&self.buffer) else {
             return Ok(None);
@@ -116,16 +133,20 @@ impl Scan {
     /// Reads the batch expected here into the buffer; false if there is none.
     fn load(&mut self) -> io::Result<bool> {
         let place = self.place;
+        if self.loaded {
+            return Ok(true);
+        }
         if !read_batch(&self.file, place.offset, &mut self.buffer)? {
             return Ok(false);
         }
-        Ok(batch::decode(&self.buffer).is_some_and(|batch| {
+        self.loaded = batch::decode(&self.buffer).is_some_and(|batch| {
             batch.opening.segment == place.segment
                 && batch.opening.number == place.number
                 && batch.opening.first_index == place.index
                 && batch.opening.epoch >= place.epoch
                 && batch.commit.prev_commit == place.prev_commit
-        }))
+        });
+        Ok(self.loaded)
     }
 
     /// Moves to the next segment if it continues exactly here.

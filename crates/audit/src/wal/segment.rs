@@ -13,6 +13,7 @@ use crate::disk::{Disk, WriteFault, fill_with_zeros};
 
 const MAGIC: [u8; 8] = *b"\xf8\xffBWS1\xff\xf9";
 const SPARE: &str = "spare";
+const UNFINISHED: &str = "spare.tmp";
 
 /// Block 0 of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,16 +100,38 @@ pub(crate) fn has_spare(wal: &Path) -> bool {
     wal.join(SPARE).exists()
 }
 
+/// The spare before it is whole.
+pub(crate) fn unfinished_spare(wal: &Path) -> PathBuf {
+    wal.join(UNFINISHED)
+}
+
+/// Makes the spare of a segment that is not needed any more: its blocks stay allocated, what they held is overwritten. On a full disk
+/// this works where making a new one does not.
+pub(crate) fn recycle(disk: &dyn Disk, wal: &Path, segment: u64, size: u64) -> io::Result<()> {
+    let temporary = unfinished_spare(wal);
+    disk.rename(&path(wal, segment), &temporary)?;
+    let file = open(&temporary)?;
+    let len = file.metadata()?.len();
+    fill_with_zeros(disk, &file, len)?;
+    if len != size {
+        // Another segment size was configured meanwhile.
+        disk.remove(&temporary)?;
+        return make_spare(disk, wal, size);
+    }
+    disk.rename(&temporary, &wal.join(SPARE))?;
+    disk.sync_dir(wal)
+}
+
 /// Makes the spare: zeros, synced, and only then under its name.
 pub(crate) fn make_spare(disk: &dyn Disk, wal: &Path, size: u64) -> io::Result<()> {
-    let temporary = wal.join("spare.tmp");
+    let temporary = unfinished_spare(wal);
     let made = File::create(&temporary).and_then(|file| fill_with_zeros(disk, &file, size));
     if let Err(error) = made {
         // A half-made spare would hold the very space that ran out.
         let _ = fs::remove_file(&temporary);
         return Err(error);
     }
-    fs::rename(&temporary, wal.join(SPARE))?;
+    disk.rename(&temporary, &wal.join(SPARE))?;
     disk.sync_dir(wal)
 }
 
@@ -117,7 +140,8 @@ pub(crate) fn make_spare(disk: &dyn Disk, wal: &Path, size: u64) -> io::Result<(
 pub(crate) fn take_spare(disk: &dyn Disk, wal: &Path, header: &Header) -> Result<File, WriteFault> {
     let path = path(wal, header.segment);
     if has_spare(wal) {
-        fs::rename(wal.join(SPARE), &path).map_err(WriteFault::of_write)?;
+        disk.rename(&wal.join(SPARE), &path)
+            .map_err(WriteFault::of_write)?;
         disk.sync_dir(wal).map_err(WriteFault::of_sync)?;
     }
     let file = open(&path).map_err(WriteFault::of_write)?;

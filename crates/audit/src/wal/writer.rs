@@ -69,6 +69,20 @@ impl Writer {
         self.place.segment
     }
 
+    /// Bytes of the segments from `first` on.
+    pub(crate) fn untiled(&self, first: u64) -> u64 {
+        self.place
+            .segment
+            .saturating_sub(first)
+            .saturating_mul(self.capacity)
+            .saturating_add(self.place.offset)
+    }
+
+    /// Begins the next segment, whatever room this one has.
+    pub(crate) fn roll(&mut self) -> Result<(), WriteFault> {
+        self.next_segment()
+    }
+
     /// Whether a batch of `bytes` frames needs a new segment, that is, the spare.
     pub(crate) fn needs_spare(&self, bytes: usize) -> bool {
         self.place.offset + blocks(bytes as u64) > self.capacity

@@ -227,42 +227,6 @@ fn a_directory_has_one_writer() {
 }
 
 #[tokio::test]
-async fn a_log_over_several_segments_is_one_log() {
-    let bench = Bench::new();
-    let log = bench.open();
-    let value = vec![b'v'; 200 << 10];
-    let mut receipts = Vec::new();
-    for _ in 0..30 {
-        receipts.push(log.record(intent(&value), Class::Grant).await.unwrap());
-    }
-    drop(log);
-    let wal = bench.dir.path().join("wal");
-    let segments = segment::list(&wal).unwrap();
-    assert!(segments.len() >= 3, "{segments:?}");
-    assert_proven(&bench);
-    let log = bench.open();
-    for receipt in &receipts {
-        let revealed = log.directory().reveal(receipt.index, &[kek()]).unwrap();
-        assert_eq!(revealed[0].value.expose(), &value);
-    }
-    drop(log);
-    // A flipped bit in the middle segment is damage, not a torn write.
-    let path = segment::path(&wal, 1);
-    let mut bytes = fs::read(&path).unwrap();
-    bytes[10_000] ^= 1;
-    fs::write(&path, bytes).unwrap();
-    let refused = bench.try_open().err().unwrap();
-    assert!(
-        matches!(
-            refused,
-            OpenError::Recover(RecoverError::Corrupt { segment: 1, .. })
-        ),
-        "{refused:?}"
-    );
-    assert_eq!(refused.code(), Code::LogCorrupt);
-}
-
-#[tokio::test]
 async fn without_room_for_a_segment_refusals_use_the_reserve() {
     let bench = Bench::new();
     let log = bench.open();

@@ -14,6 +14,26 @@ use crate::wal::frame::OVERHEAD;
 
 const SEGMENT: u64 = 64 << 10;
 
+/// Recovery of a log of which nothing has been retired.
+fn recover(
+    disk: &dyn Disk,
+    wal: &Path,
+    origin: &str,
+    segment_size: u64,
+    signed: Option<&Checkpoint>,
+    see: &mut dyn FnMut(u64, &[u8]),
+) -> Result<Recovered, RecoverError> {
+    super::recover(
+        disk,
+        wal,
+        origin,
+        segment_size,
+        &Start::default(),
+        signed,
+        see,
+    )
+}
+
 /// A log of three batches: 2 and 3 small leaves, then one of several blocks, which starts at `last` and has `frames` bytes.
 struct Torn {
     dir: TempDir,
@@ -53,7 +73,7 @@ impl Torn {
             ORIGIN,
             SEGMENT,
             None,
-            &mut |_| {},
+            &mut |_, _| {},
         )
     }
 
@@ -75,7 +95,7 @@ impl Torn {
             ORIGIN,
             SEGMENT,
             None,
-            &mut |_| {},
+            &mut |_, _| {},
         )
         .unwrap();
         assert_eq!(
@@ -219,7 +239,7 @@ fn another_logs_directory_is_not_continued() {
         "example.org/other",
         SEGMENT,
         None,
-        &mut |_| {},
+        &mut |_, _| {},
     );
     assert!(matches!(
         outcome,
@@ -249,7 +269,7 @@ fn segments_continue_each_other() {
         ORIGIN,
         SEGMENT,
         None,
-        &mut |_| {},
+        &mut |_, _| {},
     )
     .unwrap();
     assert_eq!(
@@ -269,7 +289,7 @@ fn damage_at_the_end_of_a_segment_that_has_a_successor_is_damage() {
         ORIGIN,
         SEGMENT,
         None,
-        &mut |_| {},
+        &mut |_, _| {},
     );
     assert!(
         matches!(
@@ -295,9 +315,9 @@ fn a_missing_first_segment_is_told() {
         ORIGIN,
         SEGMENT,
         None,
-        &mut |_| {},
+        &mut |_, _| {},
     );
-    assert!(matches!(outcome, Err(RecoverError::Missing { first: 1 })));
+    assert!(matches!(outcome, Err(RecoverError::Missing { wanted: 0 })));
 }
 
 #[test]
@@ -309,7 +329,7 @@ fn a_stop_while_a_segment_was_opened_leaves_no_trace() {
     // The spare had been renamed; its header never reached the disk.
     spare(dir.path(), SEGMENT);
     fs::rename(dir.path().join("spare"), segment::path(dir.path(), 1)).unwrap();
-    let recovered = recover(&*disk, dir.path(), ORIGIN, SEGMENT, None, &mut |_| {}).unwrap();
+    let recovered = recover(&*disk, dir.path(), ORIGIN, SEGMENT, None, &mut |_, _| {}).unwrap();
     assert_eq!((recovered.tree.size(), recovered.place.segment), (1, 0));
     assert_eq!(segment::list(dir.path()).unwrap(), [0]);
 }
@@ -333,7 +353,7 @@ fn what_was_signed_must_be_there_before_anything_is_cut() {
             ORIGIN,
             SEGMENT,
             Some(&checkpoint),
-            &mut |_| {},
+            &mut |_, _| {},
         )
     };
     let outcome = recover(signed(10, root(10)));
@@ -370,7 +390,7 @@ fn an_emptied_directory_does_not_become_a_new_log() {
         ORIGIN,
         SEGMENT,
         Some(&signed),
-        &mut |_| {},
+        &mut |_, _| {},
     );
     assert!(matches!(
         outcome,

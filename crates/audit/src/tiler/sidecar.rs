@@ -1,0 +1,126 @@
+//! The tiler's second product: boxes and key slots of the leaves, kept beside the tree. Not synced as they are written: the write-ahead
+//! log has them until the base moves past it, and [`Sidecar::sync`] comes before that.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::disk::Disk;
+use crate::payload;
+use crate::seal::SLOT;
+use crate::tile::WIDTH;
+
+/// A bundle's worth of boxes and slots.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// One per leaf, empty where nothing is kept.
+    pub(super) boxes: Vec<Vec<u8>>,
+    slots: Vec<u8>,
+}
+
+impl Kept {
+    pub(super) fn push(&mut self, slot: &[u8; SLOT], sealed: &[u8]) {
+        self.boxes.push(sealed.to_vec());
+        self.slots.extend_from_slice(slot);
+    }
+}
+
+/// Writes payload and key files.
+pub(super) struct Sidecar {
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// Files written since the last sync.
+    unsynced: BTreeSet<PathBuf>,
+}
+
+impl Sidecar {
+    pub(super) fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
+        Self {
+            disk,
+            dir,
+            unsynced: BTreeSet::new(),
+        }
+    }
+
+    /// What the files have of the first `size % 256` leaves of the last bundle of a tree of `size` leaves.
+    pub(super) fn resume(&self, size: u64) -> io::Result<Kept> {
+        let width = size % WIDTH as u64;
+        let Ok(partial @ 1..) = u16::try_from(width) else {
+            return Ok(Kept::default());
+        };
+        let mut boxes = payload::read(&self.dir, size / WIDTH as u64, partial)?;
+        if boxes.is_empty() {
+            // The full file that replaced it holds the same boxes in front.
+            boxes = payload::read(&self.dir, size / WIDTH as u64, 256)?;
+        }
+        boxes.resize(usize::from(partial), Vec::new());
+        let mut slots = Vec::with_capacity(usize::from(partial) * SLOT);
+        for index in size - width..size {
+            slots.extend_from_slice(&payload::slot(&self.dir, index)?);
+        }
+        Ok(Kept { boxes, slots })
+    }
+
+    /// Writes the boxes and slots of a bundle. A payload file without any box is left out.
+    pub(super) fn write(&mut self, bundle: u64, kept: &Kept) -> io::Result<()> {
+        let width = u16::try_from(kept.boxes.len()).unwrap_or(256);
+        let path = self.dir.join(payload::path(bundle, width));
+        if kept.boxes.iter().any(|sealed| !sealed.is_empty()) {
+            self.disk
+                .replace(&path, &payload::encode(&kept.boxes), false)?;
+            self.unsynced.insert(path);
+        }
+        if kept.slots.iter().any(|byte| *byte != 0) {
+            self.write_slots(bundle * WIDTH as u64, &kept.slots)?;
+        }
+        Ok(())
+    }
+
+    /// Removes the partial payload files of a bundle that is full now.
+    pub(super) fn remove_partials(&self, bundle: u64) -> io::Result<()> {
+        let mut partial = self.dir.join(payload::path(bundle, 256)).into_os_string();
+        partial.push(".p");
+        match fs::remove_dir_all(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn write_slots(&mut self, first: u64, slots: &[u8]) -> io::Result<()> {
+        let (path, offset) = payload::slot_place(first);
+        let path = self.dir.join(path);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)?;
+        self.disk.write_at(&file, slots, offset)?;
+        self.unsynced.insert(path);
+        Ok(())
+    }
+
+    /// Makes everything written so far durable, names included.
+    pub(super) fn sync(&mut self) -> io::Result<()> {
+        let mut dirs: BTreeSet<&Path> = BTreeSet::new();
+        for path in &self.unsynced {
+            match File::open(path) {
+                Ok(file) => self.disk.sync(&file)?,
+                // A partial file that a full one has replaced since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+            let above = path.ancestors().skip(1);
+            dirs.extend(above.take_while(|dir| dir.starts_with(&self.dir)));
+        }
+        for dir in dirs.into_iter().filter(|dir| dir.exists()) {
+            self.disk.sync_dir(dir)?;
+        }
+        self.unsynced.clear();
+        Ok(())
+    }
+}
