@@ -1,0 +1,67 @@
+//! What `ci/deps` installs. Missing is a failure that names the line to run, never a skip.
+
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .canonicalize()
+        .unwrap()
+}
+
+/// The Python of the tests' own environment.
+pub(crate) fn python() -> PathBuf {
+    installed(".deps/python/bin/python")
+}
+
+/// A script of the tests.
+pub(crate) fn script(name: &str) -> PathBuf {
+    root().join("tests/e2e/python").join(name)
+}
+
+/// A copy of the Python interpreter at a path of its own, so that it can be an agent of its own.
+pub(crate) fn python_copy(directory: &Path, name: &str) -> PathBuf {
+    let python = python();
+    let environment = root().join(".deps/python");
+    let home = directory.join(format!("{name}-python"));
+    std::fs::create_dir_all(home.join("bin")).unwrap();
+    let copy = home.join("bin").join(name);
+    std::fs::copy(python.canonicalize().unwrap(), &copy).unwrap();
+    std::fs::copy(environment.join("pyvenv.cfg"), home.join("pyvenv.cfg")).unwrap();
+    symlink(environment.join("lib"), home.join("lib")).unwrap();
+    let works = Command::new(&copy)
+        .args(["-c", "import mcp, spiffe"])
+        .output()
+        .unwrap();
+    assert!(
+        works.status.success(),
+        "{}",
+        String::from_utf8_lossy(&works.stderr)
+    );
+    copy.canonicalize().unwrap()
+}
+
+/// Command line of the file server of the MCP project, for `root`.
+pub(crate) fn filesystem_server(root: &Path) -> Vec<String> {
+    let server = ".deps/node/node_modules/@modelcontextprotocol/server-filesystem/dist/index.js";
+    let command = [
+        installed(".deps/node/bin/node"),
+        installed(server),
+        root.to_owned(),
+    ];
+    command.map(|part| part.display().to_string()).into()
+}
+
+fn installed(path: &str) -> PathBuf {
+    let path = root().join(path);
+    assert!(
+        path.exists(),
+        "{} is missing; run this in {} and try again:  ci/deps",
+        path.display(),
+        root().display()
+    );
+    path
+}

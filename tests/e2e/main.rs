@@ -1,0 +1,35 @@
+//! End-to-end tests: a real node as a child process, real tool servers, and other people's clients.
+//!
+//! Each test has a directory, ports and processes of its own. What is not installed fails the test with the line to run.
+
+#[cfg(test)]
+mod harness;
+
+#[cfg(test)]
+mod audit_chain;
+#[cfg(test)]
+mod bad_config;
+#[cfg(test)]
+mod bad_input;
+#[cfg(test)]
+mod bad_tokens;
+#[cfg(test)]
+mod canary;
+#[cfg(test)]
+mod cli_basics;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod full_disk;
+#[cfg(test)]
+mod gateway_http;
+#[cfg(test)]
+mod gateway_stdio;
+#[cfg(test)]
+mod kill_nine;
+#[cfg(test)]
+mod revocation;
+#[cfg(test)]
+mod spiffe_clients;
+#[cfg(test)]
+mod step_up;

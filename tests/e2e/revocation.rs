@@ -1,0 +1,236 @@
+//! Revocation: what runs is cut, what comes next is refused, credentials are verified dead, and nothing revives.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::harness::agent::register;
+use crate::harness::http::Events;
+use crate::harness::{Mcp, World, deps, node};
+
+/// Starts the long export and gives its stream once it runs.
+fn exporting(client: &Mcp<'_>) -> Events {
+    let response = client.start_call("export_all", "{}");
+    assert_eq!(response.header("content-type"), Some("text/event-stream"));
+    let mut events = response.events();
+    let first = events.next().expect("the export ended at once");
+    assert_eq!(first["method"], "notifications/progress", "{first}");
+    events
+}
+
+/// Reads a stream to its end: it must have been cut, whatever it says last.
+fn cut(mut events: Events) {
+    let last = events.find(|event| event["method"] != "notifications/progress");
+    if let Some(last) = last {
+        assert_eq!(
+            last["result"]["_meta"]["bailiwick/decision"]["code"], "revoked",
+            "{last}"
+        );
+        assert_eq!(events.next(), None);
+    }
+}
+
+/// What the gateway says to the caller now, which must be a refusal.
+fn refused(client: &Mcp<'_>) -> (u16, Value) {
+    let response = client.start_call("list_files", "{}");
+    let (status, challenge) = (response.status, response.headers("www-authenticate"));
+    let said = response.json();
+    assert!(status == 401 || status == 403, "{status} {said}");
+    assert!(challenge.contains("resource_metadata"), "{challenge}");
+    (status, said)
+}
+
+fn leases(world: &World, task: &str) -> Vec<Value> {
+    let leases = world.node.items(&format!("/v1/leases?task={task}"));
+    assert!(!leases.is_empty(), "the task had no lease");
+    leases
+}
+
+#[test]
+fn revoking_a_task_cuts_its_stream_and_kills_what_it_had() {
+    let world = World::start();
+    let (task, client) = world.session();
+    let (other_task, other) = world.session();
+    let stream = exporting(&client);
+    other.ok("list_files", "{}");
+
+    let preview = world
+        .node
+        .cli(&["revoke", "task", &task, "--reason", "INC-4", "--dry-run"]);
+    assert_eq!(
+        (&preview["cut"]["tasks"], &preview["id"]),
+        (&json!(1), &Value::Null),
+        "{preview}"
+    );
+    assert!(
+        world.node.items("/v1/fences").is_empty(),
+        "a dry run set a fence"
+    );
+    let report = world
+        .node
+        .cli(&["revoke", "task", &task, "--reason", "INC-4", "--yes"]);
+    assert!(
+        report["id"].as_str().unwrap().starts_with("rev_"),
+        "{report}"
+    );
+
+    cut(stream);
+    let (status, said) = refused(&client);
+    assert_eq!((status, &said["code"]), (401, &json!("revoked")), "{said}");
+    assert!(
+        said.to_string().contains("INC-4"),
+        "the reason is not told: {said}"
+    );
+    let (_, token) = world.agent.token(&task, "workspace").unwrap_err();
+    assert_eq!(token["code"], "revoked", "{token}");
+    assert_eq!(
+        world.node.api("GET", &format!("/v1/tasks/{task}"), None)["state"],
+        "revoked"
+    );
+    for lease in leases(&world, &task) {
+        assert_eq!(lease["state"], "TOMBSTONE", "{lease}");
+        assert!(lease["verified_at"].is_string(), "{lease}");
+    }
+
+    // Only that task.
+    other.ok("list_files", "{}");
+    assert!(
+        leases(&world, &other_task)
+            .iter()
+            .all(|lease| lease["state"] == "ACTIVE")
+    );
+    let journal = world.tools.journal();
+    let export = journal
+        .iter()
+        .find(|line| line["tool"] == "export_all")
+        .unwrap();
+    let ended = journal
+        .iter()
+        .find(|line| line["phase"] == "end" && line["call"] == export["call"]);
+    assert!(
+        ended.is_none_or(|line| line["outcome"] != "done"),
+        "the export ran to its end"
+    );
+
+    let events = world.node.events();
+    let result = events
+        .iter()
+        .find(|event| event["type"] == "tool.result" && event["action"]["tool"] == "export_all");
+    assert_eq!(
+        result.expect("no result on record")["outcome"]["status"],
+        "cut"
+    );
+    assert!(events.iter().any(|event| event["type"] == "fence.set"));
+}
+
+#[test]
+fn revoking_an_agent_cuts_all_its_tasks_and_its_identity() {
+    let world = World::start();
+    let node = &world.node;
+    let python = deps::python_copy(node.home(), "snake");
+    register(node, "snake", &format!("unix:path={}", python.display()));
+    let identity = || {
+        let mut command = Command::new(&python);
+        command
+            .arg(deps::script("identity.py"))
+            .arg(node.ready("workload_socket"))
+            .arg("https://service.example");
+        node::run(&mut command, "")
+    };
+    let (_, first) = world.session();
+    let (_, second) = world.session();
+    let (one, two) = (exporting(&first), exporting(&second));
+
+    node.cli(&["revoke", "agent", "tester", "--reason", "INC-5", "--yes"]);
+    cut(one);
+    cut(two);
+    for client in [&first, &second] {
+        assert_eq!(refused(client).1["code"], "revoked");
+    }
+    let svid = crate::harness::agent::runtime().block_on(async {
+        let client = spiffe::WorkloadApiClient::connect_to(world.agent.endpoint())
+            .await
+            .unwrap();
+        client.fetch_x509_svid().await
+    });
+    assert!(svid.is_err(), "a revoked agent got an identity");
+    let states: Vec<_> = node
+        .items("/v1/tasks")
+        .into_iter()
+        .map(|task| task["state"].clone())
+        .collect();
+    assert_eq!(states, [json!("revoked"), json!("revoked")]);
+    assert!(
+        node.items("/v1/leases")
+            .iter()
+            .all(|lease| lease["state"] == "TOMBSTONE")
+    );
+
+    // Another agent goes on until it is its turn; a lift lets new processes be born, and revives nothing.
+    assert_eq!(identity().code, Some(0));
+    node.cli(&["revoke", "agent", "snake", "--reason", "INC-6", "--yes"]);
+    let dead = identity();
+    assert!(
+        dead.code != Some(0) && dead.stderr.contains("revoked"),
+        "{dead:?}"
+    );
+    node.cli(&["fence", "lift", "agent/snake", "--reason", "cleared"]);
+    let born = identity();
+    assert_eq!(born.code, Some(0), "{born:?}");
+    node.cli(&["fence", "lift", "agent/tester", "--reason", "cleared"]);
+    assert_eq!(
+        refused(&first).1["code"],
+        "revoked",
+        "a lift revived a task"
+    );
+}
+
+#[test]
+fn the_end_of_a_task_kills_its_token_and_its_lease() {
+    let world = World::start();
+    let (task, client) = world.session();
+    client.ok("list_files", "{}");
+    let ended = world.node.cli(&["task", "complete", &task]);
+    assert_eq!(ended["state"], "completed", "{ended}");
+    let (_, said) = refused(&client);
+    assert_eq!(said["code"], "task_ended", "{said}");
+    let (status, token) = world.agent.token(&task, "workspace").unwrap_err();
+    assert_eq!(
+        (status, &token["error"], &token["code"]),
+        (400, &json!("invalid_grant"), &json!("task_ended")),
+        "{token}"
+    );
+    assert!(
+        leases(&world, &task)
+            .iter()
+            .all(|lease| lease["state"] == "TOMBSTONE")
+    );
+    assert_eq!(world.tools.calls(), 1);
+    let again = world.node.run(&["task", "cancel", &task]);
+    assert_eq!(again.code, Some(6), "{again:?}");
+}
+
+#[test]
+fn a_revocation_outlives_a_restart() {
+    let mut world = World::start();
+    let (task, client) = world.session();
+    client.ok("list_files", "{}");
+    let token = client.token.clone();
+    world
+        .node
+        .cli(&["revoke", "task", &task, "--reason", "INC-7", "--yes"]);
+    world.node.kill_nine();
+    world.node.start_again();
+    let fences = world.node.items("/v1/fences");
+    assert_eq!(
+        fences[0]["subject"],
+        json!(format!("task/{task}")),
+        "{fences:?}"
+    );
+    let agent = crate::harness::Agent::of(&world.node);
+    assert_eq!(
+        agent.token(&task, "workspace").unwrap_err().1["code"],
+        "revoked"
+    );
+    assert!(!token.is_empty());
+}

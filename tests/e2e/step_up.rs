@@ -1,0 +1,307 @@
+//! Calls that wait for a person: through the command line, through the API as a second account, refused, and asked anew.
+
+use std::thread;
+
+use serde_json::{Value, json};
+
+use crate::harness::http::{self, Place};
+use crate::harness::{Mcp, Node, Setup, World};
+
+/// The arguments of the order, written as no serialiser would.
+const SHIP: &str = r#"{ "status" :"shipped",  "id": 7 }"#;
+
+/// The id of the next approval that is asked for.
+pub(crate) fn next_asked(tail: &mut impl Iterator<Item = Value>) -> String {
+    let asked = tail
+        .find(|event| event["type"] == "approval.requested")
+        .expect("nobody was asked");
+    asked["approval"]["id"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{asked}"))
+        .to_owned()
+}
+
+/// Runs a call in a thread of its own while `meanwhile` does what a person does; both answers.
+fn while_waiting<T>(
+    client: &Mcp<'_>,
+    arguments: &str,
+    meanwhile: impl FnOnce() -> T,
+) -> (Value, T) {
+    thread::scope(|scope| {
+        let call = scope.spawn(|| client.call("update_order", arguments));
+        let done = meanwhile();
+        (call.join().unwrap(), done)
+    })
+}
+
+#[test]
+fn an_approved_call_runs_once_with_exactly_the_bytes_that_were_shown() {
+    let world = World::start();
+    let (task, client) = world.session();
+    let node = &world.node;
+    let mut tail = node.tail();
+
+    let (answer, first) = while_waiting(&client, SHIP, || {
+        let id = next_asked(&mut tail);
+        assert_eq!(world.tools.calls(), 0, "it ran before anybody was asked");
+        let listed = node.cli(&["approval", "list"]);
+        assert_eq!(listed["items"][0]["id"], json!(id), "{listed}");
+        let shown = node.cli(&["approval", "show", &id]);
+        assert_eq!(shown["approval"]["arguments"], SHIP, "{shown}");
+        assert_eq!(shown["approval"]["task"], json!(task), "{shown}");
+        let approved = node.cli(&["approval", "approve", &id, "--reason", "as agreed", "--yes"]);
+        assert_eq!(approved["state"], "approved", "{approved}");
+        id
+    });
+    assert_eq!(answer["result"]["isError"], json!(false), "{answer}");
+    assert_eq!(world.tools.ran("update_order"), [SHIP]);
+    assert_eq!(
+        node.cli(&["approval", "show", &first])["approval"]["state"],
+        "consumed"
+    );
+
+    // An answer is good for one call: the same bytes again ask again.
+    let (answer, second) = while_waiting(&client, SHIP, || {
+        let id = next_asked(&mut tail);
+        node.cli(&["approval", "deny", &id, "--reason", "once was enough"]);
+        id
+    });
+    assert_ne!(first, second);
+    let decision = &answer["result"]["_meta"]["bailiwick/decision"];
+    assert_eq!(decision["code"], "approval_denied", "{answer}");
+    assert_eq!(
+        world.tools.ran("update_order").len(),
+        1,
+        "a refused call ran"
+    );
+
+    let late = node.run(&[
+        "approval",
+        "approve",
+        &second,
+        "--reason",
+        "after all",
+        "--yes",
+    ]);
+    assert_eq!(late.code, Some(1), "{late:?}");
+    assert!(late.stderr.contains("approval_denied"), "{late:?}");
+
+    // The record has it all, without the arguments.
+    let events = node.events();
+    let of = |kind: &str| {
+        events
+            .iter()
+            .filter(|event| event["type"] == kind)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (
+            of("approval.requested").len(),
+            of("approval.answered").len(),
+            of("approval.consumed").len()
+        ),
+        (2, 2, 1)
+    );
+    let intents: Vec<_> = of("tool.intent");
+    assert_eq!(intents.len(), 1, "{intents:#?}");
+    assert_eq!(intents[0]["approval"]["id"], json!(first));
+    assert!(
+        !serde_json::to_string(&events).unwrap().contains("shipped"),
+        "arguments stand in the record"
+    );
+}
+
+#[test]
+fn a_second_account_answers_through_the_api() {
+    let world = World::start();
+    let (_, client) = world.session();
+    let node = &world.node;
+    let account = |name: &str, role: &str| {
+        node.cli(&["account", "add", name, "--role", role]);
+        let token = node.cli(&["account", "token", name, "--ttl", "600"]);
+        token["token"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{token}"))
+            .to_owned()
+    };
+    let (anna, victor) = (account("anna", "approver"), account("victor", "viewer"));
+    let mut tail = node.tail();
+
+    let (answer, id) = while_waiting(&client, SHIP, || {
+        let id = next_asked(&mut tail);
+        let path = format!("/v1/approvals/{id}");
+        let (status, _) = over_tcp(node, "", "GET", &path, None);
+        assert_eq!(status, 401);
+        let (status, refused) = over_tcp(node, "bwa_invented", "GET", &path, None);
+        assert_eq!(
+            (status, &refused["code"]),
+            (401, &json!("not_signed_in")),
+            "{refused}"
+        );
+
+        let (status, shown) = over_tcp(node, &anna, "GET", &path, None);
+        assert_eq!(status, 200, "{shown}");
+        let digest = shown["shown_digest"].clone();
+        let approve = format!("{path}/approve");
+        let vote = json!({ "reason": "the payment is in", "shown_digest": digest });
+        let (status, refused) = over_tcp(node, &victor, "POST", &approve, Some(&vote));
+        assert_eq!(
+            (status, &refused["code"]),
+            (403, &json!("not_permitted")),
+            "{refused}"
+        );
+        assert!(
+            refused["help"].as_str().unwrap().contains("approver"),
+            "{refused}"
+        );
+
+        let other = format!("sha256:{}", "0".repeat(64));
+        let stale = json!({ "reason": "", "shown_digest": other });
+        let (status, refused) = over_tcp(node, &anna, "POST", &approve, Some(&stale));
+        assert_eq!(
+            (status, &refused["code"]),
+            (409, &json!("approval_changed")),
+            "{refused}"
+        );
+        assert_eq!(world.tools.calls(), 0);
+
+        let (status, approved) = over_tcp(node, &anna, "POST", &approve, Some(&vote));
+        assert_eq!(
+            (status, &approved["state"]),
+            (200, &json!("approved")),
+            "{approved}"
+        );
+        id
+    });
+    assert_eq!(answer["result"]["isError"], json!(false), "{answer}");
+    assert_eq!(world.tools.ran("update_order"), [SHIP]);
+
+    // The record names the account by its id, not the person.
+    let anna = node
+        .items("/v1/accounts")
+        .into_iter()
+        .find(|account| account["name"] == "anna")
+        .unwrap();
+    let events = node.events();
+    let answered = events
+        .iter()
+        .find(|event| event["type"] == "approval.answered")
+        .unwrap();
+    assert_eq!(answered["approval"]["id"], json!(id), "{answered}");
+    assert_eq!(answered["actor"], anna["id"], "{answered}");
+    let refused = events
+        .iter()
+        .filter(|event| event["type"] == "admin.refused");
+    assert!(refused.count() > 0, "the viewer's attempt is not on record");
+}
+
+#[test]
+fn an_approval_that_comes_too_late_for_the_caller_serves_the_same_call_later() {
+    let world = World::with(&Setup {
+        approval_wait: "1s",
+        ..Setup::default()
+    });
+    let (_, client) = world.session();
+    let node = &world.node;
+
+    let decision = client.refused("update_order", SHIP);
+    assert_eq!(
+        (&decision["code"], &decision["decision"]),
+        (&json!("approval_required"), &json!("step_up")),
+        "{decision}"
+    );
+    assert!(
+        decision["url"]
+            .as_str()
+            .unwrap()
+            .starts_with("http://127.0.0.1:"),
+        "{decision}"
+    );
+    assert!(decision["retry_after_s"].as_u64() > Some(0), "{decision}");
+    let first = decision["approval"].as_str().unwrap();
+    node.cli(&[
+        "approval",
+        "approve",
+        first,
+        "--reason",
+        "as agreed",
+        "--yes",
+    ]);
+
+    // Another call is not the one that was approved.
+    let other = client.refused("update_order", r#"{"id":8,"status":"shipped"}"#);
+    assert_ne!(other["approval"], json!(first));
+    assert_eq!(world.tools.calls(), 0);
+
+    client.ok("update_order", SHIP);
+    assert_eq!(world.tools.ran("update_order"), [SHIP]);
+    let again = client.refused("update_order", SHIP);
+    assert_ne!(again["approval"], json!(first), "an approval served twice");
+    assert_eq!(world.tools.calls(), 1);
+}
+
+#[test]
+fn what_is_allowed_runs_and_what_is_denied_says_why() {
+    let world = World::start();
+    let (_, client) = world.session();
+    assert!(
+        client.tools().iter().any(|tool| tool == "update_order"),
+        "{:?}",
+        client.tools()
+    );
+    assert!(
+        client
+            .ok("read_file", r#"{"path":"notes/plan.md"}"#)
+            .starts_with("# Plan")
+    );
+    client.ok("write_file", r#"{"path":"notes/new.md","content":"x"}"#);
+    for (path, policy) in [
+        ("secrets/prod.env", "demo/no-secrets"),
+        ("notes/../secrets/prod.env", "demo/plain-paths"),
+    ] {
+        let decision = client.refused("read_file", &json!({ "path": path }).to_string());
+        assert_eq!(
+            (&decision["code"], &decision["decision"]),
+            (&json!("forbidden"), &json!("deny")),
+            "{decision}"
+        );
+        assert!(!decision["help"].as_str().unwrap().is_empty(), "{decision}");
+        let event = world.node.event(decision["event"].as_str().unwrap());
+        assert_eq!(event["decision"]["reasons"], json!([policy]), "{event}");
+    }
+    assert_eq!(
+        world.tools.ran("read_file"),
+        [r#"{"path":"notes/plan.md"}"#]
+    );
+    assert_eq!(world.tools.calls(), 2);
+    let leases = world.node.items("/v1/leases");
+    assert!(
+        !leases.is_empty() && leases.iter().all(|lease| lease["state"] == "ACTIVE"),
+        "{leases:#?}"
+    );
+}
+
+fn over_tcp(
+    node: &Node,
+    token: &str,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> (u16, Value) {
+    let authorization = format!("Bearer {token}");
+    let mut headers = vec![("Content-Type", "application/json")];
+    if !token.is_empty() {
+        headers.push(("Authorization", &authorization));
+    }
+    let body = body.map(Value::to_string);
+    let place = Place::of(node.ready("console"));
+    let response = http::send(
+        &place,
+        method,
+        path,
+        &headers,
+        body.as_deref().map(str::as_bytes),
+    )
+    .unwrap();
+    (response.status, response.json())
+}
