@@ -28,6 +28,6 @@ fn nothing_that_is_there_is_overwritten() {
     let made = init(&dir).unwrap();
     let before = std::fs::read(&made.seal).unwrap();
     let error = init(&dir).unwrap_err();
-    assert_eq!(error.code(), Code::DataDir);
+    assert_eq!(error.code(), Code::AlreadyExists);
     assert_eq!(std::fs::read(&made.seal).unwrap(), before);
 }

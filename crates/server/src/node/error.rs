@@ -1,5 +1,6 @@
 //! Why a node does not start, or does not go on.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -104,6 +105,9 @@ pub enum StartError {
 impl Fault for StartError {
     fn code(&self) -> Code {
         match self {
+            Self::Path { source, .. } if source.kind() == ErrorKind::AlreadyExists => {
+                Code::AlreadyExists
+            }
             Self::Path { .. } | Self::Exposed { .. } => Code::DataDir,
             Self::SealMissing { .. } => Code::SealLocked,
             Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
@@ -124,6 +128,9 @@ impl Fault for StartError {
 
     fn help(&self) -> String {
         match self {
+            Self::Path { source, .. } if source.kind() == ErrorKind::AlreadyExists => {
+                "it is left as it is; edit it, or name another place".to_owned()
+            }
             Self::Path { .. } => {
                 "check that it exists, belongs to this user and has space; or set [node] data_dir"
                     .to_owned()
