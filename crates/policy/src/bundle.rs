@@ -1,22 +1,20 @@
 //! A compiled bundle: immutable, shared by all decisions until another one takes its place.
 
-use std::collections::HashMap;
-
 use bailiwick_core::Digest;
 use bailiwick_core::decision::Decision;
-use bailiwick_core::name::ToolRef;
 use cedar_policy_core::ast::EntityUID;
 
 use crate::cases::{self, Report};
-use crate::entities::World;
+use crate::entities::{self, World};
 use crate::flaw::{Flaw, PolicyErrors};
+use crate::index::Index;
 use crate::input::Input;
 use crate::load;
 use crate::manifest::Manifest;
+use crate::parties::Parties;
 use crate::registry::Registry;
 use crate::rule::Rule;
 use crate::schema;
-use crate::shape::Record;
 use crate::source::BundleSource;
 use crate::uid::{Types, uid};
 use crate::validate;
@@ -29,20 +27,14 @@ pub struct Bundle {
     manifest: Manifest,
     workflows: Workflows,
     broken: Vec<Flaw>,
+    /// In order of id.
     pub(crate) rules: Vec<Rule>,
+    /// Of `rules`.
+    pub(crate) index: Index,
     pub(crate) types: Types,
     pub(crate) opaque: EntityUID,
     pub(crate) world: World,
-    pub(crate) tools: HashMap<ToolRef, CompiledTool>,
-}
-
-/// What a decision needs to know of a tool.
-#[derive(Debug)]
-pub(crate) struct CompiledTool {
-    pub(crate) action: EntityUID,
-    pub(crate) arguments: Record,
-    /// Digest of the definition it was compiled from.
-    pub(crate) approved: Option<Digest>,
+    pub(crate) parties: Parties,
 }
 
 impl Bundle {
@@ -131,21 +123,16 @@ impl Bundle {
         let types = Types::new()?;
         let schema = schema::compile(registry)?;
         let (flaws, broken) = validate::rules(&mut rules, source, &schema, registry, &types);
-        let tools = registry.tools.iter().map(|tool| {
-            let compiled = CompiledTool {
-                action: types.action(&tool.tool.to_string()),
-                arguments: Record::of_definition(&tool.definition),
-                approved: tool.approved,
-            };
-            (tool.tool.clone(), compiled)
-        });
+        let index = Index::new(rules.iter().map(|rule| &rule.clause.scope));
+        let world = entities::world(registry, &types)?;
         let bundle = Self {
             version,
             manifest,
             workflows,
             broken,
-            tools: tools.collect(),
-            world: World::new(registry, &types)?,
+            parties: Parties::new(registry, &world, &types, &index),
+            world,
+            index,
             opaque: uid(&types.opaque, "opaque"),
             types,
             rules,

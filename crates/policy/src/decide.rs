@@ -5,19 +5,20 @@
 
 use bailiwick_core::decision::{Decision, Needs, Outcome, Reason};
 use bailiwick_core::{Code, Fault};
-use cedar_policy_core::ast::{EntityUID, EntityUIDEntry, Request, Value};
+use cedar_policy_core::ast::{Request, Value};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
 use crate::annotation::Token;
 use crate::arguments;
-use crate::bundle::{Bundle, CompiledTool};
+use crate::bundle::Bundle;
+use crate::clause::Verdict;
 use crate::context;
 use crate::duty;
 use crate::explain;
 use crate::input::Input;
-use crate::rule::{Call, Party, Rule, Verdict};
-use crate::uid::uid;
+use crate::parties::{CompiledTool, Party, known};
+use crate::rule::Rule;
 
 /// Arguments longer than this many bytes are a deny.
 pub const MAX_ARGUMENT_BYTES: usize = arguments::LIMITS.bytes;
@@ -40,30 +41,31 @@ pub(crate) struct Sorted<'a> {
 
 /// Decides one call.
 pub(crate) fn decide(bundle: &Bundle, input: &Input<'_>) -> Decision {
-    let (tool, request) = match Known::new(bundle, input) {
-        Ok(known) => (known.tool, known),
+    let known = match Known::new(bundle, input) {
+        Ok(known) => known,
         Err(missing) => return refuse(input, Code::PolicyError, missing, RETRY),
     };
-    let arguments = match arguments::read(input.arguments, &tool.arguments, &bundle.opaque) {
+    let arguments = match arguments::read(input.arguments, &known.tool.arguments, &bundle.opaque) {
         Ok(arguments) => arguments,
         Err(error) => return refuse(input, error.code(), error.to_string(), &error.help()),
     };
-    let call = request.call(bundle, input);
-    let evaluator = request.evaluator(bundle, input, Some(arguments));
+    let candidates = known.candidates(bundle, input);
+    if candidates.len() > MAX_CANDIDATES {
+        let message = format!("more than {MAX_CANDIDATES} policies reach this call");
+        return refuse(
+            input,
+            Code::PolicyLimit,
+            message,
+            "narrow the scopes of policies",
+        );
+    }
+    let evaluator = known.evaluator(bundle, input, Some(arguments));
     let mut sorted = Sorted::default();
-    let mut candidates = 0;
-    for rule in bundle.rules.iter().filter(|rule| rule.reaches(&call)) {
-        candidates += 1;
-        if candidates > MAX_CANDIDATES {
-            let message = format!("more than {MAX_CANDIDATES} policies reach this call");
-            return refuse(
-                input,
-                Code::PolicyLimit,
-                message,
-                "narrow the scopes of policies",
-            );
-        }
-        sorted.put(rule, rule.verdict(&call, &evaluator));
+    for rule in of(bundle, &candidates) {
+        sorted.put(
+            rule,
+            rule.verdict(&known.tool.action, input.now, &evaluator),
+        );
     }
     let mut decision = outcome(&sorted, input);
     if decision.outcome != Outcome::Allow {
@@ -77,15 +79,11 @@ pub(crate) fn preview(bundle: &Bundle, input: &Input<'_>) -> bool {
     let Ok(known) = Known::new(bundle, input) else {
         return false;
     };
-    let call = known.call(bundle, input);
+    let candidates = known.candidates(bundle, input);
     let evaluator = known.evaluator(bundle, input, None);
-    let hard = bundle
-        .rules
-        .iter()
-        .filter(|rule| !rule.is_permit() && rule.marks.token.is_none());
-    !hard
-        .filter(|rule| rule.reaches(&call))
-        .any(|rule| rule.verdict(&call, &evaluator) == Verdict::Satisfied)
+    !of(bundle, &candidates)
+        .filter(|rule| !rule.is_permit() && rule.marks.token.is_none())
+        .any(|rule| rule.verdict(&known.tool.action, input.now, &evaluator) == Verdict::Satisfied)
 }
 
 const RETRY: &str =
@@ -94,55 +92,44 @@ const RETRY: &str =
 /// The parties of a call, all known to the registry that the bundle was compiled for.
 struct Known<'a> {
     tool: &'a CompiledTool,
-    principal: EntityUID,
-    resource: EntityUID,
+    principal: &'a Party,
+    resource: &'a Party,
 }
 
 impl<'a> Known<'a> {
     fn new(bundle: &'a Bundle, input: &Input<'_>) -> Result<Self, String> {
+        let parties = &bundle.parties;
         let name = &input.tool.tool;
-        let tool = bundle.tools.get(name);
+        let tool = parties.tools.get(name);
         let tool = tool.ok_or_else(|| format!("policy does not know the tool `{name}` yet"))?;
         if tool.approved != input.tool.approved {
             return Err(format!(
                 "policy was compiled for another definition of `{name}`"
             ));
         }
+        let (agent, server) = (&input.agent.name, &input.server.name);
+        let principal = parties.agents.get(agent);
+        let resource = parties.servers.get(server);
         let known = Self {
             tool,
-            principal: uid(&bundle.types.agent, input.agent.name.as_str()),
-            resource: uid(&bundle.types.server, input.server.name.as_str()),
+            principal: principal
+                .ok_or_else(|| format!("policy does not know the agent `{agent}` yet"))?,
+            resource: resource
+                .ok_or_else(|| format!("policy does not know the server `{server}` yet"))?,
         };
-        let call = known.call(bundle, input);
-        let unknown = if !call.principal.is_known() {
-            Some(format!(
-                "policy does not know the agent `{}` yet",
-                input.agent.name
-            ))
-        } else if !call.resource.is_known() {
-            Some(format!(
-                "policy does not know the server `{}` yet",
-                input.server.name
-            ))
-        } else if input.server.name != name.server {
-            Some(format!(
-                "`{name}` is not a tool of server `{}`",
-                input.server.name
-            ))
+        if *server == name.server {
+            Ok(known)
         } else {
-            None
-        };
-        unknown.map_or(Ok(known), Err)
+            Err(format!("`{name}` is not a tool of server `{server}`"))
+        }
     }
 
-    fn call<'b>(&'b self, bundle: &'b Bundle, input: &Input<'_>) -> Call<'b> {
-        let entities = bundle.world.of(input.effect);
-        Call {
-            principal: Party::of(&self.principal, entities),
-            action: Party::of(&self.tool.action, entities),
-            resource: Party::of(&self.resource, entities),
-            now: input.now,
-        }
+    /// Numbers of the rules whose scope reaches the call, in order of id.
+    fn candidates(&self, bundle: &Bundle, input: &Input<'_>) -> Vec<u32> {
+        let action = self.tool.keys.of(input.effect);
+        bundle
+            .index
+            .candidates(&self.principal.keys, action, &self.resource.keys)
     }
 
     fn evaluator<'b>(
@@ -151,11 +138,10 @@ impl<'a> Known<'a> {
         input: &Input<'_>,
         arguments: Option<Value>,
     ) -> Evaluator<'b> {
-        let known = |uid: &EntityUID| EntityUIDEntry::known(uid.clone(), None);
         let request = Request::new_unchecked(
-            known(&self.principal),
+            known(&self.principal.uid),
             known(&self.tool.action),
-            known(&self.resource),
+            known(&self.resource.uid),
             Some(context::build(input, arguments, &bundle.types)),
         );
         Evaluator::new(
@@ -164,6 +150,13 @@ impl<'a> Known<'a> {
             Extensions::all_available(),
         )
     }
+}
+
+/// The rules with these numbers.
+fn of<'a>(bundle: &'a Bundle, candidates: &[u32]) -> impl Iterator<Item = &'a Rule> {
+    candidates
+        .iter()
+        .filter_map(|&number| bundle.rules.get(number as usize))
 }
 
 impl<'a> Sorted<'a> {

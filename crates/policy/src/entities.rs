@@ -3,51 +3,43 @@
 //! Never built with the schema attached: that would add every action to each request (03 of the design).
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bailiwick_core::Effect;
 use bailiwick_core::agent::Agent;
 use bailiwick_core::server::Server;
 use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
+use cedar_policy_core::entities::err::EntitiesError;
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 
 use crate::flaw::{Flaw, PolicyErrors};
 use crate::registry::Registry;
-use crate::uid::{Types, USE, groups, uid};
+use crate::uid::{RESERVED, Types, USE, groups, uid};
 
 /// The same entities three times: with each tool's action in the group of each effect. A call may be raised above its
-/// tool's effect, and the call's effect is what `action in Action::"escalate"` asks about.
+/// tool's effect, and the call's effect is what `action in Action::"escalate"` asks about. All but these actions is shared.
+pub(crate) type World = PerEffect<Entities>;
+
+/// One for each effect that a call may have.
 #[derive(Debug)]
-pub(crate) struct World {
-    read: Entities,
-    write: Entities,
-    escalate: Entities,
+pub(crate) struct PerEffect<T> {
+    read: T,
+    write: T,
+    escalate: T,
 }
 
-impl World {
-    pub(crate) fn new(registry: &Registry, types: &Types) -> Result<Self, PolicyErrors> {
-        let build = |effect| {
-            Entities::from_entities(
-                all(registry, types, effect),
-                None::<&NoEntitiesSchema>,
-                TCComputation::AssumeAlreadyComputed,
-                Extensions::all_available(),
-            )
-            .map_err(|error| PolicyErrors {
-                flaws: vec![Flaw::whole(format!(
-                    "the registry contradicts itself: {error}"
-                ))],
-            })
-        };
+impl<T> PerEffect<T> {
+    pub(crate) fn try_new<E>(mut one: impl FnMut(Effect) -> Result<T, E>) -> Result<Self, E> {
         Ok(Self {
-            read: build(Effect::Read)?,
-            write: build(Effect::Write)?,
-            escalate: build(Effect::Escalate)?,
+            read: one(Effect::Read)?,
+            write: one(Effect::Write)?,
+            escalate: one(Effect::Escalate)?,
         })
     }
 
-    /// The entities for a call of this effect.
-    pub(crate) fn of(&self, effect: Effect) -> &Entities {
+    /// The one for a call of this effect.
+    pub(crate) fn of(&self, effect: Effect) -> &T {
         match effect {
             Effect::Read => &self.read,
             Effect::Write => &self.write,
@@ -56,7 +48,35 @@ impl World {
     }
 }
 
-fn all(registry: &Registry, types: &Types, effect: Effect) -> Vec<Entity> {
+/// The entities of a registry.
+pub(crate) fn world(registry: &Registry, types: &Types) -> Result<World, PolicyErrors> {
+    let failed = |error: EntitiesError| PolicyErrors {
+        flaws: vec![Flaw::whole(format!(
+            "the registry contradicts itself: {error}"
+        ))],
+    };
+    let shared = Entities::from_entities(
+        shared(registry, types),
+        None::<&NoEntitiesSchema>,
+        TCComputation::AssumeAlreadyComputed,
+        Extensions::all_available(),
+    )
+    .map_err(failed)?;
+    PerEffect::try_new(|effect| {
+        shared
+            .clone()
+            .add_entities(
+                actions(registry, types, effect).map(Arc::new),
+                None::<&NoEntitiesSchema>,
+                TCComputation::AssumeAlreadyComputed,
+                Extensions::all_available(),
+            )
+            .map_err(failed)
+    })
+}
+
+/// All but the actions of tools.
+fn shared(registry: &Registry, types: &Types) -> Vec<Entity> {
     let everything = types.action(USE);
     let mut entities = vec![Entity::with_uid(everything.clone())];
     entities.extend(Effect::ALL.map(|group| {
@@ -78,19 +98,11 @@ fn all(registry: &Registry, types: &Types, effect: Effect) -> Vec<Entity> {
             .map(|server| (server.name.as_str(), Some(server))),
     );
     for (name, registered) in servers {
-        if groups(name, effect).count() > 1 {
+        if !RESERVED.contains(&name) {
             entities.push(Entity::with_uid(types.action(name)));
         }
         entities.extend(registered.map(|registered| server(registered, types)));
     }
-    entities.extend(registry.tools.iter().map(|tool| {
-        let parents = groups(tool.tool.server.as_str(), effect).map(|id| types.action(id));
-        member(
-            types.action(&tool.tool.to_string()),
-            parents.collect(),
-            [everything.clone()].into(),
-        )
-    }));
     entities.extend(
         registry
             .agents
@@ -104,6 +116,19 @@ fn all(registry: &Registry, types: &Types, effect: Effect) -> Vec<Entity> {
             .map(|owner| Entity::with_uid(uid(&types.owner, owner.as_str()))),
     );
     entities
+}
+
+/// The action of each tool, for calls of this effect.
+fn actions(registry: &Registry, types: &Types, effect: Effect) -> impl Iterator<Item = Entity> {
+    let everything = types.action(USE);
+    registry.tools.iter().map(move |tool| {
+        let parents = groups(tool.tool.server.as_str(), effect).map(|id| types.action(id));
+        member(
+            types.action(&tool.tool.to_string()),
+            parents.collect(),
+            [everything.clone()].into(),
+        )
+    })
 }
 
 fn agent(agent: &Agent, types: &Types) -> Entity {

@@ -8,6 +8,7 @@ use cedar_policy_core::parser::{Loc, parse_policyset};
 use miette::Diagnostic;
 
 use crate::annotation;
+use crate::clause::Clause;
 use crate::flaw::{Flaw, PolicyErrors};
 use crate::nesting;
 use crate::rule::Rule;
@@ -26,8 +27,9 @@ pub(crate) fn rules(source: &BundleSource) -> Result<Vec<Rule>, PolicyErrors> {
             Ok(set) => {
                 let mut templates: Vec<Template> = set.all_templates().cloned().collect();
                 templates.sort_by_key(|template| template.loc().map_or(0, Loc::start));
+                let file = Arc::from(file);
                 for template in templates {
-                    rules.extend(rule(template, file, text, &mut flaws));
+                    rules.extend(rule(template, &file, text, &mut flaws));
                 }
             }
             Err(errors) => flaws.extend(errors.iter().map(|error| flaw(file, text, error))),
@@ -36,7 +38,7 @@ pub(crate) fn rules(source: &BundleSource) -> Result<Vec<Rule>, PolicyErrors> {
     let mut seen: HashMap<&str, &Rule> = HashMap::new();
     for rule in &rules {
         if let Some(first) = seen.insert(&rule.marks.id, rule) {
-            let text = source.files.get(&rule.file).map_or("", String::as_str);
+            let text = source.files.get(&*rule.file).map_or("", String::as_str);
             let message = format!(
                 "the id `{}` is taken by a policy of {}",
                 rule.marks.id, first.file
@@ -50,19 +52,24 @@ pub(crate) fn rules(source: &BundleSource) -> Result<Vec<Rule>, PolicyErrors> {
     Ok(rules)
 }
 
-fn rule(template: Template, file: &str, text: &str, flaws: &mut Vec<Flaw>) -> Option<Rule> {
-    if !template.is_static() {
+fn rule(template: Template, file: &Arc<str>, text: &str, flaws: &mut Vec<Flaw>) -> Option<Rule> {
+    let Some(clause) = Clause::of(&template) else {
         let span = template.loc().map_or(0..0, |loc| loc.start()..loc.end());
         let flaw = Flaw::at(file, text, span, "a policy cannot have slots".to_owned());
         flaws.push(flaw.help("name the agent, group or server instead of ?principal or ?resource"));
         return None;
-    }
+    };
     if let Some(flaw) = nesting::of_body(&template, file, text) {
         flaws.push(flaw);
         return None;
     }
     let marks = annotation::read(&template, file, text, flaws)?;
-    Some(Rule::new(marks, file, Arc::new(template)))
+    Some(Rule::new(
+        marks,
+        clause,
+        Arc::clone(file),
+        Arc::new(template),
+    ))
 }
 
 /// An error of Cedar, with its first label's place and its help.

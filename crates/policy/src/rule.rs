@@ -1,31 +1,27 @@
-//! One policy, compiled: its scope as data, its body as an expression, and what its annotations make of it.
+//! One policy of a bundle, compiled: what it says, and what its annotations make of it.
 
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
 use bailiwick_core::Timestamp;
-use cedar_policy_core::ast::{
-    ActionConstraint, Effect, Entity, EntityReference, EntityUID, Expr, ExprKind, Literal,
-    PrincipalOrResourceConstraint, SlotEnv, Template, Value, ValueKind,
-};
-use cedar_policy_core::entities::{Dereference, Entities};
+use cedar_policy_core::ast::{Effect, EntityUID, Expr, ExprKind, Literal, Template};
 use cedar_policy_core::evaluator::Evaluator;
 
 use crate::annotation::Marks;
+use crate::clause::{Clause, Verdict, evaluate};
 
 /// A compiled policy.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) marks: Marks,
-    pub(crate) effect: Effect,
+    pub(crate) clause: Clause,
     /// File and byte range.
-    pub(crate) file: String,
+    pub(crate) file: Arc<str>,
     pub(crate) span: Range<usize>,
     pub(crate) template: Arc<Template>,
     /// Calls for which it does not fit the schema.
     pub(crate) broken: Broken,
-    body: Option<Arc<Expr>>,
     conjuncts: Vec<Conjunct>,
 }
 
@@ -44,65 +40,47 @@ pub(crate) struct Conjunct {
     pub(crate) expression: Arc<Expr>,
 }
 
-/// What a policy says to one call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    Satisfied,
-    NotSatisfied,
-    /// It could not be evaluated, or does not fit the schema.
-    Failed,
-}
-
 impl Rule {
-    pub(crate) fn new(marks: Marks, file: &str, template: Arc<Template>) -> Self {
+    pub(crate) fn new(
+        marks: Marks,
+        clause: Clause,
+        file: Arc<str>,
+        template: Arc<Template>,
+    ) -> Self {
         let mut conjuncts = Vec::new();
-        if let Some(body) = template.non_scope_constraints_arc() {
+        if let Some(body) = &clause.body {
             split(body, &mut conjuncts);
         }
         Self {
-            effect: template.effect(),
-            file: file.to_owned(),
+            file,
             span: template.loc().map_or(0..0, |loc| loc.start()..loc.end()),
-            body: template.non_scope_constraints_arc().cloned(),
             broken: Broken::Nowhere,
             marks,
+            clause,
             template,
             conjuncts,
         }
     }
 
-    /// Whether the scope clauses (principal, action, resource) reach the call. They cannot fail.
-    pub(crate) fn reaches(&self, call: &Call<'_>) -> bool {
-        let action = match self.template.action_constraint() {
-            ActionConstraint::Any => true,
-            ActionConstraint::Eq(wanted) => **wanted == *call.action.uid,
-            ActionConstraint::In(wanted) => wanted.iter().any(|wanted| call.action.is_in(wanted)),
-        };
-        action
-            && call
-                .principal
-                .fits(self.template.principal_constraint().as_inner())
-            && call
-                .resource
-                .fits(self.template.resource_constraint().as_inner())
-    }
-
-    /// What the body says to a call that the scope reaches.
-    pub(crate) fn verdict(&self, call: &Call<'_>, evaluator: &Evaluator<'_>) -> Verdict {
+    /// What it says to a call of `action` that its scope reaches.
+    pub(crate) fn verdict(
+        &self,
+        action: &EntityUID,
+        now: Timestamp,
+        evaluator: &Evaluator<'_>,
+    ) -> Verdict {
         let broken = match &self.broken {
             Broken::Nowhere => false,
-            Broken::At(actions) => actions.contains(call.action.uid),
+            Broken::At(actions) => actions.contains(action),
             Broken::Everywhere => true,
         };
         if broken {
             return Verdict::Failed;
         }
-        if self.marks.expires.is_some_and(|at| call.now >= at) {
+        if self.marks.expires.is_some_and(|at| now >= at) {
             return Verdict::NotSatisfied;
         }
-        self.body
-            .as_ref()
-            .map_or(Verdict::Satisfied, |body| evaluate(body, evaluator))
+        self.clause.verdict(evaluator)
     }
 
     /// The top-level conditions, with what each says. One that fails because an earlier one does not hold counts as not
@@ -118,75 +96,7 @@ impl Rule {
     }
 
     pub(crate) fn is_permit(&self) -> bool {
-        self.effect == Effect::Permit
-    }
-}
-
-/// The three entities of a request, with their ancestors, and the time.
-pub(crate) struct Call<'a> {
-    pub(crate) principal: Party<'a>,
-    pub(crate) action: Party<'a>,
-    pub(crate) resource: Party<'a>,
-    pub(crate) now: Timestamp,
-}
-
-/// One entity of a request.
-pub(crate) struct Party<'a> {
-    pub(crate) uid: &'a EntityUID,
-    entity: Option<&'a Entity>,
-}
-
-impl<'a> Party<'a> {
-    pub(crate) fn of(uid: &'a EntityUID, entities: &'a Entities) -> Self {
-        let entity = match entities.entity(uid) {
-            Dereference::Data(entity) => Some(entity),
-            Dereference::NoSuchEntity | Dereference::Residual(_) => None,
-        };
-        Self { uid, entity }
-    }
-
-    /// Whether the registry knows it.
-    pub(crate) fn is_known(&self) -> bool {
-        self.entity.is_some()
-    }
-
-    fn is_in(&self, group: &EntityUID) -> bool {
-        self.uid == group
-            || self
-                .entity
-                .is_some_and(|entity| entity.is_descendant_of(group))
-    }
-
-    fn fits(&self, constraint: &PrincipalOrResourceConstraint) -> bool {
-        let named = |reference: &EntityReference, test: &dyn Fn(&EntityUID) -> bool| match reference
-        {
-            EntityReference::EUID(uid) => test(uid),
-            // Templates are refused at load.
-            EntityReference::Slot(_) => false,
-        };
-        match constraint {
-            PrincipalOrResourceConstraint::Any => true,
-            PrincipalOrResourceConstraint::Eq(one) => named(one, &|uid| self.uid == uid),
-            PrincipalOrResourceConstraint::In(group) => named(group, &|uid| self.is_in(uid)),
-            PrincipalOrResourceConstraint::Is(kind) => self.uid.entity_type() == &**kind,
-            PrincipalOrResourceConstraint::IsIn(kind, group) => {
-                self.uid.entity_type() == &**kind && named(group, &|uid| self.is_in(uid))
-            }
-        }
-    }
-}
-
-fn evaluate(expression: &Expr, evaluator: &Evaluator<'_>) -> Verdict {
-    match evaluator.interpret(expression, &SlotEnv::default()) {
-        Ok(Value {
-            value: ValueKind::Lit(Literal::Bool(true)),
-            ..
-        }) => Verdict::Satisfied,
-        Ok(Value {
-            value: ValueKind::Lit(Literal::Bool(false)),
-            ..
-        }) => Verdict::NotSatisfied,
-        _ => Verdict::Failed,
+        self.clause.effect == Effect::Permit
     }
 }
 

@@ -1,19 +1,21 @@
 //! Strict validation of each policy against the generated schema, tool by tool.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use bailiwick_core::name::ToolRef;
-use cedar_policy_core::ast::{EntityReference, EntityUID, PrincipalOrResourceConstraint};
+use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::validator::typecheck::{PolicyCheck, Typechecker};
+use cedar_policy_core::validator::types::RequestEnv;
 use cedar_policy_core::validator::{ValidationError, ValidationMode, Validator, ValidatorSchema};
 
+use crate::clause::{Anchor, Scope};
 use crate::flaw::Flaw;
 use crate::load::flaw;
 use crate::nearest::nearest;
 use crate::registry::Registry;
 use crate::rule::{Broken, Rule};
 use crate::source::BundleSource;
-use crate::uid::{Types, uid};
+use crate::uid::{Types, USE, groups, uid};
 
 /// Marks in each rule the calls it does not fit, and says why. A flaw that concerns only tools without an approved
 /// definition is second in the pair: a server that nobody reviewed cannot make a bundle unpublishable.
@@ -31,9 +33,10 @@ pub(crate) fn rules(
         .map(|tool| types.action(&tool.tool.to_string()))
         .collect();
     let checker = Typechecker::new(schema, ValidationMode::Strict);
+    let environments = Environments::new(schema, registry, types);
     let (mut hard, mut soft) = (Vec::new(), Vec::new());
     for rule in rules {
-        let text = source.files.get(&rule.file).map_or("", String::as_str);
+        let text = source.files.get(&*rule.file).map_or("", String::as_str);
         let place = |error: &ValidationError| named(flaw(&rule.file, text, error), &rule.marks.id);
         let literal: Vec<Flaw> =
             Validator::validate_entity_types_and_literals(schema, &rule.template)
@@ -42,12 +45,14 @@ pub(crate) fn rules(
         let mut actions = HashSet::new();
         let mut everywhere = !literal.is_empty();
         push(&mut hard, literal);
-        let mut checks: Vec<_> = checker.typecheck_by_request_env(&rule.template).collect();
-        // Cedar's order is that of a hash map; people get the same report each time.
-        checks.sort_by_cached_key(|(environment, _)| {
-            environment.action_entity_uid().map(ToString::to_string)
-        });
-        for (environment, check) in checks {
+        for environment in environments.reached_by(&rule.clause.scope) {
+            // The type checker does not know that a tool's resource is always its own server.
+            if let Some(action) = environment.action_entity_uid()
+                && is_elsewhere(rule, action, types)
+            {
+                continue;
+            }
+            let check = checker.typecheck_by_single_request_env(&rule.template, environment);
             let errors = match check {
                 PolicyCheck::Success(_) => continue,
                 PolicyCheck::Irrelevant(errors, _) if errors.is_empty() => continue,
@@ -56,8 +61,6 @@ pub(crate) fn rules(
             let mut flaws: Vec<Flaw> = errors.iter().map(&place).collect();
             flaws.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
             match environment.action_entity_uid() {
-                // The type checker does not know that a tool's resource is always its own server.
-                Some(action) if is_elsewhere(rule, action, types) => {}
                 Some(action) => {
                     let list = if approved.contains(action) {
                         &mut hard
@@ -83,11 +86,71 @@ pub(crate) fn rules(
     (hard, soft)
 }
 
+/// What calls there can be: one environment for each tool. A policy is checked in those that its scope reaches, and that once,
+/// so that a bundle of many policies about single tools loads in time that grows with its own length.
+struct Environments<'a> {
+    /// In order of tool: Cedar's is that of a hash map, and people get the same report each time.
+    all: Vec<RequestEnv<'a>>,
+    /// Numbers in `all`, by action.
+    exactly: HashMap<EntityUID, Vec<usize>>,
+    /// Numbers in `all`, by action and by each of its groups.
+    within: HashMap<EntityUID, Vec<usize>>,
+}
+
+impl<'a> Environments<'a> {
+    fn new(schema: &'a ValidatorSchema, registry: &Registry, types: &Types) -> Self {
+        let mut all: Vec<_> = schema
+            .unlinked_request_envs(ValidationMode::Strict)
+            .collect();
+        all.sort_by_cached_key(|environment| {
+            environment.action_entity_uid().map(ToString::to_string)
+        });
+        let groups: HashMap<EntityUID, Vec<EntityUID>> = registry
+            .tools
+            .iter()
+            .map(|tool| {
+                let groups = groups(tool.tool.server.as_str(), tool.effect).chain([USE]);
+                let groups = groups.map(|id| types.action(id)).collect();
+                (types.action(&tool.tool.to_string()), groups)
+            })
+            .collect();
+        let mut environments = Self {
+            all: Vec::new(),
+            exactly: HashMap::new(),
+            within: HashMap::new(),
+        };
+        for (number, environment) in all.iter().enumerate() {
+            let Some(action) = environment.action_entity_uid() else {
+                continue;
+            };
+            let exactly = environments.exactly.entry(action.clone()).or_default();
+            exactly.push(number);
+            for group in groups.get(action).into_iter().flatten().chain([action]) {
+                let within = environments.within.entry(group.clone()).or_default();
+                within.push(number);
+            }
+        }
+        environments.all = all;
+        environments
+    }
+
+    /// In order of tool.
+    fn reached_by(&self, scope: &Scope) -> impl Iterator<Item = &RequestEnv<'a>> {
+        let named = scope.actions.iter().flat_map(|action| match action {
+            Anchor::Any => (0..self.all.len()).collect(),
+            Anchor::Is(uid) => self.exactly.get(&**uid).cloned().unwrap_or_default(),
+            Anchor::In(uid) => self.within.get(&**uid).cloned().unwrap_or_default(),
+        });
+        let numbers: BTreeSet<usize> = named.collect();
+        numbers
+            .into_iter()
+            .filter_map(|number| self.all.get(number))
+    }
+}
+
 /// Whether the rule names another server as its resource than the one the tool belongs to.
 fn is_elsewhere(rule: &Rule, action: &EntityUID, types: &Types) -> bool {
-    let PrincipalOrResourceConstraint::Eq(EntityReference::EUID(named)) =
-        rule.template.resource_constraint().as_inner()
-    else {
+    let Anchor::Is(named) = &rule.clause.scope.resource.anchor else {
         return false;
     };
     tool_of(action).is_some_and(|tool| **named != uid(&types.server, tool.server.as_str()))

@@ -12,17 +12,15 @@ use cedar_policy::{
 };
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{Caller, World};
 
 pub(crate) struct Cedar {
     authorizer: Authorizer,
     policies: PolicySet,
     entities: Entities,
     schema: Schema,
-    principal: EntityUid,
     action: EntityUid,
     resource: EntityUid,
-    user: EntityUid,
 }
 
 impl Cedar {
@@ -39,22 +37,21 @@ impl Cedar {
             authorizer: Authorizer::new(),
             policies: text.parse()?,
             entities: Entities::from_json_value(entities(world), Some(&schema))?,
-            principal: uid("Agent", world.agent.name.as_str())?,
             action: uid("Action", &world.tool.tool.to_string())?,
             resource: uid("Server", world.server.name.as_str())?,
-            user: uid("User", world.chain.user.as_str())?,
             schema,
         })
     }
 
-    /// Whether it allows the call of `world`.
-    pub(crate) fn allows(&self, world: &World, arguments: &str) -> Result<bool> {
+    /// Whether it allows the call.
+    pub(crate) fn allows(&self, world: &World, caller: &Caller, arguments: &str) -> Result<bool> {
+        let agent = uid("Agent", caller.agent.name.as_str())?;
         let context = Context::from_pairs([
             ("input".to_owned(), input(arguments)?),
-            ("bw".to_owned(), self.facts(world)?),
+            ("bw".to_owned(), facts(world, caller, &agent)?),
         ])?;
         let request = Request::new(
-            self.principal.clone(),
+            agent,
             self.action.clone(),
             self.resource.clone(),
             context,
@@ -68,40 +65,41 @@ impl Cedar {
         }
         Ok(response.decision() == Decision::Allow)
     }
+}
 
-    fn facts(&self, world: &World) -> Result<Expression> {
-        let task = &world.task;
-        let seconds = world.now.as_secs();
-        let task = record([
-            ("id", text(&task.id.to_string())),
-            ("workflow", text(task.workflow.as_str())),
-            ("stage", text(task.stage.as_str())),
-            ("risk", Expression::new_long(task.risk.as_long())),
-            ("labels", Expression::new_set([])),
-            ("age_s", Expression::new_long(0)),
-            ("calls", Expression::new_long(0)),
-            ("writes", Expression::new_long(0)),
-            ("escalations", Expression::new_long(0)),
-            ("requested_by", text("user")),
-        ])?;
-        let now = record([
-            ("epoch_s", Expression::new_long(seconds)),
-            (
-                "hour",
-                Expression::new_long(seconds.rem_euclid(86_400) / 3_600),
-            ),
-            ("weekday", Expression::new_long(2)),
-        ])?;
-        let agent = Expression::new_entity_uid(self.principal.clone());
-        record([
-            ("user", Expression::new_entity_uid(self.user.clone())),
-            ("chain", Expression::new_set([agent])),
-            ("depth", Expression::new_long(0)),
-            ("effect", text(world.tool.effect.as_str())),
-            ("task", task),
-            ("now", now),
-        ])
-    }
+fn facts(world: &World, caller: &Caller, agent: &EntityUid) -> Result<Expression> {
+    let task = &caller.task;
+    let seconds = world.now.as_secs();
+    let task = record([
+        ("id", text(&task.id.to_string())),
+        ("workflow", text(task.workflow.as_str())),
+        ("stage", text(task.stage.as_str())),
+        ("risk", Expression::new_long(task.risk.as_long())),
+        ("labels", Expression::new_set([])),
+        ("age_s", Expression::new_long(0)),
+        ("calls", Expression::new_long(0)),
+        ("writes", Expression::new_long(0)),
+        ("escalations", Expression::new_long(0)),
+        ("requested_by", text("user")),
+    ])?;
+    let now = record([
+        ("epoch_s", Expression::new_long(seconds)),
+        (
+            "hour",
+            Expression::new_long(seconds.rem_euclid(86_400) / 3_600),
+        ),
+        ("weekday", Expression::new_long(2)),
+    ])?;
+    let user = uid("User", caller.chain.user.as_str())?;
+    let agent = Expression::new_entity_uid(agent.clone());
+    record([
+        ("user", Expression::new_entity_uid(user)),
+        ("chain", Expression::new_set([agent])),
+        ("depth", Expression::new_long(0)),
+        ("effect", text(world.tool.effect.as_str())),
+        ("task", task),
+        ("now", now),
+    ])
 }
 
 /// The arguments, all of which are strings.

@@ -19,63 +19,123 @@ use cedar::Cedar;
 use timing::{percentile, time};
 use world::World;
 
-/// Policies, decisions to measure, and the p50 promised, in microseconds.
-const SIZES: &[(usize, usize, f64)] = &[
-    (10, 20_000, 20.0),
-    (100, 10_000, 25.0),
-    (1_000, 4_000, 25.0),
+/// One size of bundle.
+struct Size {
+    policies: usize,
+    /// Decisions to measure, ours and Cedar's: each of its takes time that grows with the bundle.
+    calls: usize,
+    of_cedar: usize,
+    /// Promised, in microseconds.
+    most_p50: f64,
+    most_p99: Option<f64>,
+}
+
+const SIZES: [Size; 5] = [
+    Size::new(10, 20_000, 20_000, 20.0, Some(100.0)),
+    Size::new(100, 20_000, 10_000, 25.0, Some(100.0)),
+    Size::new(1_000, 20_000, 2_000, 25.0, Some(100.0)),
+    Size::new(10_000, 20_000, 200, 25.0, Some(100.0)),
+    Size::new(100_000, 20_000, 20, 60.0, None),
 ];
-const MOST_P99: f64 = 100.0;
+/// Without `--bench`: enough to see that it works.
+const SMOKE_POLICIES: usize = 100;
+const SMOKE_CALLS: usize = 100;
 /// Doing Cedar's job with more of our own around it must not cost more than Cedar's way of doing it.
 const MOST_OF_CEDAR: f64 = 1.0;
-/// Both sides get the processor in turns of this many calls, so that a slow moment hits both.
-const TURN: usize = 100;
+/// Both sides get the processor in this many turns, so that a slow moment hits both.
+const TURNS: usize = 20;
+/// Promised of loading and indexing [`LOADED`] policies.
+const LOADED: usize = 10_000;
+const MOST_LOAD_SECONDS: f64 = 3.0;
+const MOST_LOAD_MIB: f64 = 60.0;
+
+impl Size {
+    const fn new(
+        policies: usize,
+        calls: usize,
+        of_cedar: usize,
+        most_p50: f64,
+        most_p99: Option<f64>,
+    ) -> Self {
+        Self {
+            policies,
+            calls,
+            of_cedar,
+            most_p50,
+            most_p99,
+        }
+    }
+}
 
 fn main() -> Result<()> {
     let is_bench = std::env::args().any(|argument| argument == "--bench");
-    for &(policies, calls, most_p50) in SIZES {
-        let calls = if is_bench { calls } else { TURN };
-        measure(policies, calls, most_p50)
-            .with_context(|| format!("deciding at {policies} policies"))?;
+    for size in SIZES {
+        let policies = size.policies;
+        let size = if is_bench {
+            size
+        } else if policies <= SMOKE_POLICIES {
+            Size {
+                calls: SMOKE_CALLS,
+                of_cedar: SMOKE_CALLS,
+                ..size
+            }
+        } else {
+            break;
+        };
+        measure(&size).with_context(|| format!("deciding at {policies} policies"))?;
     }
     Ok(())
 }
 
-fn measure(policies: usize, calls: usize, most_p50: f64) -> Result<()> {
+fn measure(size: &Size) -> Result<()> {
+    let policies = size.policies;
     let world = World::new(policies)?;
+    if policies == LOADED {
+        let seconds = world.loading.took.as_secs_f64();
+        figure(&format!("load_{policies}"), seconds, "s", MOST_LOAD_SECONDS)?;
+        #[expect(clippy::cast_precision_loss, reason = "far below 2^52 bytes")]
+        let mebibytes = world.loading.memory as f64 / f64::from(1 << 20);
+        figure(
+            &format!("load_{policies}_memory"),
+            mebibytes,
+            "MiB",
+            MOST_LOAD_MIB,
+        )?;
+    }
     let cedar = Cedar::new(&world)?;
+    let first = world.callers.first().context("nobody calls")?;
     for (path, allowed) in [("notes/plan.md", true), ("secrets/key.txt", false)] {
         let arguments = world::arguments(path)?;
-        let outcome = world.decide(&arguments).outcome;
+        let outcome = world.decide(first, &arguments).outcome;
         ensure!(
-            (outcome == Outcome::Allow) == allowed && cedar.allows(&world, &arguments)? == allowed,
+            (outcome == Outcome::Allow) == allowed
+                && cedar.allows(&world, first, &arguments)? == allowed,
             "{path}: {outcome:?}, which is not what the policies say"
         );
     }
 
     let arguments = world::arguments("notes/plan.md")?;
-    let (mut ours, mut theirs) = (Vec::with_capacity(calls), Vec::with_capacity(calls));
-    while ours.len() < calls {
-        for _ in 0..TURN {
-            let (took, decision) = time(|| world.decide(black_box(&arguments)));
+    let mut callers = world.callers.iter().cycle();
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..TURNS {
+        for caller in callers.by_ref().take(size.calls / TURNS) {
+            let (took, decision) = time(|| world.decide(caller, black_box(&arguments)));
             ensure!(decision.outcome == Outcome::Allow, "{decision:?}");
             ours.push(took);
         }
-        for _ in 0..TURN {
-            let (took, allows) = time(|| cedar.allows(&world, black_box(&arguments)));
+        for caller in callers.by_ref().take(size.of_cedar / TURNS) {
+            let (took, allows) = time(|| cedar.allows(&world, caller, black_box(&arguments)));
             ensure!(allows?, "Cedar denies what it allowed before");
             theirs.push(took);
         }
     }
 
     let p50 = micros(&mut ours, 50)?;
-    figure(&format!("decide_{policies}_p50"), p50, "us", most_p50)?;
-    figure(
-        &format!("decide_{policies}_p99"),
-        micros(&mut ours, 99)?,
-        "us",
-        MOST_P99,
-    )?;
+    figure(&format!("decide_{policies}_p50"), p50, "us", size.most_p50)?;
+    if let Some(most) = size.most_p99 {
+        let p99 = micros(&mut ours, 99)?;
+        figure(&format!("decide_{policies}_p99"), p99, "us", most)?;
+    }
     figure(
         &format!("decide_{policies}_p50_over_cedar"),
         p50 / micros(&mut theirs, 50)?,

@@ -1,6 +1,7 @@
 //! The call that is decided, and the policies it is decided by.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use bailiwick_core::agent::Agent;
@@ -17,6 +18,8 @@ use bailiwick_core::server::Server;
 use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
 use bailiwick_core::{Digest, Timestamp};
 use bailiwick_policy::{Bundle, BundleSource, Input, Registry, fixtures, starter};
+
+use crate::timing::time;
 
 /// Bytes of the arguments' text.
 const ARGUMENT_BYTES: usize = 1_024;
@@ -37,18 +40,34 @@ forbid (principal, action in Bailiwick::Action::"escalate", resource);
 /// Of the demo and of [`GENERAL`].
 const GENERAL_POLICIES: usize = 10;
 
-/// A call of `workspace/write_file` with everything a decision depends on but the arguments.
+/// At most so many agents call, spread over all: what they are decided by does not stay in the processor's cache.
+const CALLERS: usize = 512;
+
+/// Calls of `workspace/write_file` with everything a decision depends on but the arguments.
 pub(crate) struct World {
     pub(crate) source: BundleSource,
     pub(crate) registry: Registry,
-    pub(crate) agent: Agent,
     pub(crate) server: Server,
     pub(crate) tool: Tool,
-    pub(crate) task: Task,
-    pub(crate) chain: Chain,
     pub(crate) now: Timestamp,
+    pub(crate) callers: Vec<Caller>,
     usage: Usage,
     bundle: Bundle,
+    pub(crate) loading: Loading,
+}
+
+/// Who calls.
+pub(crate) struct Caller {
+    pub(crate) agent: Agent,
+    pub(crate) task: Task,
+    pub(crate) chain: Chain,
+}
+
+/// What it cost to load and index the bundle.
+pub(crate) struct Loading {
+    pub(crate) took: Duration,
+    /// By which the memory of this process grew, in bytes.
+    pub(crate) memory: u64,
 }
 
 impl World {
@@ -56,13 +75,30 @@ impl World {
     /// grows by is agents.
     pub(crate) fn new(policies: usize) -> Result<Self> {
         let source = source(policies)?;
-        let registry = fixtures(&source)?;
-        let bundle = Bundle::compile(&source, Digest([0; 32]), &registry)?;
+        let mut registry = fixtures(&source)?;
+        let own: Vec<Agent> = {
+            let first = registry.agents.first().context("no agent")?;
+            let own = (0..policies.saturating_sub(GENERAL_POLICIES).div_ceil(2)).map(|number| {
+                let name = format!("a{number}").parse()?;
+                Ok(Agent {
+                    name,
+                    ..first.clone()
+                })
+            });
+            own.collect::<Result<_>>()?
+        };
+        registry.agents.extend(own);
+        let before = resident()?;
+        let (loaded_in, bundle) = time(|| Bundle::compile(&source, Digest([0; 32]), &registry));
+        let bundle = bundle?;
+        let loading = Loading {
+            took: loaded_in,
+            memory: resident()?.saturating_sub(before),
+        };
         ensure!(
             bundle.policies().count() == policies,
             "the bundle has another number of policies"
         );
-        let agent = registry.agents.first().context("no agent")?.clone();
         let server = registry.servers.first().context("no server")?.clone();
         let tool = registry
             .tools
@@ -71,38 +107,28 @@ impl World {
             .context("no such tool")?
             .clone();
         let now: Timestamp = "2026-03-04T05:06:07Z".parse()?;
-        let task = task(&agent.name, now)?;
-        let chain = Chain {
-            user: task.user.clone(),
-            root_born: 0,
-            links: vec![Link {
-                agent: agent.name.clone(),
-                owner: agent.owner.clone(),
-                instance: None,
-                instance_born: 0,
-                task: task.id,
-            }],
-        };
+        let apart = registry.agents.len().div_ceil(CALLERS);
+        let callers = registry.agents.iter().step_by(apart);
+        let callers = callers.map(|agent| Caller::new(agent, now));
         Ok(Self {
+            callers: callers.collect::<Result<_>>()?,
             source,
             registry,
-            agent,
             server,
             tool,
-            task,
-            chain,
             now,
             usage: Usage::default(),
             bundle,
+            loading,
         })
     }
 
-    pub(crate) fn decide(&self, arguments: &str) -> Decision {
+    pub(crate) fn decide(&self, caller: &Caller, arguments: &str) -> Decision {
         self.bundle.decide(&Input {
-            agent: &self.agent,
+            agent: &caller.agent,
             instance: None,
-            chain: &self.chain,
-            task: &self.task,
+            chain: &caller.chain,
+            task: &caller.task,
             server: &self.server,
             tool: &self.tool,
             effect: self.tool.effect,
@@ -121,6 +147,36 @@ impl World {
     }
 }
 
+impl Caller {
+    fn new(agent: &Agent, now: Timestamp) -> Result<Self> {
+        let task = task(&agent.name, now)?;
+        let chain = Chain {
+            user: task.user.clone(),
+            root_born: 0,
+            links: vec![Link {
+                agent: agent.name.clone(),
+                owner: agent.owner.clone(),
+                instance: None,
+                instance_born: 0,
+                task: task.id,
+            }],
+        };
+        Ok(Self {
+            agent: agent.clone(),
+            task,
+            chain,
+        })
+    }
+}
+
+/// Memory of this process, in bytes (`proc_pid_status(5)`).
+fn resident() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(number.context("no VmRSS")?.parse::<u64>()? * 1_024)
+}
+
 /// Arguments of [`ARGUMENT_BYTES`].
 pub(crate) fn arguments(path: &str) -> Result<String> {
     let around = format!(r#"{{"path":"{path}","content":""}}"#).len();
@@ -133,37 +189,32 @@ pub(crate) fn arguments(path: &str) -> Result<String> {
     ))
 }
 
+/// Written tightly: a hundred thousand policies stay within the bound of a bundle's text.
 fn source(policies: usize) -> Result<BundleSource> {
     let mut source = starter::demo();
     let own = policies
         .checked_sub(GENERAL_POLICIES)
         .context("there are ten general policies")?;
-    let (mut cedar, mut agents) = (GENERAL.to_owned(), String::new());
+    let mut cedar = GENERAL.to_owned();
     for number in 0..own {
         // Each agent has a permit and a forbid.
-        let agent = format!("agent-{}", number / 2);
-        let head = format!("@id(\"{agent}/{}\") @reason(\"r\")\n", number % 2);
-        let scope = format!("principal == Bailiwick::Agent::\"{agent}\"");
+        let agent = number / 2;
+        let scope = format!("principal==Bailiwick::Agent::\"a{agent}\"");
         if number % 2 == 0 {
-            writeln!(agents, "[[agent]]\nname = \"{agent}\"\nowner = \"team\"")?;
             writeln!(
                 cedar,
-                "{head}permit ({scope}, action == Bailiwick::Action::\"workspace/write_file\", resource)\n\
-                 when {{ context.input.path like \"{agent}/*\" }};"
+                "@id(\"p{agent}\")@reason(\"r\")permit({scope},action==Bailiwick::Action::\"workspace/write_file\",resource)\
+                 when{{context.input.path like \"a{agent}/*\"}};"
             )?;
         } else {
             writeln!(
                 cedar,
-                "{head}forbid ({scope}, action in Bailiwick::Action::\"write\", resource)\n\
-                 when {{ context.bw.task.risk >= 2 }};"
+                "@id(\"f{agent}\")@reason(\"r\")forbid({scope},action in Bailiwick::Action::\"write\",resource)\
+                 when{{context.bw.task.risk>=2}};"
             )?;
         }
     }
     source.files.insert("bench.cedar".to_owned(), cedar);
-    // The fixtures of later files come later: the demo's agent stays the first.
-    source
-        .files
-        .insert("tests/zz-bench.toml".to_owned(), agents);
     Ok(source)
 }
 
