@@ -1,3 +1,5 @@
+//! What annotations accept, and the times, counts and rates in them.
+
 use super::*;
 
 #[test]

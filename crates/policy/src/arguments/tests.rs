@@ -1,3 +1,5 @@
+//! Which arguments become which Cedar values, and how the others are refused.
+
 use std::collections::BTreeMap;
 
 use expect_test::{Expect, expect};

@@ -1,3 +1,5 @@
+//! Of several duties of a kind, which holds.
+
 use super::*;
 
 fn strict(written: &[&str]) -> Vec<String> {

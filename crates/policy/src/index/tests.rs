@@ -9,7 +9,9 @@ use cedar_policy_core::entities::{Dereference, Entities, NoEntitiesSchema, TCCom
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::parser::parse_policyset;
-use proptest::prelude::*;
+use proptest::prelude::{
+    Just, ProptestConfig, Strategy, any, prop, prop_assert_eq, prop_oneof, proptest,
+};
 
 use super::{Index, Keys};
 use crate::clause::{Clause, Verdict};

@@ -1,3 +1,5 @@
+//! Which name is proposed for a mistyped one.
+
 use super::*;
 
 #[test]

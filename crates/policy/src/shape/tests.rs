@@ -1,3 +1,5 @@
+//! Which JSON Schemas become which types (JSON Schema 2020-12).
+
 use expect_test::{Expect, expect};
 
 use super::*;

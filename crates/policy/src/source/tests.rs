@@ -1,3 +1,5 @@
+//! Which files a bundle has, and what its version is taken of.
+
 use super::*;
 
 fn source(files: &[(&str, &str)]) -> BundleSource {

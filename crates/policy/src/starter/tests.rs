@@ -1,3 +1,5 @@
+//! The bundles that ship pass their own tests.
+
 use super::*;
 use crate::{Bundle, Registry, fixtures};
 

@@ -1,3 +1,5 @@
+//! Which workflows are accepted, and where mistakes in others are placed.
+
 use bailiwick_core::Effect;
 
 use super::*;

@@ -1,9 +1,9 @@
-//! Arguments made to break the evaluation: they never panic and never get more than plain ones.
+//! Arguments made to break the evaluation: they never panic and never get more than plain ones. P8: the bounds.
 
 use bailiwick_core::Code;
 use bailiwick_core::decision::Outcome;
-use bailiwick_policy::MAX_CANDIDATES;
-use proptest::prelude::*;
+use bailiwick_policy::{MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
+use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 
 use crate::world::{Given, compile, rank};
 
@@ -22,20 +22,56 @@ fn code(tool: &str, arguments: &str) -> Option<Code> {
 }
 
 #[test]
-fn bounds_deny() {
-    let deep = format!(r#"{{"path":{}1{}}}"#, "[".repeat(100), "]".repeat(100));
-    assert_eq!(code("t/e", &deep), Some(Code::PolicyLimit));
+fn p8_what_is_over_a_bound_is_denied() {
+    let deep = |depth: usize| {
+        let (open, close) = ("[".repeat(depth - 1), "]".repeat(depth - 1));
+        format!(r#"{{"path":{open}{close}}}"#)
+    };
+    let long = |length: usize| format!(r#"{{"path":"{}"}}"#, "a".repeat(length - 11));
+    let wide = |members: usize| format!(r#"{{"path":[{}]}}"#, vec!["1"; members - 1].join(","));
+    // At the bound, and one more.
+    for (tool, within, over) in [
+        (
+            "t/e",
+            deep(MAX_ARGUMENT_DEPTH),
+            deep(MAX_ARGUMENT_DEPTH + 1),
+        ),
+        (
+            "s/r",
+            long(MAX_ARGUMENT_BYTES),
+            long(MAX_ARGUMENT_BYTES + 1),
+        ),
+        ("t/e", wide(16_384), wide(16_385)),
+    ] {
+        assert_eq!(code(tool, &within), None);
+        assert_eq!(code(tool, &over), Some(Code::PolicyLimit));
+    }
+    // Far over it: nothing is read to the end, or by recursion.
+    assert_eq!(code("t/e", &deep(100_000)), Some(Code::PolicyLimit));
     assert_eq!(
-        code("s/r", &format!(r#"{{"path":"{}"}}"#, "a".repeat(70_000))),
+        code("s/r", &"{\"path\":".repeat(9_000)),
         Some(Code::PolicyLimit)
     );
-    let many = vec!["\"x\""; 10_000].join(",");
-    assert_eq!(code("s/w", &format!(r#"{{"tags":[{many}]}}"#)), None);
-    let too_many = vec!["1"; 20_000].join(",");
-    assert_eq!(
-        code("t/e", &format!(r#"{{"path":[{too_many}]}}"#)),
-        Some(Code::PolicyLimit)
-    );
+    assert_eq!(code("s/r", &long(8 << 20)), Some(Code::PolicyLimit));
+}
+
+#[test]
+fn sets_of_ten_thousand_elements_are_looked_through() {
+    let policies = "@id(\"all\") @reason(\"r\") permit (principal, action, resource);\n\
+         @id(\"tag\") @reason(\"r\") forbid (principal, action == Bailiwick::Action::\"s/w\", resource)\n\
+         when { context.input has tags && context.input.tags.contains(\"secret\") };";
+    let bundle = compile(policies).unwrap();
+    let tags = |last: &str| {
+        let others = (0x4e00..0x4e00 + 9_999).filter_map(char::from_u32);
+        let mut tags: Vec<String> = others.map(|other| format!("\"{other}\"")).collect();
+        tags.push(format!("\"{last}\""));
+        Given::call("s/w", &format!(r#"{{"tags":[{}]}}"#, tags.join(",")))
+            .decide(&bundle)
+            .code
+    };
+    assert_eq!(tags("public"), None);
+    assert_eq!(tags("secret"), Some(Code::Forbidden));
+    assert_eq!(tags("s\\u0065cret"), Some(Code::Forbidden));
 }
 
 #[test]
@@ -47,6 +83,16 @@ fn numbers_out_of_range_deny() {
         "1.5",
         "0x10",
         "1E2",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "-0.0",
+        "+1",
+        "01",
+        "1_000",
+        "1e-400",
+        "\"7\"",
+        "\u{0661}",
     ] {
         assert_eq!(
             code("s/r", &format!(r#"{{"n":{n}}}"#)),
@@ -72,6 +118,11 @@ fn keys_that_hide_an_argument_deny() {
         r#"{"Path":"secrets/x"}"#,
         r#"{"path ":"secrets/x"}"#,
         r#"{"path":{"x":"secrets/x"}}"#,
+        r#"{"path":"a","":{"path":"secrets/x"}}"#,
+        r#"{"path":"a",}"#,
+        r#"{"path":"a"}{"path":"secrets/x"}"#,
+        "\u{feff}{}",
+        "{/**/}",
         r#"["secrets/x"]"#,
         "null",
         "",
@@ -89,8 +140,52 @@ fn keys_that_hide_an_argument_deny() {
     );
 }
 
+/// Look-alikes are other names: no key passes for another, and no value for one that a permit names.
 #[test]
-fn too_many_candidates_deny() {
+fn look_alikes_are_not_the_same() {
+    let only = "@id(\"notes\") @reason(\"r\") permit (principal, action == Bailiwick::Action::\"s/r\", resource)\n\
+         when { context.input has path && context.input.path like \"notes/*\" };";
+    let bundle = compile(only).unwrap();
+    let code = |arguments: &str| Given::call("s/r", arguments).decide(&bundle).code;
+    assert_eq!(code(r#"{"path":"notes/a"}"#), None);
+    // Cyrillic o, fullwidth n, a zero-width space, a division slash, a combining mark, a right-to-left override.
+    for path in [
+        "n\u{043e}tes/a",
+        "\u{ff4e}otes/a",
+        "no\u{200b}tes/a",
+        "notes\u{2215}a",
+        "note\u{301}s/a",
+        "\u{202e}notes/a",
+        "NOTES/a",
+    ] {
+        let arguments = format!(r#"{{"path":"{path}"}}"#);
+        assert_eq!(code(&arguments), Some(Code::NoPermit), "{arguments}");
+    }
+    for key in [
+        "p\u{0430}th",
+        "\u{ff50}ath",
+        "path\u{200b}",
+        "pa\u{301}th",
+        "pa\\u0000th",
+    ] {
+        let arguments = format!(r#"{{"{key}":"notes/a"}}"#);
+        assert_eq!(
+            code(&arguments),
+            Some(Code::ArgumentsInvalid),
+            "{arguments}"
+        );
+    }
+    for broken in [
+        r#"{"path":"notes/\ud800"}"#,
+        r#"{"path":"notes/\udc00\ud800"}"#,
+        "{\"path\":\"notes/\u{0}\"}",
+    ] {
+        assert_eq!(code(broken), Some(Code::ArgumentsInvalid), "{broken}");
+    }
+}
+
+#[test]
+fn p8_more_policies_than_the_bound_deny() {
     let one = "@id(\"p#\") @reason(\"r\") permit (principal, action in Bailiwick::Action::\"read\", resource);\n";
     let all: Vec<String> = (0..=MAX_CANDIDATES)
         .map(|n| one.replace('#', &n.to_string()))

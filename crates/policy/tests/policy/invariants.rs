@@ -3,7 +3,9 @@
 use bailiwick_core::Code;
 use bailiwick_core::decision::Outcome;
 use bailiwick_policy::Bundle;
-use proptest::prelude::*;
+use proptest::prelude::{
+    ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, prop_assume, proptest,
+};
 
 use crate::oracle::{Generated, compare, given, policy, text};
 use crate::world::{Given, VERSION, bundle, compile, rank, registry};

@@ -11,7 +11,7 @@ use bailiwick_core::Effect;
 use bailiwick_core::decision::{Decision, Outcome};
 use bailiwick_core::risk::Risk;
 use cedar_policy::{Authorizer, Context, Entities, EntityUid, PolicySet, Request, Response};
-use proptest::prelude::*;
+use proptest::prelude::{Just, Strategy, any, prop, prop_oneof};
 use serde_json::{Value, json};
 
 use crate::world::{Given, compile};
