@@ -9,9 +9,10 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use bailiwick_core::Clock;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::disk::Disk;
+use crate::erase::Job;
 use crate::state::State;
 use crate::tiler::Tiler;
 use crate::wal::segment;
@@ -25,6 +26,15 @@ const IDLE: Duration = Duration::from_mins(1);
 pub(crate) struct Wake {
     state: Mutex<Woken>,
     changed: Condvar,
+    orders: Mutex<Vec<Order>>,
+}
+
+/// Something to do to files that the thread alone writes. It is tried at every tick until it is done.
+#[derive(Debug)]
+pub(crate) struct Order {
+    pub(crate) job: Job,
+    /// Told when it is done; dropped where the thread ends first.
+    pub(crate) done: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -41,6 +51,19 @@ impl Wake {
             .unwrap_or_else(PoisonError::into_inner)
             .work = true;
         self.changed.notify_one();
+    }
+
+    /// Hands over an order.
+    pub(crate) fn order(&self, order: Order) {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        orders.push(order);
+        drop(orders);
+        self.notify();
+    }
+
+    fn take_orders(&self) -> Vec<Order> {
+        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut orders)
     }
 
     /// Finish what there is and end.
@@ -80,6 +103,8 @@ pub(crate) struct Housekeeping {
     pub(crate) state: State,
     /// First segment of the write-ahead log; the commit thread reads it.
     pub(crate) first_segment: Arc<AtomicU64>,
+    /// Orders not carried out yet.
+    pub(crate) orders: Vec<Order>,
 }
 
 impl Housekeeping {
@@ -119,6 +144,7 @@ impl Housekeeping {
                 tracing::warn!(%error, "segments of the audit log cannot be retired now");
                 settled = false;
             }
+            settled &= self.carry_out();
             if stop {
                 return;
             }
@@ -137,6 +163,34 @@ impl Housekeeping {
                 false
             }
         }
+    }
+
+    /// Carries out the orders that can be; true if none is left.
+    fn carry_out(&mut self) -> bool {
+        self.orders.extend(self.wake.take_orders());
+        for order in std::mem::take(&mut self.orders) {
+            let before = self.state.base.index;
+            if order.job.last() < before
+                && self.first_segment.load(Ordering::Relaxed) == self.state.base.segment
+            {
+                let erased = self
+                    .tiler
+                    .erase(&order.job.indexes)
+                    .and_then(|()| Ok(Job::remove(&*self.disk, &self.dir)?));
+                match erased {
+                    Ok(()) => {
+                        // Nobody may be waiting any more.
+                        let _ = order.done.map(|done| done.send(()));
+                        continue;
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "values of the audit log cannot be erased now");
+                    }
+                }
+            }
+            self.orders.push(order);
+        }
+        self.orders.is_empty()
     }
 
     /// Lets the write-ahead log begin where everything before is in synced files and under the checkpoint, and does away with the

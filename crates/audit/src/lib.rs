@@ -11,6 +11,7 @@
 pub mod bundle;
 pub mod checkpoint;
 pub mod disk;
+pub mod erase;
 pub mod filter;
 #[cfg(test)]
 mod fixtures;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bailiwick_core::event::Event;
-use bailiwick_core::{Clock, Rng};
+use bailiwick_core::{Clock, Rng, Timestamp};
 use bailiwick_crypto::note::NoteSigner;
 use tokio::sync::{oneshot, watch};
 
@@ -24,9 +24,12 @@ use crate::wal::spare::Spare;
 
 use encoder::Encoder;
 pub use open::OpenError;
+pub use privacy::RevealLogError;
 
 mod encoder;
+mod found;
 mod open;
+mod privacy;
 mod unanswered;
 
 /// Smallest segment: one event with all its kept values, twice over.
@@ -60,6 +63,8 @@ pub struct Options {
     pub publish_every: Duration,
     /// Longest sealed value that is kept; longer ones are committed to only. Default 256 KiB.
     pub value_max: usize,
+    /// Nothing recorded from then on is erased or pruned.
+    pub hold_from: Option<Timestamp>,
     /// Called when the disk cannot be trusted any more. Ends the process by default.
     pub abort: Abort,
 }
@@ -91,6 +96,7 @@ impl Options {
             max_untiled: 4 << 30,
             publish_every: Duration::from_secs(1),
             value_max: 256 << 10,
+            hold_from: None,
             abort: Box::new(|reason| {
                 tracing::error!(reason, "aborting");
                 std::process::abort();
@@ -110,6 +116,11 @@ pub struct Log {
     degraded: Arc<AtomicBool>,
     pub(crate) spare: Arc<Spare>,
     wake: Arc<Wake>,
+    disk: Arc<dyn Disk>,
+    roll: Arc<AtomicBool>,
+    hold_from: Option<Timestamp>,
+    /// Held while an erasure goes on.
+    erasing: tokio::sync::Mutex<()>,
     threads: Mutex<Option<(JoinHandle<()>, JoinHandle<()>)>>,
     /// Held as long as anything here may write.
     _lock: File,

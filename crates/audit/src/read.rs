@@ -6,8 +6,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bailiwick_core::Digest;
 use bailiwick_core::id::EventId;
-use bailiwick_core::{Code, Digest, Fault};
 use tokio::sync::watch;
 
 use crate::bundle;
@@ -15,12 +15,16 @@ use crate::checkpoint;
 use crate::leaf::Leaf;
 use crate::payload;
 use crate::proof::{self, Proof, ProveError, TileReadError};
-use crate::seal::{self, Kek, RevealError, Revealed, SLOT};
-use crate::state::{State, StateError};
+use crate::seal::{self, Kek, Revealed, SLOT};
+use crate::state::State;
 use crate::tile::{Kind, Tile, WIDTH};
 use crate::tree::leaf_hash;
 use crate::wal::scan::Scan;
 use crate::wal::segment;
+
+pub use error::ReadError;
+
+mod error;
 
 /// One leaf as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -243,13 +247,15 @@ impl Entries {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => None,
                 Err(source) => return Err(ReadError::Io { path: wal, source }),
             };
-            if self.scan.is_some() {
-                return self.fill_from_scan();
+            if self.scan.is_none() {
+                self.fill_from_partial(tile)?;
+            } else {
+                self.fill_from_scan()?;
             }
-            self.fill_from_partial(tile)?;
-            if !self.buffer.is_empty() {
+            if !self.buffer.is_empty() || (self.scan.is_some() && !self.scan_is_stale()) {
                 return Ok(());
             }
+            self.scan = None;
         }
         Ok(())
     }
@@ -341,69 +347,6 @@ impl Iterator for Entries {
         let entry = self.buffer.pop_front()?;
         self.next = entry.index + 1;
         Some(Ok(entry))
-    }
-}
-
-/// Why a log cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// The system refuses a file operation.
-    #[error("{} cannot be read", path.display())]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// A bundle does not have the form of one.
-    #[error("{} is not an entry bundle", path.display())]
-    Bundle {
-        /// The file.
-        path: PathBuf,
-    },
-    /// A leaf is not one of ours.
-    #[error("the leaf at index {index} is not an event that this version reads")]
-    Leaf {
-        /// Its index.
-        index: u64,
-        /// Where parsing stopped.
-        source: serde_json::Error,
-    },
-    /// Beyond the end of the log.
-    #[error("the log has no event at index {index}")]
-    NoSuchIndex {
-        /// The index asked for.
-        index: u64,
-    },
-    /// The log's state cannot be read.
-    #[error(transparent)]
-    State(StateError),
-    /// Sealed values do not open.
-    #[error(transparent)]
-    Reveal(#[from] RevealError),
-}
-
-impl Fault for ReadError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Io { .. } => Code::LogUnverifiable,
-            Self::Bundle { .. } | Self::Leaf { .. } => Code::LogAltered,
-            Self::NoSuchIndex { .. } => Code::NotFound,
-            Self::State(error) => error.code(),
-            Self::Reveal(error) => error.code(),
-        }
-    }
-
-    fn help(&self) -> String {
-        match self {
-            Self::Io { .. } => "Check the path and its permissions.".into(),
-            Self::Bundle { .. } | Self::Leaf { .. } => {
-                "Run `bailiwick audit verify` on the directory: it names what was altered.".into()
-            }
-            Self::NoSuchIndex { .. } => String::new(),
-            Self::State(error) => error.help(),
-            Self::Reveal(error) => error.help(),
-        }
     }
 }
 

@@ -124,17 +124,7 @@ pub(crate) fn reveal(
     if slot == &[0; SLOT] {
         return Err(RevealError::Erased);
     }
-    let (number, wrapped) = slot.split_first_chunk::<4>().ok_or(RevealError::Altered)?;
-    let number = u32::from_le_bytes(*number);
-    let kek = keks
-        .iter()
-        .find(|kek| kek.id == number)
-        .ok_or(RevealError::NoKey { kek: number })?;
-    let opened = AeadKey::new(kek.key.expose())
-        .open(id.as_bytes(), wrapped)
-        .map_err(|_| RevealError::Altered)?;
-    let event_key =
-        Secret::new(<[u8; 32]>::try_from(opened.as_slice()).map_err(|_| RevealError::Altered)?);
+    let event_key = unwrap(keks, &id, slot)?;
     let opened = box_key(&event_key)
         .open_with_nonce([0; NONCE_LEN], id.as_bytes(), sealed)
         .map_err(|_| RevealError::Altered)?;
@@ -156,6 +146,33 @@ pub(crate) fn reveal(
         rest = tail;
     }
     Ok(revealed)
+}
+
+/// The key of an event, from its slot.
+fn unwrap(keks: &[Kek], id: &str, slot: &[u8; SLOT]) -> Result<Secret<[u8; 32]>, RevealError> {
+    let (number, wrapped) = slot.split_first_chunk::<4>().ok_or(RevealError::Altered)?;
+    let number = u32::from_le_bytes(*number);
+    let kek = keks
+        .iter()
+        .find(|kek| kek.id == number)
+        .ok_or(RevealError::NoKey { kek: number })?;
+    let opened = AeadKey::new(kek.key.expose())
+        .open(id.as_bytes(), wrapped)
+        .map_err(|_| RevealError::Altered)?;
+    let key = <[u8; 32]>::try_from(opened.as_slice()).map_err(|_| RevealError::Altered)?;
+    Ok(Secret::new(key))
+}
+
+/// What somebody with the node's keys learns from a slot: the salt of one path, if the slot is the event's.
+#[cfg(test)]
+pub(crate) fn salt_of(
+    keks: &[Kek],
+    leaf: &Leaf,
+    slot: &[u8; SLOT],
+    path: &str,
+) -> Option<[u8; 32]> {
+    let key = unwrap(keks, &leaf.event.id.to_string(), slot).ok()?;
+    Some(*salt(&key, path))
 }
 
 /// Whether `[salt, path, value]` opens a commitment of the leaf. What a disclosure proves, once the leaf is proven.
@@ -189,7 +206,8 @@ pub enum RevealError {
 impl Fault for RevealError {
     fn code(&self) -> Code {
         match self {
-            Self::NotKept | Self::Erased => Code::NotFound,
+            Self::NotKept => Code::PayloadNotKept,
+            Self::Erased => Code::PayloadErased,
             Self::NoKey { .. } => Code::SealLocked,
             Self::Altered => Code::LogAltered,
         }

@@ -4,7 +4,7 @@
 //! It reads batches back from disk and checks their roots again, so what is published is what is stored. Where it passes from one
 //! segment of the write-ahead log to the next it syncs the tree's right edge, so that everything before can be retired.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -171,6 +171,24 @@ impl Tiler {
         self.crossing
             .as_ref()
             .filter(|base| base.index <= published)
+    }
+
+    /// Destroys keys and kept values of leaves that are no longer in the write-ahead log. Safe to repeat.
+    pub(crate) fn erase(&mut self, indexes: &BTreeSet<u64>) -> Result<(), TileError> {
+        self.flush()?;
+        let unfinished = self.tree.size() / WIDTH as u64;
+        let mut bundles: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for index in indexes {
+            let at = usize::try_from(index % WIDTH as u64).unwrap_or(0);
+            bundles.entry(index / WIDTH as u64).or_default().push(at);
+        }
+        for (bundle, places) in bundles {
+            if bundle == unfinished {
+                self.kept.erase(&places);
+            }
+            self.sidecar.erase(bundle, &places)?;
+        }
+        Ok(self.sidecar.sync()?)
     }
 
     /// Makes everything taken in so far durable without the segments that it was read from, of which the last one has just ended.

@@ -115,6 +115,11 @@ codes! {
     AuditUnavailable    "audit_unavailable"     503 4 "Nothing can be recorded, so nothing is granted.";
     EventTooLarge       "event_too_large"       413 2 "An event is over the size of a leaf; refused before acting.";
     LogCorrupt          "log_corrupt"           500 1 "The log is damaged before its last commit.";
+    LogRolledBack       "log_rolled_back"       500 1 "The log was larger when a checkpoint of it was signed.";
+    PayloadErased       "payload_erased"        410 6 "The event's values were erased; its commitments still stand.";
+    PayloadNotKept      "payload_not_kept"      404 6 "The event's values were committed to, not kept.";
+    Pruned              "pruned"                410 6 "The event is older than the log is kept.";
+    Held                "held"                  409 6 "A legal hold keeps what should be erased or pruned.";
     LogAltered          "log_altered"           500 1 "A record or tile does not match the signed tree.";
     LogUnverifiable     "log_unverifiable"      500 6 "Data needed for the proof is missing.";
     LogFenced           "log_fenced"            500 4 "Another process writes this log.";

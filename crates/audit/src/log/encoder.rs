@@ -24,6 +24,25 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
+    /// An encoder of a node; `kept` are the key that wraps event keys and the longest value kept.
+    pub(super) fn new(
+        node: String,
+        source: Source,
+        (kek, value_max): (Kek, usize),
+        (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>),
+        hlc: HlcClock,
+    ) -> Self {
+        Self {
+            node,
+            source,
+            kek,
+            value_max,
+            hlc,
+            clock,
+            rng,
+        }
+    }
+
     pub(super) fn encode(&self, mut event: Event, class: Class) -> Result<Pending, RecordError> {
         let id = event.id;
         let values = std::mem::take(&mut event.sealed);

@@ -1,6 +1,6 @@
 //! Opening a log: lock, recovery, and the two threads that run it.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,23 +11,21 @@ use std::thread::JoinHandle;
 
 use bailiwick_core::event::Event;
 use bailiwick_core::{Code, Fault};
-use bailiwick_crypto::note::{NoteError, NoteSigner};
+use bailiwick_crypto::note::NoteError;
 use tokio::sync::watch;
 
 use super::encoder::{Encoder, announcer};
+use super::found::Found;
 use super::unanswered;
 use super::{Log, MIN_SEGMENT, Options};
-use crate::checkpoint::{self, Checkpoint};
 use crate::hlc::{Hlc, HlcClock};
 use crate::housekeeping::{Housekeeping, Wake};
-use crate::intents::OpenIntents;
-use crate::read::{Directory, ReadError};
-use crate::state::{Base, State, StateError};
-use crate::tile::RightEdge;
+use crate::read::ReadError;
+use crate::state::StateError;
 use crate::tiler::Tiler;
 use crate::wal::commit::{Commit, Notice, Standing};
 use crate::wal::queue::Queue;
-use crate::wal::recover::{RecoverError, Recovered, Start, recover};
+use crate::wal::recover::RecoverError;
 use crate::wal::scan::Scan;
 use crate::wal::segment;
 use crate::wal::spare::Spare;
@@ -49,75 +47,10 @@ impl Log {
             source,
         })?;
         let lock = lock(&options.dir)?;
-        let signed = stored_checkpoint(&options.dir, &options.signer)?;
-        let origin = options.signer.name();
-        let state = State::read(&options.dir)?;
-        let edge = state.base.edge(&options.dir)?;
-        let start = Start {
-            tree: edge.tree(),
-            base: state.base.clone(),
-        };
-        let directory = Directory::new(options.dir.clone());
-        let before = intents_before(&directory, &start.base)?;
-        let mut intents = before.clone();
-        let recovered = recover(
-            &*options.disk,
-            &wal,
-            origin,
-            options.segment_size,
-            &start,
-            signed.as_ref(),
-            &mut |index, leaf| intents.see(index, leaf),
-        )?;
-        let found = Found {
-            unanswered: unanswered_events(&directory, &intents)?,
-            published: signed.map_or(0, |checkpoint| checkpoint.size),
-            recovered,
-            state,
-            edge,
-            intents: before,
-        };
+        let found = Found::gather(&options, &wal)?;
         let dir = options.dir.clone();
         assemble(options, &wal, found, lock).map_err(|source| OpenError::Io { path: dir, source })
     }
-}
-
-/// What a directory holds when its log is opened.
-struct Found {
-    state: State,
-    /// The tree's edge where the write-ahead log begins, and the intents open there.
-    edge: RightEdge,
-    intents: OpenIntents,
-    recovered: Recovered,
-    /// The intents open at the end.
-    unanswered: Vec<Event>,
-    /// Size of the stored checkpoint.
-    published: u64,
-}
-
-/// The intents that were open where the write-ahead log begins.
-fn intents_before(directory: &Directory, base: &Base) -> Result<OpenIntents, ReadError> {
-    let mut intents = OpenIntents::default();
-    for index in &base.open {
-        if let Some(entry) = directory.entry(*index)? {
-            intents.see(entry.index, &entry.leaf);
-        }
-    }
-    Ok(intents)
-}
-
-/// The intents in full.
-fn unanswered_events(
-    directory: &Directory,
-    intents: &OpenIntents,
-) -> Result<Vec<Event>, ReadError> {
-    let mut events = Vec::new();
-    for index in intents.indexes() {
-        if let Some(entry) = directory.entry(index)? {
-            events.push(entry.parse()?.event);
-        }
-    }
-    Ok(events)
 }
 
 /// Puts the parts of a recovered log together and starts its threads.
@@ -129,6 +62,7 @@ fn assemble(options: Options, wal: &Path, found: Found, lock: File) -> io::Resul
         recovered,
         unanswered,
         published,
+        orders,
     } = found;
     let origin: Arc<str> = options.signer.name().into();
     let origin_hash = crate::origin_hash(&origin);
@@ -141,15 +75,11 @@ fn assemble(options: Options, wal: &Path, found: Found, lock: File) -> io::Resul
     let spare = Arc::new(Spare::new(segment::has_spare(wal)));
     let wake = Arc::new(Wake::default());
     let degraded = Arc::new(AtomicBool::new(false));
-    let encoder = Arc::new(Encoder {
-        node: options.node,
-        source: options.source,
-        kek: options.kek,
-        value_max: options.value_max,
-        hlc: HlcClock::after(Hlc(recovered.hlc)),
-        clock: options.clock.clone(),
-        rng: options.rng,
-    });
+    let kept = (options.kek, options.value_max);
+    let time = (options.clock.clone(), options.rng);
+    let hlc = HlcClock::after(Hlc(recovered.hlc));
+    let encoder = Encoder::new(options.node, options.source, kept, time, hlc);
+    let encoder = Arc::new(encoder);
     let scan = Scan::start(wal, Some(origin_hash), state.base.segment)?;
     let scan = scan.ok_or_else(|| io::Error::other("the first segment cannot be read back"))?;
     let first_segment = Arc::new(AtomicU64::new(state.base.segment));
@@ -172,6 +102,7 @@ fn assemble(options: Options, wal: &Path, found: Found, lock: File) -> io::Resul
             (edge, intents, state.base.hlc),
         )?,
         dir: options.dir.clone(),
+        orders,
         state,
         first_segment: first_segment.clone(),
     };
@@ -180,7 +111,7 @@ fn assemble(options: Options, wal: &Path, found: Found, lock: File) -> io::Resul
     let zeroed = recovered.zeroed;
     let disk = options.disk.clone();
     let writer = Writer::resume(
-        disk,
+        disk.clone(),
         wal.to_path_buf(),
         origin_hash,
         epoch,
@@ -198,7 +129,7 @@ fn assemble(options: Options, wal: &Path, found: Found, lock: File) -> io::Resul
         min_free: options.min_free,
         max_untiled: options.max_untiled,
         first_segment,
-        roll,
+        roll: roll.clone(),
         durable,
         degraded: degraded.clone(),
         wake: wake.clone(),
@@ -218,6 +149,10 @@ fn assemble(options: Options, wal: &Path, found: Found, lock: File) -> io::Resul
         degraded,
         spare,
         wake,
+        disk,
+        roll,
+        hold_from: options.hold_from,
+        erasing: tokio::sync::Mutex::new(()),
         threads: Mutex::new(Some(threads)),
         _lock: lock,
     })
@@ -296,24 +231,6 @@ fn lock(dir: &Path) -> Result<File, OpenError> {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { path }),
         Err(TryLockError::Error(source)) => Err(OpenError::Io { path, source }),
-    }
-}
-
-/// The newest checkpoint that this node signed, if its file is there and whole. A stop may have left it empty: it is not synced.
-fn stored_checkpoint(dir: &Path, signer: &NoteSigner) -> Result<Option<Checkpoint>, OpenError> {
-    let path = dir.join(checkpoint::FILE);
-    let note = match fs::read(&path) {
-        Ok(note) => note,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(OpenError::Io { path, source }),
-    };
-    let verifier = signer.verifier()?;
-    match Checkpoint::verify(&note, std::slice::from_ref(&verifier)) {
-        Ok(checkpoint) => Ok(Some(checkpoint)),
-        Err(error) => {
-            tracing::warn!(%error, "the stored checkpoint is not readable; a new one will be published");
-            Ok(None)
-        }
     }
 }
 

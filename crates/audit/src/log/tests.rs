@@ -16,6 +16,7 @@ use crate::seal::RevealError;
 use crate::verify::{Verdict, verify};
 
 mod disk;
+mod erase;
 mod retire;
 
 fn kinds(log: &Log) -> Vec<EventType> {

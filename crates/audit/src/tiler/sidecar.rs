@@ -25,6 +25,16 @@ impl Kept {
         self.boxes.push(sealed.to_vec());
         self.slots.extend_from_slice(slot);
     }
+
+    /// Forgets what is kept at some places.
+    pub(super) fn erase(&mut self, places: &[usize]) {
+        blank(&mut self.boxes, places);
+        for place in places {
+            if let Some(slot) = self.slots.get_mut(place * SLOT..(place + 1) * SLOT) {
+                slot.fill(0);
+            }
+        }
+    }
 }
 
 /// Writes payload and key files.
@@ -88,6 +98,45 @@ impl Sidecar {
         }
     }
 
+    /// Takes boxes out of the payload files of a bundle, whatever width they have, and overwrites the slots.
+    pub(super) fn erase(&mut self, bundle: u64, places: &[usize]) -> io::Result<()> {
+        for place in places {
+            self.write_slots(bundle * WIDTH as u64 + *place as u64, &[0; SLOT])?;
+        }
+        let full = self.dir.join(payload::path(bundle, 256));
+        self.rewrite(&full, places)?;
+        // What a stop left of a file that was being written.
+        self.disk.remove(&full.with_extension("tmp"))?;
+        let mut partials = full.into_os_string();
+        partials.push(".p");
+        let partials = match fs::read_dir(partials) {
+            Ok(partials) => partials,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        for entry in partials {
+            let path = entry?.path();
+            if path.extension().is_some() {
+                self.disk.remove(&path)?;
+            } else {
+                self.rewrite(&path, places)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rewrite(&self, path: &Path, places: &[usize]) -> io::Result<()> {
+        let bytes = match fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        // Of a file that is not one nothing can be told apart, so nothing of it stays.
+        let mut boxes = payload::decode(&bytes).unwrap_or_default();
+        blank(&mut boxes, places);
+        self.disk.replace(path, &payload::encode(&boxes), true)
+    }
+
     fn write_slots(&mut self, first: u64, slots: &[u8]) -> io::Result<()> {
         let (path, offset) = payload::slot_place(first);
         let path = self.dir.join(path);
@@ -122,5 +171,13 @@ impl Sidecar {
         }
         self.unsynced.clear();
         Ok(())
+    }
+}
+
+fn blank(boxes: &mut [Vec<u8>], places: &[usize]) {
+    for place in places {
+        if let Some(sealed) = boxes.get_mut(*place) {
+            *sealed = Vec::new();
+        }
     }
 }

@@ -100,6 +100,7 @@ impl Fault for RecoverError {
     fn code(&self) -> Code {
         match self {
             Self::Io { .. } | Self::OtherLog { .. } => Code::DataDir,
+            Self::RolledBack { .. } => Code::LogRolledBack,
             _ => Code::LogCorrupt,
         }
     }

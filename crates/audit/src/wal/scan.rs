@@ -103,7 +103,13 @@ impl Scan {
     /// Moves into the next segment if no batch is left in this one and that continues exactly here. Between the two, the log may be
     /// cut off on the left.
     pub(crate) fn cross(&mut self) -> io::Result<bool> {
-        Ok(!self.load()? && self.next_segment()?)
+        if !segment::path(&self.wal, self.place.segment + 1).exists() {
+            return Ok(false);
+        }
+        let here = self.load()?;
+        // What stands here may be a write that was refused; it is looked at again once it is known to be durable.
+        self.loaded = false;
+        Ok(!here && self.next_segment()?)
     }
 
     /// The next batch, or `None` if there is none that belongs here. The walk then stays in place, so a reader of a live log can ask

@@ -150,7 +150,22 @@ impl Writer {
         Ok(())
     }
 
+    /// A refused batch may stand here whole. Nothing will overwrite it once the segment is left, and it would pass for a good one.
+    fn wipe_refused(&mut self) -> Result<(), WriteFault> {
+        let end = self.dirty_until.min(self.capacity);
+        if let Some(len @ 1..) = end.checked_sub(self.place.offset) {
+            let zeros = vec![0; usize::try_from(len).unwrap_or(0)];
+            self.disk
+                .write_at(&self.file, &zeros, self.place.offset)
+                .map_err(WriteFault::of_write)?;
+            self.disk.sync(&self.file).map_err(WriteFault::of_sync)?;
+        }
+        self.dirty_until = 0;
+        Ok(())
+    }
+
     fn next_segment(&mut self) -> Result<(), WriteFault> {
+        self.wipe_refused()?;
         let header = Header {
             origin: self.origin,
             segment: self.place.segment + 1,

@@ -61,4 +61,7 @@ event_types! {
     LogRecovered "log.recovered";
     LogDegraded "log.degraded";
     LogRestored "log.restored";
+    LogRevealed "log.revealed";
+    LogErased "log.erased";
+    LogRetention "log.retention";
 }

@@ -241,3 +241,30 @@ async fn a_log_whose_tiles_do_not_keep_up_takes_only_what_narrows() {
     drop(log);
     assert_proven(&bench);
 }
+
+#[tokio::test]
+async fn a_refused_batch_does_not_come_back_when_its_segment_is_left() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let before = grant(&log).await.unwrap();
+    bench
+        .disk
+        .write
+        .store(crate::fixtures::ENOSPC, Ordering::SeqCst);
+    // Half of its block is written, which holds all of it.
+    assert!(grant(&log).await.is_err());
+    bench.disk.write.store(0, Ordering::SeqCst);
+    log.roll.store(true, Ordering::SeqCst);
+    let after = grant(&log).await.unwrap();
+    assert_eq!(after.index, before.index + 1);
+    let size = log.size();
+    drop(log);
+    let log = bench.open();
+    for receipt in [before, after] {
+        let entry = log.directory().entry(receipt.index).unwrap().unwrap();
+        assert_eq!(entry.leaf_hash(), receipt.leaf_hash);
+    }
+    assert!(log.size() >= size);
+    drop(log);
+    assert_proven(&bench);
+}

@@ -1,0 +1,135 @@
+//! What a directory holds when its log is opened: where the write-ahead log begins and ends, and what a stop left undone.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use bailiwick_core::event::Event;
+use bailiwick_crypto::note::NoteSigner;
+
+use super::Options;
+use super::open::OpenError;
+use crate::checkpoint::{self, Checkpoint};
+use crate::disk::Disk;
+use crate::erase::Job;
+use crate::housekeeping::Order;
+use crate::intents::OpenIntents;
+use crate::read::{Directory, ReadError, mentions};
+use crate::state::{Base, State};
+use crate::tile::RightEdge;
+use crate::wal::recover::{Recovered, Start, recover};
+
+/// What a directory holds when its log is opened.
+pub(super) struct Found {
+    pub(super) state: State,
+    /// The tree's edge where the write-ahead log begins, and the intents open there.
+    pub(super) edge: RightEdge,
+    pub(super) intents: OpenIntents,
+    pub(super) recovered: Recovered,
+    /// The intents open at the end.
+    pub(super) unanswered: Vec<Event>,
+    /// Size of the stored checkpoint.
+    pub(super) published: u64,
+    /// An erasure that a stop interrupted.
+    pub(super) orders: Vec<Order>,
+}
+
+impl Found {
+    /// Reads the directory and brings the end of its write-ahead log in order.
+    pub(super) fn gather(options: &Options, wal: &Path) -> Result<Self, OpenError> {
+        let signed = stored_checkpoint(&options.dir, &options.signer)?;
+        let state = State::read(&options.dir)?;
+        let edge = state.base.edge(&options.dir)?;
+        let start = Start {
+            tree: edge.tree(),
+            base: state.base.clone(),
+        };
+        let directory = Directory::new(options.dir.clone());
+        let before = intents_before(&directory, &start.base)?;
+        let mut intents = before.clone();
+        let recovered = recover(
+            &*options.disk,
+            wal,
+            options.signer.name(),
+            options.segment_size,
+            &start,
+            signed.as_ref(),
+            &mut |index, leaf| intents.see(index, leaf),
+        )?;
+        Ok(Self {
+            unanswered: unanswered_events(&directory, &intents)?,
+            published: signed.map_or(0, |checkpoint| checkpoint.size),
+            recovered,
+            state,
+            edge,
+            intents: before,
+            orders: interrupted_erasure(&*options.disk, &options.dir)?
+                .map(|job| Order { job, done: None })
+                .into_iter()
+                .collect(),
+        })
+    }
+}
+
+/// The erasure that is on record and not done. One that never got on record is dropped: its event would have come first.
+fn interrupted_erasure(disk: &dyn Disk, dir: &Path) -> Result<Option<Job>, OpenError> {
+    let io = |source| OpenError::Io {
+        path: dir.to_path_buf(),
+        source,
+    };
+    let Some(job) = Job::read(dir).map_err(io)? else {
+        return Ok(None);
+    };
+    let id = job.event.to_string();
+    for entry in Directory::new(dir.to_path_buf()).entries(job.size) {
+        let entry = entry?;
+        if mentions(&entry.leaf, &id) && entry.parse()?.event.id == job.event {
+            return Ok(Some(job));
+        }
+    }
+    Job::remove(disk, dir).map_err(io)?;
+    Ok(None)
+}
+
+/// The intents that were open where the write-ahead log begins.
+fn intents_before(directory: &Directory, base: &Base) -> Result<OpenIntents, ReadError> {
+    let mut intents = OpenIntents::default();
+    for index in &base.open {
+        if let Some(entry) = directory.entry(*index)? {
+            intents.see(entry.index, &entry.leaf);
+        }
+    }
+    Ok(intents)
+}
+
+/// The intents in full.
+fn unanswered_events(
+    directory: &Directory,
+    intents: &OpenIntents,
+) -> Result<Vec<Event>, ReadError> {
+    let mut events = Vec::new();
+    for index in intents.indexes() {
+        if let Some(entry) = directory.entry(index)? {
+            events.push(entry.parse()?.event);
+        }
+    }
+    Ok(events)
+}
+
+/// The newest checkpoint that this node signed, if its file is there and whole. A stop may have left it empty: it is not synced.
+fn stored_checkpoint(dir: &Path, signer: &NoteSigner) -> Result<Option<Checkpoint>, OpenError> {
+    let path = dir.join(checkpoint::FILE);
+    let note = match fs::read(&path) {
+        Ok(note) => note,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(OpenError::Io { path, source }),
+    };
+    let verifier = signer.verifier()?;
+    match Checkpoint::verify(&note, std::slice::from_ref(&verifier)) {
+        Ok(checkpoint) => Ok(Some(checkpoint)),
+        Err(error) => {
+            tracing::warn!(%error, "the stored checkpoint is not readable; a new one will be published");
+            Ok(None)
+        }
+    }
+}

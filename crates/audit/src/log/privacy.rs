@@ -1,0 +1,129 @@
+//! What the open log does about values that stand in no leaf: reveals them once that is on record, and erases them.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
+use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
+use bailiwick_core::{Code, Fault, Id};
+use tokio::sync::oneshot;
+
+use super::Log;
+use crate::erase::{EraseError, Erased, Erasure, Job, Selector, select};
+use crate::housekeeping::Order;
+use crate::read::ReadError;
+use crate::record::{Class, RecordError, Recorder};
+use crate::seal::Revealed;
+
+/// Longest basis or reason on record, in bytes.
+const MAX_WORDS: usize = 400;
+
+impl Log {
+    /// The leaves whose values a selector would erase. Reads the whole log: call it where blocking is allowed.
+    pub fn erasable(&self, selector: &Selector) -> Result<BTreeSet<u64>, EraseError> {
+        select(self.read(0), selector, self.hold_from)
+    }
+
+    /// Erases keys and kept values. The event comes first; this resolves when nothing of them is left in the log's files.
+    pub async fn erase(&self, erasure: Erasure) -> Result<Erased, EraseError> {
+        let _one = self.erasing.try_lock().map_err(|_| EraseError::Busy)?;
+        let size = self.size();
+        let leaves = self.read(0);
+        let (selector, hold_from) = (erasure.selector.clone(), self.hold_from);
+        let selected = tokio::task::spawn_blocking(move || select(leaves, &selector, hold_from));
+        let indexes = selected.await.map_err(|_| EraseError::Interrupted)??;
+        let count = indexes.len();
+        let mut event = self.own_event(EventType::LogErased, &erasure.actor);
+        event.change = Some(ChangeRef {
+            kind: "erasure".into(),
+            id: erasure.selector.digest().to_string(),
+            before: None,
+            after: Some(format!("{count} events; {}", clip(&erasure.basis))),
+        });
+        let job = Job {
+            event: event.id,
+            size,
+            indexes,
+        };
+        job.write(&*self.disk, &self.dir)?;
+        // The event's batch begins a segment, so that those with the values end before it and can go.
+        self.roll.store(true, Ordering::Release);
+        let receipt = match self.record(event, Class::Narrow).await {
+            Ok(receipt) => receipt,
+            Err(error) => {
+                Job::remove(&*self.disk, &self.dir)?;
+                return Err(error.into());
+            }
+        };
+        let (done, waiting) = oneshot::channel();
+        let done = Some(done);
+        self.wake.order(Order { job, done });
+        waiting.await.map_err(|_| EraseError::Interrupted)?;
+        Ok(Erased { count, receipt })
+    }
+
+    /// Opens the kept values of an event, once it is on record who saw them and why.
+    pub async fn reveal(
+        &self,
+        index: u64,
+        actor: &str,
+        reason: &str,
+    ) -> Result<Vec<Revealed>, RevealLogError> {
+        let directory = self.directory();
+        let entry = directory.entry(index)?;
+        let entry = entry.ok_or(ReadError::NoSuchIndex { index })?;
+        let mut event = self.own_event(EventType::LogRevealed, actor);
+        event.cause = Some(entry.parse()?.event.id);
+        event.change = Some(ChangeRef {
+            kind: "reveal".into(),
+            id: index.to_string(),
+            before: None,
+            after: Some(clip(reason)),
+        });
+        self.record(event, Class::Grant).await?;
+        Ok(directory.reveal(index, std::slice::from_ref(&self.encoder.kek))?)
+    }
+
+    fn own_event(&self, kind: EventType, actor: &str) -> Event {
+        let id = Id::new(&*self.encoder.clock, &*self.encoder.rng);
+        let mut event = Event::new(id, kind);
+        event.actor = Some(actor.to_owned());
+        event.action = Some(Action::named(kind.as_str()));
+        event
+    }
+}
+
+/// Why values were not revealed.
+#[derive(Debug, thiserror::Error)]
+pub enum RevealLogError {
+    /// That they would be could not be put on record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// They do not open.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl Fault for RevealLogError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Record(error) => error.code(),
+            Self::Read(error) => error.code(),
+        }
+    }
+
+    fn help(&self) -> String {
+        match self {
+            Self::Record(error) => error.help(),
+            Self::Read(error) => error.help(),
+        }
+    }
+}
+
+fn clip(words: &str) -> String {
+    let end = words
+        .char_indices()
+        .map(|(at, letter)| at + letter.len_utf8())
+        .take_while(|end| *end <= MAX_WORDS)
+        .last();
+    words.get(..end.unwrap_or(0)).unwrap_or_default().to_owned()
+}
