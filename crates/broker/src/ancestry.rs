@@ -6,7 +6,9 @@ use bailiwick_core::instance::InstanceState;
 use bailiwick_core::task::Task;
 use bailiwick_store::{Reads, StoreError, facts};
 
-use crate::{LeaseError, Wanted};
+use bailiwick_core::lease::Wanted;
+
+use crate::LeaseError;
 
 /// The task that the lease dies with, if nothing above the lease is dead at `now`.
 pub(crate) fn check(rows: &dyn Reads, want: &Wanted, now: Timestamp) -> Result<Task, LeaseError> {

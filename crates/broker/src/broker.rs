@@ -6,8 +6,8 @@ mod issue;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use bailiwick_core::id::{EventId, InstanceId, LeaseId, TaskId};
-use bailiwick_core::lease::Lease;
+use bailiwick_core::id::{InstanceId, LeaseId, TaskId};
+use bailiwick_core::lease::{Lease, Wanted};
 use bailiwick_core::name::{AgentName, CredentialName, ServerName};
 use bailiwick_core::{Clock, Rng, Secret};
 use bailiwick_crypto::seal::Seal;
@@ -19,23 +19,6 @@ use crate::held::Held;
 
 /// Locks that keep two calls from making the same lease at once; calls that share one only wait for each other.
 const SHARDS: usize = 64;
-
-/// What a lease is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Wanted {
-    /// The server whose calls it is injected into.
-    pub server: ServerName,
-    /// The credential that the server's registration names.
-    pub credential: CredentialName,
-    /// The task it dies with.
-    pub task: TaskId,
-    /// The instance that acts.
-    pub instance: InstanceId,
-    /// The agent.
-    pub agent: AgentName,
-    /// The event that asks for it, if there is one.
-    pub cause: Option<EventId>,
-}
 
 /// A leased credential.
 #[derive(Debug, Clone)]

@@ -12,7 +12,7 @@ mod events;
 mod held;
 mod secrets;
 
-pub use broker::{Broker, Leased, LeasesOf, Wanted};
+pub use broker::{Broker, Leased, LeasesOf};
 pub use error::LeaseError;
 pub use secrets::SealValueError;
 

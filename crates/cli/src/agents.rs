@@ -2,6 +2,7 @@
 
 use bailiwick_core::name::{AgentName, OwnerName};
 use bailiwick_core::selector::Selector;
+use bailiwick_core::{Code, Problem};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use crate::{Exit, Outcome};
 /// What can be done with agents.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AgentCommand {
-    /// Registers an agent. Without --allow or --scope it may ask for every tool; policy still decides each call.
+    /// Registers an agent. --allow or --scope set the widest scope of its tasks; policy still decides each call.
     #[command(
         after_help = "Example: bailiwick agent add coder --owner team-dev --selector unix:path=/usr/bin/coder --allow 'files/*:read,write'"
     )]
@@ -69,10 +70,7 @@ pub(crate) async fn run(context: &Context, command: AgentCommand) -> Outcome {
             risk,
             launch_uids,
         } => {
-            let ceiling = match ceiling.draft()? {
-                Some(ceiling) => ceiling,
-                None => everything(),
-            };
+            let ceiling = ceiling.draft()?.ok_or_else(no_ceiling)?;
             let body = json!({
                 "name": name,
                 "owner": owner,
@@ -114,9 +112,12 @@ pub(crate) async fn run(context: &Context, command: AgentCommand) -> Outcome {
     Ok(Exit::DONE)
 }
 
-/// The widest ceiling: what is allowed is then policy's word alone.
-fn everything() -> serde_json::Value {
-    json!({"grants": [{"server": ["*"], "tool": ["*"], "effects": ["read", "write", "escalate"]}]})
+fn no_ceiling() -> Problem {
+    Problem::new(
+        Code::InvalidInput,
+        "an agent needs a ceiling: the widest scope that its tasks may have",
+        "say --allow 'files/*:read' once or more, or --scope FILE; everything is --allow '*/*:read,write,escalate'",
+    )
 }
 
 const COLUMNS: [(&str, &str); 6] = [

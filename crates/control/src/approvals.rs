@@ -3,15 +3,16 @@
 mod shown;
 mod waiting;
 
-use bailiwick_core::approval::{Approval, ApprovalState, DEFAULT_VALID, MAX_PENDING, Vote};
-use bailiwick_core::decision::{Needs, Reason};
+use bailiwick_core::approval::{
+    Approval, ApprovalState, DEFAULT_VALID, MAX_PENDING, Question, Vote,
+};
+use bailiwick_core::decision::Needs;
 use bailiwick_core::event::{
     Action, ApprovalRef, Event, EventType, Parent, ParentRole, Sealed, SealedClass,
 };
-use bailiwick_core::id::{ApprovalId, EventId, TaskId};
-use bailiwick_core::name::{AgentName, ToolRef, UserId};
-use bailiwick_core::risk::Risk;
-use bailiwick_core::{Code, Digest, Effect, Fault, Problem};
+use bailiwick_core::id::ApprovalId;
+use bailiwick_core::name::UserId;
+use bailiwick_core::{Code, Digest, Fault, Problem};
 use bailiwick_store::{ApprovalFilter, StoreError, Tx};
 use serde_json::Value;
 
@@ -22,35 +23,6 @@ use shown::shown;
 
 /// A task has at most this many approvals waiting or unused.
 const MAX_LIVE_OF_TASK: usize = 32;
-
-/// A call that needs a person.
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// Digest of the canonical call.
-    pub call_digest: Digest,
-    /// The task.
-    pub task: TaskId,
-    /// The agent.
-    pub agent: AgentName,
-    /// The user of the task.
-    pub user: UserId,
-    /// The tool.
-    pub tool: ToolRef,
-    /// What the call does.
-    pub effect: Effect,
-    /// Digest of the approved definition.
-    pub definition: Digest,
-    /// The arguments as they would be sent.
-    pub arguments: String,
-    /// Why it was stopped.
-    pub reasons: Vec<Reason>,
-    /// What policy asks for.
-    pub needs: Needs,
-    /// Risk of the task.
-    pub risk: Risk,
-    /// The event of the call that is held.
-    pub cause: EventId,
-}
 
 /// An approval with exactly what an approver is shown.
 #[derive(Debug, Clone)]

@@ -1,5 +1,7 @@
 //! An approval: a person's answer to a step-up, bound to one call's digest, used at most once (07 of the design).
 
+mod question;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +12,8 @@ use crate::id::{ApprovalId, TaskId};
 use crate::name::{AgentName, ToolRef, UserId};
 use crate::risk::Risk;
 use crate::{Code, Digest, Fault, Timestamp};
+
+pub use question::Question;
 
 /// A pending approval waits at most this long for an answer.
 pub const MAX_PENDING: Duration = Duration::from_mins(30);

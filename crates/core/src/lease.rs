@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
-use crate::id::{InstanceId, LeaseId, TaskId};
+use crate::id::{EventId, InstanceId, LeaseId, TaskId};
 use crate::name::{AgentName, CredentialName, ServerName};
 
 /// `Intent → Active → Revoking → Tombstone`, `Intent → Revoking`; no way back.
@@ -82,4 +82,21 @@ pub struct Lease {
     pub verified_at: Option<Timestamp>,
     /// Grows with each step; a worker that lost its claim cannot write.
     pub version: u64,
+}
+
+/// What a lease is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    /// The server whose calls it is injected into.
+    pub server: ServerName,
+    /// The credential that the server's registration names.
+    pub credential: CredentialName,
+    /// The task it dies with.
+    pub task: TaskId,
+    /// The instance that acts.
+    pub instance: InstanceId,
+    /// The agent.
+    pub agent: AgentName,
+    /// The event that asks for it, if there is one.
+    pub cause: Option<EventId>,
 }

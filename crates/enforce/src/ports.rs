@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use bailiwick_audit::Recorder;
+pub use bailiwick_core::approval::Question;
+pub use bailiwick_core::lease::Wanted;
+
 use bailiwick_core::approval::Approval;
-use bailiwick_core::decision::{Needs, Reason};
-use bailiwick_core::id::{ApprovalId, EventId, InstanceId, LeaseId, TaskId};
-use bailiwick_core::name::{AgentName, CredentialName, ServerName, ToolName, ToolRef, UserId};
-use bailiwick_core::risk::Risk;
-use bailiwick_core::{Clock, Digest, Effect, Problem, Rng, Secret};
+use bailiwick_core::id::{ApprovalId, LeaseId};
+use bailiwick_core::name::{CredentialName, ServerName, ToolName};
+use bailiwick_core::{Clock, Digest, Problem, Rng, Secret};
 use bailiwick_policy::BundleSource;
 use futures_util::future::BoxFuture;
 
@@ -51,56 +52,10 @@ pub trait Approver: Send + Sync {
     fn url(&self, id: ApprovalId) -> String;
 }
 
-/// A call that waits for a person.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Question {
-    /// SHA-256 over the canonical call; what the approval is bound to.
-    pub call_digest: Digest,
-    /// The task that asks.
-    pub task: TaskId,
-    /// The agent that asks.
-    pub agent: AgentName,
-    /// The user of the task.
-    pub user: UserId,
-    /// The tool.
-    pub tool: ToolRef,
-    /// What the call does.
-    pub effect: Effect,
-    /// Digest of the approved definition that the call was decided on.
-    pub definition: Digest,
-    /// The arguments, exactly as received and as they would be sent.
-    pub arguments: String,
-    /// Why it was stopped.
-    pub reasons: Vec<Reason>,
-    /// What policy asks for. The approval's `discharges` are `all_of` and, where `any_of` is not empty, its first.
-    pub needs: Needs,
-    /// Risk of the task.
-    pub risk: Risk,
-    /// The `tool.held` event.
-    pub cause: EventId,
-}
-
 /// Leases credentials. The agent never sees what comes back.
 pub trait Leaser: Send + Sync {
     /// The credential for one call: an active lease of this task, made or joined.
-    fn lease(&self, want: LeaseWanted) -> BoxFuture<'_, Result<Leased, Problem>>;
-}
-
-/// What a call needs a credential for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeaseWanted {
-    /// The server whose calls it is injected into.
-    pub server: ServerName,
-    /// The credential that the server's registration names.
-    pub credential: CredentialName,
-    /// The task it dies with.
-    pub task: TaskId,
-    /// The instance that acts.
-    pub instance: InstanceId,
-    /// The agent.
-    pub agent: AgentName,
-    /// The `tool.intent` event; none while a session is opened.
-    pub cause: Option<EventId>,
+    fn lease(&self, want: Wanted) -> BoxFuture<'_, Result<Leased, Problem>>;
 }
 
 /// A leased credential.

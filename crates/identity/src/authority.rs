@@ -19,6 +19,7 @@ use bailiwick_store::{Journal, Store, StoreError, Tx};
 use crate::attest::Found;
 use crate::error::IdentityError;
 use crate::keyring::{Keyring, KeyringError};
+use crate::refusals::Refusals;
 use bailiwick_store::facts;
 
 /// What an authority is made from.
@@ -60,6 +61,7 @@ pub struct Lives {
 pub struct Authority {
     pub(crate) parts: Parts,
     keyring: RwLock<Arc<Keyring>>,
+    pub(crate) refusals: Refusals,
 }
 
 /// An instance with its SPIFFE ID.
@@ -88,6 +90,7 @@ impl Authority {
         Ok(Self {
             parts,
             keyring: RwLock::new(Arc::new(keyring)),
+            refusals: Refusals::default(),
         })
     }
 

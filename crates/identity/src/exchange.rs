@@ -81,6 +81,17 @@ impl From<StoreError> for TokenRefusal {
 impl Authority {
     /// Issues a task token, or says why not. The event is durable before this resolves.
     pub async fn issue_task_token(&self, ask: TokenAsk) -> Result<Issued, TokenRefusal> {
+        let task = ask.task.to_string();
+        let issued = self.issue(ask).await;
+        if let Err(refusal) = &issued {
+            let kind = EventType::TokenRefused;
+            self.refused(kind, "token.issue", &task, &refusal.problem)
+                .await;
+        }
+        issued
+    }
+
+    async fn issue(&self, ask: TokenAsk) -> Result<Issued, TokenRefusal> {
         let parts = &self.parts;
         let keyring = self.keyring();
         let now = parts.clock.wall();

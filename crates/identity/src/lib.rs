@@ -9,6 +9,7 @@ pub mod exchange;
 pub mod exits;
 pub mod keyring;
 pub mod peer;
+mod refusals;
 pub mod workload;
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::change::{Change, ChangeBody};
+use bailiwick_core::event::EventType;
 use bailiwick_core::{Code, Fault, Problem};
 use bailiwick_proto::workload as api;
 use bailiwick_proto::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
@@ -72,10 +73,8 @@ impl Workload {
     async fn x509(&self, peer: &Peer) -> Result<api::X509svidResponse, Status> {
         let found = self.found(peer).await?;
         let (attested, svid) = self
-            .authority
-            .x509_svid(found)
-            .await
-            .map_err(|error| refusal(&error))?;
+            .granted(peer, self.authority.x509_svid(found).await)
+            .await?;
         self.watched(&attested, peer)?;
         Ok(api::X509svidResponse {
             svids: vec![api::X509svid {
@@ -95,14 +94,23 @@ impl Workload {
         })
     }
 
+    /// What the authority granted, or the status that says why not, with the refusal on record.
+    async fn granted<T>(&self, peer: &Peer, answer: Result<T, IdentityError>) -> Result<T, Status> {
+        let error = match answer {
+            Ok(granted) => return Ok(granted),
+            Err(error) => error.problem(),
+        };
+        let (kind, asker) = (EventType::InstanceRefused, format!("uid:{}", peer.uid));
+        self.authority.refused(kind, "attest", &asker, &error).await;
+        Err(status(&error))
+    }
+
     /// Whether the peer still has an identity; without issuing anything.
     async fn entitled(&self, peer: &Peer) -> Result<(), Status> {
         let found = self.found(peer).await?;
         let attested = self
-            .authority
-            .attest(found, None)
-            .await
-            .map_err(|error| refusal(&error))?;
+            .granted(peer, self.authority.attest(found, None).await)
+            .await?;
         self.watched(&attested, peer)
     }
 
@@ -194,19 +202,17 @@ impl SpiffeWorkloadApi for Workload {
         let found = self.found(&peer).await?;
         if !ask.spiffe_id.is_empty() {
             let own = self
-                .authority
-                .attest(found.clone(), None)
-                .await
-                .map_err(|error| refusal(&error))?;
+                .granted(&peer, self.authority.attest(found.clone(), None).await)
+                .await?;
             if own.id.as_str() != ask.spiffe_id {
-                return Err(refusal(&IdentityError::NotYours(ask.spiffe_id)));
+                return self
+                    .granted(&peer, Err(IdentityError::NotYours(ask.spiffe_id)))
+                    .await;
             }
         }
         let (attested, token) = self
-            .authority
-            .jwt_svid(found, ask.audience)
-            .await
-            .map_err(|error| refusal(&error))?;
+            .granted(&peer, self.authority.jwt_svid(found, ask.audience).await)
+            .await?;
         self.watched(&attested, &peer)?;
         Ok(Response::new(api::JwtsvidResponse {
             svids: vec![api::Jwtsvid {
@@ -330,10 +336,6 @@ fn caller<T>(request: &Request<T>) -> Result<Peer, Status> {
         .get::<Peer>()
         .cloned()
         .ok_or_else(|| Status::internal("the peer is not known"))
-}
-
-fn refusal(error: &IdentityError) -> Status {
-    status(&error.problem())
 }
 
 fn status(problem: &Problem) -> Status {

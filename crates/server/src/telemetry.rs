@@ -1,6 +1,6 @@
 //! What a node tells about itself: log lines on standard error, and metrics in OpenMetrics text.
 
-use std::io::stderr;
+use std::io::{IsTerminal, stderr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bailiwick_core::{Code, Fault};
@@ -40,6 +40,7 @@ pub fn init(log: &Log) -> Result<(), TelemetryError> {
     let filter = EnvFilter::builder().parse(&log.filter)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(stderr().is_terminal())
         .with_writer(stderr);
     match log.format {
         LogFormat::Text => lines.with_target(false).finish().try_init()?,

@@ -10,7 +10,9 @@ use bailiwick_core::task::Task;
 use bailiwick_core::{Secret, Timestamp};
 use bailiwick_store::Reads;
 
-use super::{Broker, Leased, LeasesOf, Wanted};
+use bailiwick_core::lease::Wanted;
+
+use super::{Broker, Leased, LeasesOf};
 use crate::backend::StaticSecret;
 use crate::{LEASE_LIFE, LeaseError, MAX_LIVE_OF_TASK, ancestry};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bailiwick_core::account::Role;
-use bailiwick_core::approval::{Approval, ApprovalState};
+use bailiwick_core::approval::{Approval, ApprovalState, Question};
 use bailiwick_core::decision::Needs;
 use bailiwick_core::event::EventType;
 use bailiwick_core::id::EventId;
@@ -13,7 +13,6 @@ use bailiwick_core::{Code, Digest, Effect};
 
 use super::bench_node::{Bench, admin, person};
 use crate::Actor;
-use crate::approvals::Question;
 
 const CALL: Digest = Digest([9; 32]);
 

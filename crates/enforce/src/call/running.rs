@@ -20,7 +20,7 @@ use crate::mcp::forward::{self, Stopped};
 use crate::mcp::methods::Context;
 use crate::mcp::session::Session;
 use crate::mcp::upstream::Answer;
-use crate::ports::{LeaseWanted, Leased};
+use crate::ports::{Wanted, Leased};
 use crate::record;
 
 /// A call that ran and was answered.
@@ -95,7 +95,7 @@ impl Running<'_> {
             .view
             .as_ref()
             .ok_or_else(|| Refusal::new(Code::Internal, "no caller", ""))?;
-        let wanted = LeaseWanted {
+        let wanted = Wanted {
             server: self.session.server.name.clone(),
             credential: credential.clone(),
             task: view.task.id,

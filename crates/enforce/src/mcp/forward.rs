@@ -13,7 +13,7 @@ use crate::answer::Refusal;
 use crate::caller::Caller;
 use crate::gateway::Gateway;
 use crate::live::Cut;
-use crate::ports::LeaseWanted;
+use crate::ports::Wanted;
 
 /// Why a request of ours did not come to its end.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Gateway {
             return Ok(None);
         };
         let view = self.decider.admit(caller, &session.server.name)?;
-        let wanted = LeaseWanted {
+        let wanted = Wanted {
             server: session.server.name.clone(),
             credential: credential.clone(),
             task: caller.task,

@@ -16,7 +16,7 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::ports::{
-    Approver, Cataloguer, LeaseWanted, Leased, Leaser, Listing, PolicySource, Question,
+    Approver, Cataloguer, Wanted, Leased, Leaser, Listing, PolicySource, Question,
 };
 
 /// A record in memory.
@@ -183,7 +183,7 @@ fn approval(question: &Question) -> Approval {
 pub(crate) struct FakeLeaser;
 
 impl Leaser for FakeLeaser {
-    fn lease(&self, want: LeaseWanted) -> BoxFuture<'_, Result<Leased, Problem>> {
+    fn lease(&self, want: Wanted) -> BoxFuture<'_, Result<Leased, Problem>> {
         let bearer = Secret::new("leased-secret".to_owned());
         Box::pin(async {
             Ok(Leased {

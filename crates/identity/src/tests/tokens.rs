@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bailiwick_core::Code;
+use bailiwick_core::event::EventType;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::risk::Risk;
 use bailiwick_core::task::{Task, TaskState};
@@ -212,4 +213,23 @@ async fn no_token_for_an_ended_task_or_under_a_fence() {
         let answer = refused(bench.authority.issue_task_token(ask(&proof, task.id)).await);
         assert_eq!(answer, ("invalid_grant", Code::Revoked), "{subject}");
     }
+}
+
+#[tokio::test]
+async fn refusals_are_on_record_once_a_minute() {
+    let bench = Bench::new().await;
+    let proof = assertion(&bench, 7).await;
+    let count = || {
+        let events = bench.journal.events.lock().unwrap();
+        events.iter().filter(|event| event.kind == EventType::TokenRefused).count()
+    };
+    for _ in 0..3 {
+        let answer = bench.authority.issue_task_token(ask(&proof, TaskId::from_bits(1))).await;
+        assert_eq!(refused(answer).0, "invalid_grant");
+    }
+    assert_eq!(count(), 1);
+    bench.later(Duration::from_mins(1));
+    let answer = bench.authority.issue_task_token(ask(&proof, TaskId::from_bits(1))).await;
+    assert_eq!(refused(answer).0, "invalid_grant");
+    assert_eq!(count(), 2);
 }

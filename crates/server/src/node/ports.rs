@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_broker::{Broker, Wanted};
-use bailiwick_control::approvals::Question as Asked;
+use bailiwick_broker::Broker;
 use bailiwick_control::tools::Seen;
 use bailiwick_control::{Control, Cutter};
 use bailiwick_core::approval::Approval;
@@ -13,7 +12,7 @@ use bailiwick_core::id::ApprovalId;
 use bailiwick_core::{Digest, Fault, Problem};
 use bailiwick_enforce::Replica;
 use bailiwick_enforce::ports::{
-    Approver, Cataloguer, LeaseWanted, Leased, Leaser, Listing, PolicySource, Question,
+    Approver, Cataloguer, Leased, Leaser, Listing, PolicySource, Question, Wanted,
 };
 use bailiwick_policy::BundleSource;
 use futures_util::future::BoxFuture;
@@ -26,21 +25,7 @@ pub(super) struct People {
 
 impl Approver for People {
     fn ask(&self, question: Question) -> BoxFuture<'_, Result<Approval, Problem>> {
-        let asked = Asked {
-            call_digest: question.call_digest,
-            task: question.task,
-            agent: question.agent,
-            user: question.user,
-            tool: question.tool,
-            effect: question.effect,
-            definition: question.definition,
-            arguments: question.arguments,
-            reasons: question.reasons,
-            needs: question.needs,
-            risk: question.risk,
-            cause: question.cause,
-        };
-        Box::pin(self.control.ask(asked))
+        Box::pin(self.control.ask(question))
     }
 
     fn settled(&self, id: ApprovalId) -> BoxFuture<'_, Result<Approval, Problem>> {
@@ -64,18 +49,10 @@ impl Approver for People {
 pub(super) struct Credentials(pub(super) Broker);
 
 impl Leaser for Credentials {
-    fn lease(&self, want: LeaseWanted) -> BoxFuture<'_, Result<Leased, Problem>> {
+    fn lease(&self, want: Wanted) -> BoxFuture<'_, Result<Leased, Problem>> {
         Box::pin(async move {
             let credential = want.credential.clone();
-            let wanted = Wanted {
-                server: want.server,
-                credential: want.credential,
-                task: want.task,
-                instance: want.instance,
-                agent: want.agent,
-                cause: want.cause,
-            };
-            let leased = self.0.lease(wanted).await;
+            let leased = self.0.lease(want).await;
             let leased = leased.map_err(|error| error.problem())?;
             Ok(Leased {
                 id: leased.id,

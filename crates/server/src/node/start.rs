@@ -138,6 +138,11 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         connections: connections.clone(),
         stop: stop.clone(),
     });
+    if !bailiwick_identity::peer::pins_peers() {
+        tracing::warn!(
+            "this kernel (before Linux 6.5) does not pin processes that connect; see docs/threat-model.md"
+        );
+    }
     tracing::info!(console = %addresses.console, gateway = %addresses.gateway, log = state.log_vkey, "the node is ready");
     Ok(Node {
         addresses,

@@ -22,7 +22,9 @@ use bailiwick_core::{Clock, Code, Digest, Problem, Rng, Secret, Timestamp};
 use bailiwick_crypto::seal::Seal;
 use bailiwick_store::{Journal, Options, Settled, Store, StoreError, Tx};
 
-use crate::{Broker, Wanted};
+use bailiwick_core::lease::Wanted;
+
+use crate::Broker;
 
 pub(crate) const CANARY: &str = "canary-9d1f2b7c";
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
