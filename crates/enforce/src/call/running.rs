@@ -20,7 +20,7 @@ use crate::mcp::forward::{self, Stopped};
 use crate::mcp::methods::Context;
 use crate::mcp::session::Session;
 use crate::mcp::upstream::Answer;
-use crate::ports::{Wanted, Leased};
+use crate::ports::{Leased, Wanted};
 use crate::record;
 
 /// A call that ran and was answered.

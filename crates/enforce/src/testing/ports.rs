@@ -15,9 +15,7 @@ use bailiwick_policy::{BundleSource, starter};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::ports::{
-    Approver, Cataloguer, Wanted, Leased, Leaser, Listing, PolicySource, Question,
-};
+use crate::ports::{Approver, Cataloguer, Leased, Leaser, Listing, PolicySource, Question, Wanted};
 
 /// A record in memory.
 #[derive(Default)]

@@ -221,15 +221,24 @@ async fn refusals_are_on_record_once_a_minute() {
     let proof = assertion(&bench, 7).await;
     let count = || {
         let events = bench.journal.events.lock().unwrap();
-        events.iter().filter(|event| event.kind == EventType::TokenRefused).count()
+        events
+            .iter()
+            .filter(|event| event.kind == EventType::TokenRefused)
+            .count()
     };
     for _ in 0..3 {
-        let answer = bench.authority.issue_task_token(ask(&proof, TaskId::from_bits(1))).await;
+        let answer = bench
+            .authority
+            .issue_task_token(ask(&proof, TaskId::from_bits(1)))
+            .await;
         assert_eq!(refused(answer).0, "invalid_grant");
     }
     assert_eq!(count(), 1);
     bench.later(Duration::from_mins(1));
-    let answer = bench.authority.issue_task_token(ask(&proof, TaskId::from_bits(1))).await;
+    let answer = bench
+        .authority
+        .issue_task_token(ask(&proof, TaskId::from_bits(1)))
+        .await;
     assert_eq!(refused(answer).0, "invalid_grant");
     assert_eq!(count(), 2);
 }
