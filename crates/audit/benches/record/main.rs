@@ -48,10 +48,10 @@ struct Extent {
 }
 
 const BENCH: Extent = Extent {
-    turns: 7,
+    turns: 5,
     turn: Duration::from_millis(1_500),
     singles: 2_000,
-    longest: Duration::from_secs(15),
+    longest: Duration::from_secs(10),
 };
 const TRIAL: Extent = Extent {
     turns: 1,
