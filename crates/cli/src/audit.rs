@@ -2,6 +2,7 @@
 //! `verify` a key that the reader brings.
 
 mod offline;
+mod privacy;
 mod story;
 
 use std::path::PathBuf;
@@ -60,6 +61,19 @@ pub(crate) enum AuditCommand {
     /// Prints the log's public key, origin and newest checkpoint. Keep the key elsewhere: `verify` needs it.
     #[command(after_help = "Example: bailiwick audit log")]
     Log,
+    /// Prints the kept values of an event, such as its arguments. Who saw them and why is on record first.
+    #[command(
+        after_help = "Example: bailiwick audit reveal evt_01h455vb4pex5vsknk084sn02q --reason \"INC-4\""
+    )]
+    Reveal {
+        /// Its id.
+        event: EventId,
+        /// Why; it goes on record.
+        #[arg(long)]
+        reason: String,
+    },
+    /// Erases kept values and the keys of their commitments, for good; proofs stand. It says first how much, and asks.
+    Erase(privacy::EraseArgs),
     /// Checks a log's files, or a proof, against a key. Exit 0: proven, 1: altered, 6: cannot tell.
     #[command(
         after_help = "Example: bailiwick audit verify /var/lib/bailiwick/audit --vkey log.vkey"
@@ -159,6 +173,8 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
             });
             Ok(Exit::DONE)
         }
+        AuditCommand::Reveal { event, reason } => privacy::reveal(context, event, &reason).await,
+        AuditCommand::Erase(args) => privacy::erase(context, args).await,
         AuditCommand::Verify { path, vkey } => offline::verify(context, &path, &vkey),
     }
 }

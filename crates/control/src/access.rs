@@ -91,6 +91,10 @@ pub enum Operation {
     WriteAccounts,
     /// Set and remove secrets.
     WriteSecrets,
+    /// Open what the record keeps sealed.
+    Reveal,
+    /// Erase it.
+    Erase,
 }
 
 impl Operation {
@@ -99,12 +103,16 @@ impl Operation {
             Self::Read => &[Role::Viewer, Role::Approver, Role::Operator, Role::Admin],
             Self::ReadApprovals => &[Role::Viewer, Role::Approver],
             Self::AnswerApprovals => &[Role::Approver],
-            Self::WriteAgents | Self::WriteServers | Self::WriteTasks | Self::Revoke => {
-                &[Role::Operator]
-            }
-            Self::LiftFences | Self::WritePolicy | Self::WriteAccounts | Self::WriteSecrets => {
-                &[Role::Admin]
-            }
+            Self::WriteAgents
+            | Self::WriteServers
+            | Self::WriteTasks
+            | Self::Revoke
+            | Self::Reveal => &[Role::Operator],
+            Self::LiftFences
+            | Self::WritePolicy
+            | Self::WriteAccounts
+            | Self::WriteSecrets
+            | Self::Erase => &[Role::Admin],
         }
     }
 }

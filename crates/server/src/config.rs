@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bailiwick_core::Timestamp;
 use bailiwick_core::name::NodeName;
 use bailiwick_core::spiffe_id::TrustDomain;
 
@@ -103,6 +104,12 @@ pub struct Audit {
     pub publish_every: Duration,
     /// Below this much free space only what narrows authority is recorded.
     pub min_free: u64,
+    /// Beyond this much write-ahead log that is not in tiles only what narrows authority is recorded.
+    pub max_untiled: u64,
+    /// Longest sealed value that is kept.
+    pub payload_max: u64,
+    /// Values recorded from then on cannot be erased.
+    pub hold_from: Option<Timestamp>,
 }
 
 /// What the node tells about itself.

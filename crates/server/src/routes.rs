@@ -9,6 +9,7 @@ pub mod leases;
 pub mod metadata;
 pub mod oauth;
 pub mod policy;
+pub mod privacy;
 pub mod revocations;
 pub mod secrets;
 pub mod servers;
@@ -99,6 +100,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(secrets::routes(app))
         .merge(leases::routes(app))
         .merge(audit::routes(app))
+        .merge(privacy::routes(app))
         .merge(health::routes())
         .merge(oauth::routes())
         .merge(metadata::routes())

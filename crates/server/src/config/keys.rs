@@ -136,6 +136,15 @@ keys! {
     MinFree "audit" "min_free" Size "1GiB" "1MiB to 1TiB"
         "Below this much free space only what narrows authority is recorded, and nothing is granted."
         "Room to revoke everything and to look around after the disk has filled up.";
+    MaxUntiled "audit" "max_untiled" Size "4GiB" "four segments to 1TiB"
+        "Beyond this much write-ahead log that is not in tiles yet only what narrows authority is recorded."
+        "Tiles that cannot be written show before the disk is full.";
+    PayloadMax "audit" "payload_max" Size "256KiB" "1KiB to 512KiB"
+        "Longest sealed value that is kept; a longer one is committed to only."
+        "Arguments of nearly every call; a large file is not copied into the record.";
+    HoldFrom "audit" "hold_from" Text "" "a day such as 2026-11-01, UTC"
+        "Legal hold: values recorded from that day on cannot be erased."
+        "None: a hold is ordered.";
     AdminUids "admin" "uids" Uids "" "user ids"
         "Users that may use the admin socket, besides root and the node's own."
         "None: an agent under a person's user id must not get that person's rights.";

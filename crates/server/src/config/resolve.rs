@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use bailiwick_core::Timestamp;
+
 use super::flaw::Flaw;
 use super::keys::Key;
 use super::raw::{RawConfig, RawValue, default_of};
@@ -142,6 +144,23 @@ fn audit(reader: &mut Reader<'_>) -> Option<Audit> {
     let segment = reader.size(Key::Segment, "2MiB", "1GiB");
     let publish_every = reader.duration(Key::PublishEvery, "100ms", "1m");
     let min_free = reader.size(Key::MinFree, "1MiB", "1TiB");
+    let max_untiled = reader.size(Key::MaxUntiled, "8MiB", "1TiB");
+    let payload_max = reader.size(Key::PayloadMax, "1KiB", "512KiB");
+    let hold_from = reader.text(Key::HoldFrom).map(|day| {
+        let start = format!("{day}T00:00:00Z").parse::<Timestamp>();
+        if start.is_err() {
+            let message = format!("`{day}` is no day");
+            reader.flaw(Key::HoldFrom, message, "write it like 2026-11-01");
+        }
+        start.ok()
+    });
+    if let (Some(segment), Some(max_untiled)) = (segment, max_untiled)
+        && max_untiled / 4 < segment
+    {
+        let message = "the write-ahead log needs room for four segments";
+        reader.flaw(Key::MaxUntiled, message, "raise it, or lower `segment`");
+        return None;
+    }
     if segment.is_some_and(|segment| segment % 4_096 != 0) {
         reader.flaw(
             Key::Segment,
@@ -154,6 +173,12 @@ fn audit(reader: &mut Reader<'_>) -> Option<Audit> {
         segment: segment?,
         publish_every: publish_every?,
         min_free: min_free?,
+        max_untiled: max_untiled?,
+        payload_max: payload_max?,
+        hold_from: match hold_from {
+            Some(day) => Some(day?),
+            None => None,
+        },
     })
 }
 

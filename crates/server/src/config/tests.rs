@@ -29,46 +29,49 @@ fn an_empty_document_is_all_defaults() {
     check(
         "version = 1\n",
         &expect![[r#"
-        Config {
-            node: Node {
-                name: "node-1",
-                data_dir: "/var/lib/bailiwick",
-                runtime_dir: "/var/lib/bailiwick/run",
-            },
-            identity: Identity {
-                trust_domain: bailiwick.internal,
-                x509_ttl: 3600s,
-                jwt_ttl: 300s,
-            },
-            oauth: OAuth {
-                issuer: None,
-                task_ttl: 300s,
-                high_risk_ttl: 60s,
-            },
-            console: Listener {
-                listen: 127.0.0.1:8420,
-                public_url: None,
-            },
-            gateway: Gateway {
-                listener: Listener {
-                    listen: 127.0.0.1:8421,
+            Config {
+                node: Node {
+                    name: "node-1",
+                    data_dir: "/var/lib/bailiwick",
+                    runtime_dir: "/var/lib/bailiwick/run",
+                },
+                identity: Identity {
+                    trust_domain: bailiwick.internal,
+                    x509_ttl: 3600s,
+                    jwt_ttl: 300s,
+                },
+                oauth: OAuth {
+                    issuer: None,
+                    task_ttl: 300s,
+                    high_risk_ttl: 60s,
+                },
+                console: Listener {
+                    listen: 127.0.0.1:8420,
                     public_url: None,
                 },
-                origins: [],
-            },
-            approval_wait: 120s,
-            audit: Audit {
-                segment: 67108864,
-                publish_every: 1s,
-                min_free: 1073741824,
-            },
-            admin_uids: [],
-            log: Log {
-                format: Text,
-                filter: "info",
-            },
-        }
-    "#]],
+                gateway: Gateway {
+                    listener: Listener {
+                        listen: 127.0.0.1:8421,
+                        public_url: None,
+                    },
+                    origins: [],
+                },
+                approval_wait: 120s,
+                audit: Audit {
+                    segment: 67108864,
+                    publish_every: 1s,
+                    min_free: 1073741824,
+                    max_untiled: 4294967296,
+                    payload_max: 262144,
+                    hold_from: None,
+                },
+                admin_uids: [],
+                log: Log {
+                    format: Text,
+                    filter: "info",
+                },
+            }
+        "#]],
     );
 }
 
@@ -109,57 +112,60 @@ filter = "warn,bailiwick_enforce=debug"
     check(
         text,
         &expect![[r#"
-        Config {
-            node: Node {
-                name: "edge-7",
-                data_dir: "/etc/bailiwick/state",
-                runtime_dir: "/run/bailiwick",
-            },
-            identity: Identity {
-                trust_domain: prod.example,
-                x509_ttl: 6s,
-                jwt_ttl: 90s,
-            },
-            oauth: OAuth {
-                issuer: Some(
-                    "https://id.example",
-                ),
-                task_ttl: 30s,
-                high_risk_ttl: 30s,
-            },
-            console: Listener {
-                listen: [::1]:0,
-                public_url: Some(
-                    "https://bailiwick.example",
-                ),
-            },
-            gateway: Gateway {
-                listener: Listener {
-                    listen: 127.0.0.1:0,
+            Config {
+                node: Node {
+                    name: "edge-7",
+                    data_dir: "/etc/bailiwick/state",
+                    runtime_dir: "/run/bailiwick",
+                },
+                identity: Identity {
+                    trust_domain: prod.example,
+                    x509_ttl: 6s,
+                    jwt_ttl: 90s,
+                },
+                oauth: OAuth {
+                    issuer: Some(
+                        "https://id.example",
+                    ),
+                    task_ttl: 30s,
+                    high_risk_ttl: 30s,
+                },
+                console: Listener {
+                    listen: [::1]:0,
                     public_url: Some(
-                        "http://localhost:9000",
+                        "https://bailiwick.example",
                     ),
                 },
-                origins: [
-                    "https://app.example",
+                gateway: Gateway {
+                    listener: Listener {
+                        listen: 127.0.0.1:0,
+                        public_url: Some(
+                            "http://localhost:9000",
+                        ),
+                    },
+                    origins: [
+                        "https://app.example",
+                    ],
+                },
+                approval_wait: 1s,
+                audit: Audit {
+                    segment: 2097152,
+                    publish_every: 100ms,
+                    min_free: 16777216,
+                    max_untiled: 4294967296,
+                    payload_max: 262144,
+                    hold_from: None,
+                },
+                admin_uids: [
+                    1000,
+                    0,
                 ],
-            },
-            approval_wait: 1s,
-            audit: Audit {
-                segment: 2097152,
-                publish_every: 100ms,
-                min_free: 16777216,
-            },
-            admin_uids: [
-                1000,
-                0,
-            ],
-            log: Log {
-                format: Json,
-                filter: "warn,bailiwick_enforce=debug",
-            },
-        }
-    "#]],
+                log: Log {
+                    format: Json,
+                    filter: "warn,bailiwick_enforce=debug",
+                },
+            }
+        "#]],
     );
 }
 

@@ -193,6 +193,9 @@ async fn open(config: &Config) -> Result<State, StartError> {
     let options = LogOptions {
         segment_size: config.audit.segment,
         min_free: config.audit.min_free,
+        max_untiled: config.audit.max_untiled,
+        value_max: usize::try_from(config.audit.payload_max).unwrap_or(usize::MAX),
+        hold_from: config.audit.hold_from,
         publish_every: config.audit.publish_every,
         ..LogOptions::new(
             dir.join("audit"),

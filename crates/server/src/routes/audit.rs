@@ -292,7 +292,7 @@ fn recorded(entry: &Entry) -> Result<Recorded, ReadError> {
     })
 }
 
-async fn find(app: &App, id: EventId) -> Result<Entry, Refused> {
+pub(super) async fn find(app: &App, id: EventId) -> Result<Entry, Refused> {
     let directory = app.log.directory();
     let found = blocking(move || directory.find(id)).await?;
     found.map_err(unreadable)?.ok_or_else(|| {
@@ -322,7 +322,7 @@ fn filter(conditions: &Conditions) -> Result<Filter, Refused> {
     Ok(filter)
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Refused> {
     tokio::task::spawn_blocking(work)
