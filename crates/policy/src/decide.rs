@@ -19,6 +19,7 @@ use crate::explain;
 use crate::input::Input;
 use crate::parties::{CompiledTool, Party, known};
 use crate::rule::Rule;
+use crate::work::MAX_WORK;
 
 /// Arguments longer than this many bytes are a deny.
 pub const MAX_ARGUMENT_BYTES: usize = arguments::LIMITS.bytes;
@@ -57,6 +58,18 @@ pub(crate) fn decide(bundle: &Bundle, input: &Input<'_>) -> Decision {
             Code::PolicyLimit,
             message,
             "narrow the scopes of policies",
+        );
+    }
+    let work =
+        of(bundle, &candidates).map(|rule| rule.work.with(&arguments, input.arguments.len()));
+    if work.fold(0, u64::saturating_add) > MAX_WORK {
+        let message =
+            "the policies that reach this call have too much to compare its arguments with";
+        return refuse(
+            input,
+            Code::PolicyLimit,
+            message.to_owned(),
+            "send shorter arguments, or narrow the scopes of policies",
         );
     }
     let evaluator = known.evaluator(bundle, input, Some(arguments));

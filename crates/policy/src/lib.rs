@@ -30,6 +30,7 @@ mod source;
 pub mod starter;
 mod uid;
 mod validate;
+mod work;
 mod workflow;
 
 pub use bundle::Bundle;

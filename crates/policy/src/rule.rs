@@ -10,12 +10,14 @@ use cedar_policy_core::evaluator::Evaluator;
 
 use crate::annotation::Marks;
 use crate::clause::{Clause, Verdict, evaluate};
+use crate::work::Work;
 
 /// A compiled policy.
 #[derive(Debug)]
 pub(crate) struct Rule {
     pub(crate) marks: Marks,
     pub(crate) clause: Clause,
+    pub(crate) work: Work,
     /// File and byte range.
     pub(crate) file: Arc<str>,
     pub(crate) span: Range<usize>,
@@ -55,6 +57,7 @@ impl Rule {
             file,
             span: template.loc().map_or(0..0, |loc| loc.start()..loc.end()),
             broken: Broken::Nowhere,
+            work: Work::of(clause.body.as_deref()),
             marks,
             clause,
             template,

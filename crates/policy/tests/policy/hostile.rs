@@ -203,6 +203,22 @@ fn p8_more_policies_than_the_bound_deny() {
     );
 }
 
+/// Short policies and long arguments, compared again and again: the work is bounded, not the time, so that every node decides
+/// the same.
+#[test]
+fn p8_more_work_than_the_bound_denies() {
+    let one = "@id(\"p#\") @reason(\"r\") permit (principal, action == Bailiwick::Action::\"s/r\", resource)\n\
+         when { context.input has path && context.input.path like \"*aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab*\" };\n";
+    let all: Vec<String> = (0..16).map(|n| one.replace('#', &n.to_string())).collect();
+    let bundle = compile(&all.concat()).unwrap();
+    let code = |length: usize| {
+        let arguments = format!(r#"{{"path":"{}"}}"#, "a".repeat(length));
+        Given::call("s/r", &arguments).decide(&bundle).code
+    };
+    assert_eq!(code(1_000), Some(Code::NoPermit));
+    assert_eq!(code(60_000), Some(Code::PolicyLimit));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 

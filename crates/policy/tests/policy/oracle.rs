@@ -227,7 +227,7 @@ impl Oracle {
         }
     }
 
-    /// Ids of the policies that are satisfied, and of those that fail.
+    /// Ids of the policies that are satisfied, and of those that fail; both sorted.
     fn each(&self, asked: &Asked) -> (Vec<String>, Vec<String>) {
         let (mut satisfied, mut failed) = (Vec::new(), Vec::new());
         for (id, policy) in self.alone.iter().enumerate() {
@@ -238,6 +238,9 @@ impl Oracle {
                 satisfied.push(format!("p{id}"));
             }
         }
+        // As text, so that p10 stands before p9.
+        satisfied.sort_unstable();
+        failed.sort_unstable();
         (satisfied, failed)
     }
 
