@@ -1,5 +1,9 @@
+//! The strict scanner, the canonical forms and the leaves, by tables and against serde_json.
+
 use expect_test::expect;
-use proptest::prelude::*;
+use proptest::prelude::{
+    Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_assume, prop_oneof, proptest,
+};
 
 use super::{Flaw, JsonError, Kind, Limits, Numbers, Scalar, check};
 

@@ -1,3 +1,5 @@
+//! Scope: reading, permitting, narrowing; the laws are in `algebra`, against brute force.
+
 use expect_test::{Expect, expect};
 
 use super::{Bounds, Call, Draft, Pattern, Scope, Uris, from_oauth};

@@ -1,6 +1,6 @@
 //! The laws of the algebra, against brute force over every call of a small world.
 
-use proptest::prelude::*;
+use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
 
 use super::oracle::{Asked, CALLS, constraint, grants, permitted};
 use crate::budget::Budget;
