@@ -7,6 +7,7 @@ pub(crate) mod http;
 pub(crate) mod mcp;
 pub(crate) mod node;
 pub(crate) mod tools;
+pub(crate) mod witness;
 pub(crate) mod world;
 
 use std::time::Duration;

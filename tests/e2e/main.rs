@@ -28,8 +28,12 @@ mod gateway_stdio;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
+mod outside_verifiers;
+#[cfg(test)]
 mod revocation;
 #[cfg(test)]
 mod spiffe_clients;
 #[cfg(test)]
 mod step_up;
+#[cfg(test)]
+mod witness;

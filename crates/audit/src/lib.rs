@@ -16,6 +16,8 @@ pub mod filter;
 #[cfg(test)]
 mod fixtures;
 pub mod hlc;
+#[cfg(test)]
+mod hostile;
 mod housekeeping;
 mod intents;
 pub mod leaf;
@@ -35,6 +37,7 @@ pub mod tree;
 pub mod verify;
 mod wal;
 pub mod witness;
+pub mod witnessed;
 
 pub use leaf::Leaf;
 pub use log::{Log, Options};

@@ -17,7 +17,9 @@ use crate::checkpoint::{Checkpoint, CheckpointError, decimal};
 use crate::leaf::MAX_LEAF;
 use crate::read::{Directory, ReadError};
 use crate::tile::{self, Kind, Tile};
-use crate::tree::{CompactRange, consistency_path, inclusion_path, leaf_hash, root_from_path};
+use crate::tree::{
+    CompactRange, consistency_path, inclusion_path, leaf_hash, root_from_path, root_of,
+};
 
 const FIRST_LINE: &str = "c2sp.org/tlog-proof@v1";
 /// Most hashes in a path: one per bit of the size.
@@ -196,6 +198,12 @@ pub(crate) fn consistency(
     consistency_path(old, size, &mut |level, position| {
         tiles.node(level, position)
     })
+}
+
+/// The root of the first `old` leaves, from the tiles of the published tree of `size` leaves.
+pub(crate) fn root(directory: &Directory, old: u64, size: u64) -> Result<Digest, TileReadError> {
+    let mut tiles = Tiles::new(directory.path(), size);
+    root_of(old, &mut |level, position| tiles.node(level, position))
 }
 
 /// A leaf from the bundle in which the tree of `size` leaves has it.

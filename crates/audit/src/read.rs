@@ -117,6 +117,11 @@ impl Directory {
         proof::consistency(self, old, size)
     }
 
+    /// The root of the first `old` leaves, from the tiles of the published tree of `size` leaves. It is as true as the tiles.
+    pub fn root(&self, old: u64, size: u64) -> Result<Digest, TileReadError> {
+        proof::root(self, old, size)
+    }
+
     /// Opens the kept values of the event at `index`, given the keys that wrap its key.
     pub fn reveal(&self, index: u64, keks: &[Kek]) -> Result<Vec<Revealed>, ReadError> {
         // A segment may be retired between two looks; then its values are in the payload.

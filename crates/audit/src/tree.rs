@@ -65,6 +65,17 @@ impl FromIterator<Digest> for CompactRange {
     }
 }
 
+/// The Merkle tree hash of the first `size` leaves. `node` is that of [`inclusion_path`].
+pub fn root_of<E>(
+    size: u64,
+    node: &mut dyn FnMut(u8, u64) -> Result<Digest, E>,
+) -> Result<Digest, E> {
+    if size == 0 {
+        return Ok(CompactRange::default().root());
+    }
+    range_hash(0, size, node)
+}
+
 /// The sibling hashes from leaf `index` up to the root of the tree of `size` leaves (RFC 6962 §2.1.1).
 ///
 /// `node(level, position)` gives the hash of the perfect subtree of 2^level leaves that starts at leaf `position << level`;

@@ -1,6 +1,7 @@
 //! `audit`: the record. `verify`, and `prove`, `search` and `task` with `--dir`, need no node: only the log's files, and for
 //! `verify` a key that the reader brings.
 
+mod held;
 mod offline;
 mod privacy;
 mod story;
@@ -15,6 +16,7 @@ use crate::context::{Context, Page};
 use crate::output::{Untrusted, table};
 use crate::{Exit, Outcome};
 
+pub(crate) use offline::key as log_key;
 pub(crate) use story::line;
 
 /// What can be done with the record.
@@ -84,6 +86,8 @@ pub(crate) enum AuditCommand {
         /// The log's public key: the key itself or a file with it.
         #[arg(long, value_name = "KEY")]
         vkey: String,
+        #[command(flatten)]
+        held: held::Held,
     },
 }
 
@@ -175,7 +179,7 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
         }
         AuditCommand::Reveal { event, reason } => privacy::reveal(context, event, &reason).await,
         AuditCommand::Erase(args) => privacy::erase(context, args).await,
-        AuditCommand::Verify { path, vkey } => offline::verify(context, &path, &vkey),
+        AuditCommand::Verify { path, vkey, held } => offline::verify(context, &path, &vkey, &held),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
     Outcome, accounts, agents, approvals, audit, completion, config, demo, fences, init, leases,
-    mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools,
+    mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -113,6 +113,8 @@ pub(crate) enum Command {
     /// The record: read it, prove it, verify it.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Runs a witness: cosigns checkpoints of logs, each only if it continues the one before.
+    Witness(witness::WitnessArgs),
     /// This process's own identity, from the Workload API.
     #[command(subcommand)]
     Svid(svid::SvidCommand),
@@ -144,6 +146,7 @@ impl Command {
             Self::Lease(command) => leases::run(context, command).await,
             Self::Account(command) => accounts::run(context, command).await,
             Self::Audit(command) => audit::run(context, command).await,
+            Self::Witness(args) => witness::run(context, args).await,
             Self::Svid(command) => svid::run(context, command).await,
             Self::Mcp(args) => mcp::run(context, args).await,
             Self::Completion(args) => Ok(completion::run(context, &args)),

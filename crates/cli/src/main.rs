@@ -29,6 +29,7 @@ mod servers;
 mod svid;
 mod tasks;
 mod tools;
+mod witness;
 mod workload;
 
 use std::process::ExitCode;

@@ -104,6 +104,11 @@ impl CosignatureVerifier {
         &self.name
     }
 
+    /// The public key.
+    pub fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
     /// This witness's newest cosignature on the note and its time, or `None` if there is none. One that does not fit the text refuses
     /// the whole note.
     pub fn cosignature<'n>(
@@ -140,6 +145,14 @@ impl CosignatureVerifier {
             .map(|()| Timestamp::from_secs(seconds))
     }
 }
+
+impl PartialEq for CosignatureVerifier {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name && self.public == other.public
+    }
+}
+
+impl Eq for CosignatureVerifier {}
 
 impl fmt::Debug for CosignatureVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::Discovery;
 use crate::telemetry::Metrics;
+use crate::witnesses::Witnesses;
 
 /// Requests that are worked on at once; the next one is refused as overloaded.
 pub const MAX_REQUESTS: usize = 256;
@@ -38,6 +39,8 @@ pub struct App {
     pub log: Arc<Log>,
     /// The key that others verify the log with, in text form.
     pub log_vkey: String,
+    /// Who cosigns its checkpoints.
+    pub witnesses: Arc<Witnesses>,
     /// Fresh DPoP proofs.
     pub dpop: Guard,
     /// Metrics.

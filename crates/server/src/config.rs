@@ -14,6 +14,7 @@ use std::time::Duration;
 use bailiwick_core::Timestamp;
 use bailiwick_core::name::NodeName;
 use bailiwick_core::spiffe_id::TrustDomain;
+use bailiwick_crypto::cosignature::CosignatureVerifier;
 
 pub use flaw::{ConfigError, Flaw, Flaws};
 use raw::RawConfig;
@@ -96,7 +97,7 @@ pub struct Gateway {
 }
 
 /// The audit log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audit {
     /// Bytes of one segment of the write-ahead log.
     pub segment: u64,
@@ -110,6 +111,19 @@ pub struct Audit {
     pub payload_max: u64,
     /// Values recorded from then on cannot be erased.
     pub hold_from: Option<Timestamp>,
+    /// Who cosigns its checkpoints.
+    pub witnesses: Vec<WitnessAt>,
+    /// How many of them have to.
+    pub quorum: usize,
+}
+
+/// A witness of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WitnessAt {
+    /// Its key.
+    pub vkey: CosignatureVerifier,
+    /// Where it takes and shows checkpoints, without a slash at the end.
+    pub url: String,
 }
 
 /// What the node tells about itself.

@@ -10,6 +10,8 @@ pub mod routes;
 pub mod sockets;
 pub mod telemetry;
 pub mod uds;
+pub mod witness;
+pub mod witnesses;
 
 pub use config::Config;
 pub use node::{Addresses, Node, NodeError, StartError};

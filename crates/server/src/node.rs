@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::witnesses;
 
 pub use directories::ensure_private;
 pub use error::{NodeError, StartError};
@@ -85,6 +86,7 @@ impl Node {
     /// Resolves when a part of the node that has to run has ended: the node is of no use any more.
     pub async fn broken(&mut self) -> NodeError {
         match self.tasks.join_next().await {
+            Some(Ok(part @ (witnesses::ROLLED_BACK | witnesses::SPLIT))) => NodeError::Log(part),
             Some(Ok(part)) => NodeError::Ended(part),
             Some(Err(error)) => NodeError::Panicked(error.to_string()),
             None => NodeError::Ended("everything"),

@@ -17,6 +17,23 @@ pub(crate) fn python() -> PathBuf {
     installed(".deps/python/bin/python")
 }
 
+/// A program of the environment in which PyPI's aics-tlog and aics-witness are.
+pub(crate) fn tlog(program: &str) -> Command {
+    Command::new(installed(&format!(".deps/tlog/bin/{program}")))
+}
+
+/// aics-tlog, asked about the log in a directory.
+pub(crate) fn tlog_verify(dir: &Path, vkey: &str) -> Command {
+    let mut command = tlog("python");
+    command.arg(script("tlog_verify.py")).arg(dir).arg(vkey);
+    command
+}
+
+/// The verifier around Go's checksum database code.
+pub(crate) fn go_verifier() -> PathBuf {
+    installed(".deps/go/verify")
+}
+
 /// A script of the tests.
 pub(crate) fn script(name: &str) -> PathBuf {
     root().join("tests/e2e/python").join(name)

@@ -12,6 +12,7 @@ use bailiwick_core::{Code, Fault as _, Problem};
 use bailiwick_crypto::note::NoteVerifier;
 use serde_json::{Value, json};
 
+use super::held::{Expected, Held};
 use super::story;
 use crate::context::{Context, Page, read_file};
 use crate::failure::Failure;
@@ -112,12 +113,25 @@ pub(super) fn prove(context: &Context, event: EventId, dir: PathBuf) -> Outcome 
 }
 
 /// Checks a whole log, or one proof.
-pub(super) fn verify(context: &Context, path: &Path, vkey: &str) -> Outcome {
+pub(super) fn verify(context: &Context, path: &Path, vkey: &str, held: &Held) -> Outcome {
     let keys = [key(vkey)?];
+    let held = held.read(&keys)?;
     if path.is_file() {
-        return verify_proof(context, path, &keys);
+        return verify_proof(context, path, &keys, &held);
     }
     let verdict = verify_log(path, &keys);
+    if let Verdict::Proven(report) = &verdict {
+        let found = held.check_log(path, &report.checkpoint, &keys)?;
+        if let Some(refuted) = found.refuted {
+            return Ok(refuted.show(context));
+        }
+        let mut body = as_json(&verdict);
+        found.add_to(&mut body);
+        context.out.show(&body, |out, _| {
+            format!("{}{}", as_text(out, &verdict), found.as_text())
+        });
+        return Ok(Exit::DONE);
+    }
     let exit = Exit(verdict.exit_code());
     context
         .out
@@ -125,13 +139,16 @@ pub(super) fn verify(context: &Context, path: &Path, vkey: &str) -> Outcome {
     Ok(exit)
 }
 
-fn verify_proof(context: &Context, path: &Path, keys: &[NoteVerifier]) -> Outcome {
+fn verify_proof(context: &Context, path: &Path, keys: &[NoteVerifier], held: &Expected) -> Outcome {
     let bytes = read_file(path, MAX_PROOF)?;
     let text = String::from_utf8(bytes)
         .map_err(|_| Problem::new(Code::LogAltered, "the proof is not text", ""))?;
     let proof = Proof::parse(&text)?;
     match proof.verify(keys) {
         Ok(checkpoint) => {
+            if let Some(refuted) = held.check_note(path, proof.checkpoint.as_bytes(), keys)? {
+                return Ok(refuted.show(context));
+            }
             let body = json!({"verdict": "proven", "origin": checkpoint.origin, "index": proof.index, "size": checkpoint.size});
             context.out.show(&body, |_, _| {
                 format!(
@@ -189,17 +206,20 @@ fn as_text(out: &Out, verdict: &Verdict) -> String {
 }
 
 /// The key itself, or a file that holds it.
-fn key(text: &str) -> Result<NoteVerifier, Failure> {
+pub(crate) fn key(text: &str) -> Result<NoteVerifier, Failure> {
+    Ok(NoteVerifier::from_vkey(&key_text(text)?)?)
+}
+
+/// The text of a key: the text itself, or what a file of this name holds.
+pub(super) fn key_text(text: &str) -> Result<String, Failure> {
     let path = Path::new(text);
     if !path.exists() {
-        return Ok(NoteVerifier::from_vkey(text)?);
+        return Ok(text.to_owned());
     }
     let bytes = read_file(path, LONGEST_KEY)?;
     // The first line: a file may be all of what `audit log` prints.
     let text = String::from_utf8_lossy(&bytes);
-    Ok(NoteVerifier::from_vkey(
-        text.lines().next().unwrap_or_default().trim(),
-    )?)
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
 /// Bytes of a key's file.

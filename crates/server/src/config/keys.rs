@@ -16,6 +16,10 @@ pub enum Kind {
     Texts,
     /// A list of user ids.
     Uids,
+    /// A number.
+    Count,
+    /// A list of witnesses.
+    Witnesses,
 }
 
 impl Kind {
@@ -27,6 +31,8 @@ impl Kind {
             Self::Size => "a size such as \"64MiB\"",
             Self::Texts => "a list of strings",
             Self::Uids => "a list of user ids",
+            Self::Count => "a number",
+            Self::Witnesses => "a list of witnesses",
         }
     }
 }
@@ -145,6 +151,12 @@ keys! {
     HoldFrom "audit" "hold_from" Text "" "a day such as 2026-11-01, UTC"
         "Legal hold: values recorded from that day on cannot be erased."
         "None: a hold is ordered.";
+    AuditWitnesses "audit" "witnesses" Witnesses "" "{vkey = \"…\", url = \"https://…\"}, at most 16"
+        "Who cosigns the checkpoints of the audit log, each at its URL (C2SP tlog-witness)."
+        "None: they are only worth something if somebody else runs them.";
+    AuditQuorum "audit" "quorum" Count "" "1 to the number of witnesses"
+        "How many witnesses have to cosign a checkpoint for it to count as witnessed."
+        "All of them.";
     AdminUids "admin" "uids" Uids "" "user ids"
         "Users that may use the admin socket, besides root and the node's own."
         "None: an agent under a person's user id must not get that person's rights.";
@@ -267,8 +279,8 @@ column. Durations and sizes are strings with a unit. The page is made from the t
 (`crates/server/src/config/keys.rs`); a test compares them.
 ";
 
-fn is_list(key: Key) -> bool {
-    matches!(key.kind(), Kind::Texts | Kind::Uids)
+pub(super) fn is_list(key: Key) -> bool {
+    matches!(key.kind(), Kind::Texts | Kind::Uids | Kind::Witnesses)
 }
 
 fn literal(key: Key) -> String {

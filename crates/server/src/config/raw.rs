@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::flaw::Flaw;
@@ -23,6 +24,10 @@ pub enum RawValue {
     Texts(Vec<String>),
     /// Of [`Kind::Uids`].
     Uids(Vec<u32>),
+    /// Of [`Kind::Count`].
+    Count(u64),
+    /// Of [`Kind::Witnesses`]: keys and URLs.
+    Witnesses(Vec<(String, String)>),
 }
 
 /// A document's values. A key that is not in it takes its default.
@@ -84,12 +89,14 @@ impl RawConfig {
 pub(super) fn default_of(key: Key) -> Option<RawValue> {
     let text = key.default();
     match key.kind() {
-        _ if text.is_empty() && !matches!(key.kind(), Kind::Texts | Kind::Uids) => None,
+        _ if text.is_empty() && !keys::is_list(key) => None,
         Kind::Text => Some(RawValue::Text(text.to_owned())),
         Kind::Duration => units::duration(text).ok().map(RawValue::Duration),
         Kind::Size => units::size(text).ok().map(RawValue::Size),
         Kind::Texts => Some(RawValue::Texts(Vec::new())),
         Kind::Uids => Some(RawValue::Uids(Vec::new())),
+        Kind::Count => text.parse().ok().map(RawValue::Count),
+        Kind::Witnesses => Some(RawValue::Witnesses(Vec::new())),
     }
 }
 
@@ -115,6 +122,18 @@ fn form(key: Key, value: &DeValue<'_>, span: Range<usize>) -> Result<RawValue, F
                 )
             })
         }
+        Kind::Count => {
+            let number = value.as_integer().filter(|number| number.radix() == 10);
+            let count = number.and_then(|number| number.as_str().parse().ok());
+            count.map(RawValue::Count).ok_or_else(|| wrong(value, span))
+        }
+        Kind::Witnesses => {
+            let Some(items) = value.as_array() else {
+                return Err(wrong(value, span));
+            };
+            let read = items.iter().map(|item| witness(&name, item));
+            read.collect::<Result<_, _>>().map(RawValue::Witnesses)
+        }
         Kind::Texts | Kind::Uids => {
             let Some(items) = value.as_array() else {
                 return Err(wrong(value, span));
@@ -137,6 +156,24 @@ fn form(key: Key, value: &DeValue<'_>, span: Range<usize>) -> Result<RawValue, F
                 RawValue::Uids(uids)
             })
         }
+    }
+}
+
+/// `{vkey, url}`, both strings, and nothing else.
+fn witness(name: &str, item: &Spanned<DeValue<'_>>) -> Result<(String, String), Flaw> {
+    let wanted = "witnesses as {vkey = \"…\", url = \"…\"}";
+    let at = item.span();
+    let Some(table) = item.get_ref().as_table() else {
+        return Err(wrong_type(at, name, wanted, item.get_ref()));
+    };
+    let text = |key: &str| table.get(key).and_then(|value| value.get_ref().as_str());
+    match (text("vkey"), text("url"), table.len()) {
+        (Some(vkey), Some(url), 2) => Ok((vkey.to_owned(), url.to_owned())),
+        _ => Err(Flaw::at(
+            at,
+            format!("`{name}` takes {wanted}"),
+            "both are strings, and there is no other key",
+        )),
     }
 }
 

@@ -7,11 +7,12 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bailiwick_core::Timestamp;
+use bailiwick_crypto::cosignature::CosignatureVerifier;
 
 use super::flaw::Flaw;
 use super::keys::Key;
 use super::raw::{RawConfig, RawValue, default_of};
-use super::{Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth};
+use super::{Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth, WitnessAt};
 
 /// Longest runtime directory: a socket's path has at most 107 bytes, and `/workload.sock` has to fit.
 const MAX_RUNTIME_DIR: usize = 90;
@@ -161,6 +162,7 @@ fn audit(reader: &mut Reader<'_>) -> Option<Audit> {
         reader.flaw(Key::MaxUntiled, message, "raise it, or lower `segment`");
         return None;
     }
+    let witnesses = witnesses(reader);
     if segment.is_some_and(|segment| segment % 4_096 != 0) {
         reader.flaw(
             Key::Segment,
@@ -179,7 +181,72 @@ fn audit(reader: &mut Reader<'_>) -> Option<Audit> {
             Some(day) => Some(day?),
             None => None,
         },
+        quorum: quorum(reader, witnesses.as_deref()?)?,
+        witnesses: witnesses?,
     })
+}
+
+/// Most witnesses: each is asked for every checkpoint.
+const MAX_WITNESSES: usize = 16;
+
+fn witnesses(reader: &mut Reader<'_>) -> Option<Vec<WitnessAt>> {
+    let Some(RawValue::Witnesses(written)) = reader.value(Key::AuditWitnesses) else {
+        return None;
+    };
+    let key = Key::AuditWitnesses;
+    if written.len() > MAX_WITNESSES {
+        reader.flaw(key, "too many witnesses", "it takes at most 16");
+        return None;
+    }
+    let mut witnesses: Vec<WitnessAt> = Vec::new();
+    for (vkey, url) in written {
+        let vkey = match CosignatureVerifier::from_vkey(&vkey) {
+            Ok(vkey) => vkey,
+            Err(error) => {
+                reader.flaw(
+                    key,
+                    error.to_string(),
+                    "`bailiwick witness` prints it when it starts",
+                );
+                return None;
+            }
+        };
+        // One key that counts twice would be a quorum of one.
+        if witnesses
+            .iter()
+            .any(|known| known.vkey.public() == vkey.public())
+        {
+            let message = format!("the key of {} is there twice", vkey.name());
+            reader.flaw(key, message, "each witness has its own key");
+            return None;
+        }
+        let base = url.trim_end_matches('/');
+        let origin = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+        if !is_origin(&origin) || base.contains(['?', '#']) {
+            let message = format!("`{url}` is not an http or https URL");
+            reader.flaw(key, message, "such as https://witness.example");
+            return None;
+        }
+        witnesses.push(WitnessAt {
+            vkey,
+            url: base.to_owned(),
+        });
+    }
+    Some(witnesses)
+}
+
+fn quorum(reader: &mut Reader<'_>, witnesses: &[WitnessAt]) -> Option<usize> {
+    let Some(RawValue::Count(quorum)) = reader.value(Key::AuditQuorum) else {
+        return Some(witnesses.len());
+    };
+    let quorum = usize::try_from(quorum).unwrap_or(usize::MAX);
+    if quorum == 0 || quorum > witnesses.len() {
+        let message = format!("a quorum of {quorum} of {} witnesses", witnesses.len());
+        let help = format!("it takes {}", Key::AuditQuorum.range());
+        reader.flaw(Key::AuditQuorum, message, help);
+        return None;
+    }
+    Some(quorum)
 }
 
 fn log(reader: &mut Reader<'_>) -> Option<Log> {

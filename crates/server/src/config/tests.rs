@@ -64,6 +64,8 @@ fn an_empty_document_is_all_defaults() {
                     max_untiled: 4294967296,
                     payload_max: 262144,
                     hold_from: None,
+                    witnesses: [],
+                    quorum: 0,
                 },
                 admin_uids: [],
                 log: Log {
@@ -103,6 +105,8 @@ wait = "1s"
 segment = "2MiB"
 publish_every = "100ms"
 min_free = "16 MiB"
+witnesses = [{ vkey = "witness.example/1+f4031348+BIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c", url = "https://witness.example/w1/" }]
+quorum = 1
 [admin]
 uids = [1000, 0]
 [log]
@@ -155,6 +159,13 @@ filter = "warn,bailiwick_enforce=debug"
                     max_untiled: 4294967296,
                     payload_max: 262144,
                     hold_from: None,
+                    witnesses: [
+                        WitnessAt {
+                            vkey: witness.example/1+f4031348+BIqI4910CfGV/VLbLTy6XXLKZwm/HZQSG/N0iAG0D29c,
+                            url: "https://witness.example/w1",
+                        },
+                    ],
+                    quorum: 1,
                 },
                 admin_uids: [
                     1000,
@@ -331,7 +342,7 @@ fn units_are_whole_numbers_with_a_unit() {
 fn every_default_can_be_read() {
     for key in keys::Key::ALL {
         let depends = key.default().is_empty();
-        let list = matches!(key.kind(), keys::Kind::Texts | keys::Kind::Uids);
+        let list = keys::is_list(*key);
         assert_eq!(
             super::raw::default_of(*key).is_none(),
             depends && !list,

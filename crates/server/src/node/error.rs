@@ -169,6 +169,9 @@ pub enum NodeError {
     /// A part that has to run has ended.
     #[error("the node's {0} ended")]
     Ended(&'static str),
+    /// A witness holds a checkpoint of the node's log that the log does not continue.
+    #[error("a witness holds a checkpoint that the node's log does not continue: the {0}")]
+    Log(&'static str),
     /// A part that has to run has panicked.
     #[error("a part of the node broke: {0}")]
     Panicked(String),
@@ -176,10 +179,20 @@ pub enum NodeError {
 
 impl Fault for NodeError {
     fn code(&self) -> Code {
-        Code::Internal
+        match self {
+            Self::Log(_) => Code::LogAltered,
+            Self::Ended(_) | Self::Panicked(_) => Code::Internal,
+        }
     }
 
     fn help(&self) -> String {
-        "start it again; please report this with the node's log".to_owned()
+        match self {
+            Self::Log(_) => {
+                "restore the newest copy of the data directory; without one, start a node of another name".to_owned()
+            }
+            Self::Ended(_) | Self::Panicked(_) => {
+                "start it again; please report this with the node's log".to_owned()
+            }
+        }
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn serve(serving: Serving<'_>) {
         maintained.maintain(until).await;
         "gateway"
     });
+    tasks.spawn(Arc::clone(&app.witnesses).run(stop.clone()));
     let (swept, until) = (app.control.clone(), stop.clone());
     tasks.spawn(async move {
         swept.sweep(until.cancelled_owned()).await;

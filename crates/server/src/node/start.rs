@@ -10,7 +10,7 @@ use bailiwick_control::outbox::Outbox;
 use bailiwick_control::{Control, Parts as ControlParts};
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
-use bailiwick_crypto::note::NoteSigner;
+use bailiwick_crypto::note::{NoteSigner, NoteVerifier};
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use bailiwick_enforce::{Budgets, Gateway, Live, Ports, Replica, Settings};
@@ -32,6 +32,7 @@ use crate::app::{App, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::telemetry::Metrics;
+use crate::witnesses::Witnesses;
 
 /// What listens.
 pub(super) struct Listeners {
@@ -108,6 +109,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         &broker,
         http.clone(),
     )?;
+    let witnesses = witnesses(&config, &state, &http)?;
     let app = Arc::new(App {
         control: control.clone(),
         authority: Arc::clone(&authority),
@@ -116,8 +118,9 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         store: state.store.clone(),
         log: Arc::clone(&state.log),
         log_vkey: state.log_vkey.clone(),
+        witnesses: Arc::clone(&witnesses),
         dpop: Guard::new(&*state.rng),
-        metrics: metrics(&config, &gateway),
+        metrics: metrics(&config, &gateway, &witnesses),
         node: config.node.name.clone(),
         console_url: addresses.console_url.clone(),
         hosts: hosts(addresses.console, &addresses.console_url),
@@ -357,7 +360,22 @@ fn admins(config: &Config) -> HashSet<u32> {
     config.admin_uids.iter().copied().chain([0, own]).collect()
 }
 
-fn metrics(config: &Config, gateway: &Gateway) -> Metrics {
+fn witnesses(
+    config: &Config,
+    state: &State,
+    http: &reqwest::Client,
+) -> Result<Arc<Witnesses>, StartError> {
+    Ok(Arc::new(Witnesses::new(
+        &config.audit.witnesses,
+        config.audit.quorum,
+        Arc::clone(&state.log),
+        vec![NoteVerifier::from_vkey(&state.log_vkey)?],
+        http,
+        Arc::clone(&state.clock),
+    )))
+}
+
+fn metrics(config: &Config, gateway: &Gateway, witnesses: &Witnesses) -> Metrics {
     let metrics = Metrics::default();
     let info = Info::new(vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -367,6 +385,7 @@ fn metrics(config: &Config, gateway: &Gateway) -> Metrics {
     metrics.add(|registry| {
         registry.register("bailiwick_node", "The node", info);
         gateway.register(registry);
+        witnesses.register(registry);
     });
     metrics
 }

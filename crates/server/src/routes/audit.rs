@@ -26,6 +26,7 @@ use super::{Page, limit_of};
 use crate::app::App;
 use crate::http::input::parse;
 use crate::http::{At, Query, Refused, guarded};
+use crate::witnesses::Standing;
 
 /// Leaves that one request looks at; what is behind them is the next page.
 const MAX_SCAN: usize = 100_000;
@@ -51,8 +52,10 @@ pub struct LogAnswer {
     vkey: String,
     /// Durable events.
     size: u64,
-    /// The newest published checkpoint, a C2SP signed note; none before the first.
+    /// The newest published checkpoint, a C2SP signed note, with the cosignatures there are; none before the first.
     checkpoint: Option<String>,
+    /// How far others vouch for it.
+    witness: Standing,
 }
 
 /// Which events: `limit`, `after`, and any key of the log's filter.
@@ -204,7 +207,9 @@ async fn log(
         origin: app.log.origin().to_owned(),
         vkey: app.log_vkey.clone(),
         size: app.log.size(),
-        checkpoint: note.map(|note| String::from_utf8_lossy(&note).into_owned()),
+        checkpoint: note
+            .map(|note| String::from_utf8_lossy(&app.witnesses.dressed(note)).into_owned()),
+        witness: app.witnesses.standing(),
     }))
 }
 
