@@ -22,11 +22,22 @@ use crate::wal::spare::Spare;
 const IDLE: Duration = Duration::from_mins(1);
 
 /// Wakes the thread. Several calls before it looks are one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Wake {
     state: Mutex<Woken>,
     changed: Condvar,
-    orders: Mutex<Vec<Order>>,
+    /// None once the thread has ended: who orders then must not wait.
+    orders: Mutex<Option<Vec<Order>>>,
+}
+
+impl Default for Wake {
+    fn default() -> Self {
+        Self {
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            orders: Mutex::new(Some(Vec::new())),
+        }
+    }
 }
 
 /// Something to do to files that the thread alone writes. It is tried at every tick until it is done.
@@ -53,17 +64,24 @@ impl Wake {
         self.changed.notify_one();
     }
 
-    /// Hands over an order.
+    /// Hands over an order; drops it where the thread has ended.
     pub(crate) fn order(&self, order: Order) {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        orders.push(order);
+        if let Some(orders) = &mut *orders {
+            orders.push(order);
+        }
         drop(orders);
         self.notify();
     }
 
     fn take_orders(&self) -> Vec<Order> {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut orders)
+        orders.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// The thread has ended: orders not carried out, and all that come, are dropped.
+    fn end(&self) {
+        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Finish what there is and end.
@@ -105,6 +123,12 @@ pub(crate) struct Housekeeping {
     pub(crate) first_segment: Arc<AtomicU64>,
     /// Orders not carried out yet.
     pub(crate) orders: Vec<Order>,
+}
+
+impl Drop for Housekeeping {
+    fn drop(&mut self) {
+        self.wake.end();
+    }
 }
 
 impl Housekeeping {

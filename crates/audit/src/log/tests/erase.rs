@@ -224,6 +224,36 @@ async fn an_erasure_that_a_stop_interrupts_is_finished_at_the_next_start() {
 }
 
 #[tokio::test]
+async fn an_erasure_whose_log_ends_right_after_its_event_does_not_wait() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let receipt = log
+        .record(of_user("usr_a", b"1"), Class::Grant)
+        .await
+        .unwrap();
+    let mut erasing = Box::pin(log.erase(erasure(Selector::User("usr_a".into()))));
+    let before = log.size();
+    let mut watch = log.watch();
+    // Its event is on record, and it has not been asked to go on when the log's threads end.
+    tokio::select! {
+        biased;
+        _ = watch.wait_for(|size| *size > before) => {}
+        done = &mut erasing => panic!("{done:?}"),
+    }
+    log.close();
+    // Where its order came in time it was carried out; where not, the next start does it.
+    let done = erasing.await;
+    assert!(
+        matches!(done, Ok(_) | Err(EraseError::Interrupted)),
+        "{done:?}"
+    );
+    drop(log);
+    let log = bench.open();
+    log.close();
+    assert_eq!(reveal_code(&log, receipt.index), Code::PayloadErased);
+}
+
+#[tokio::test]
 async fn a_legal_hold_refuses_and_nothing_is_done() {
     let bench = Bench::new();
     let log = bench.open();
