@@ -27,4 +27,7 @@ mod oracle;
 mod outcomes;
 
 #[cfg(test)]
+mod recorded;
+
+#[cfg(test)]
 mod world;
