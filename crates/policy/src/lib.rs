@@ -22,7 +22,6 @@ mod manifest;
 mod nearest;
 mod nesting;
 mod parties;
-mod recorded;
 mod registry;
 mod rule;
 mod schema;
@@ -40,7 +39,6 @@ pub use decide::{MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
 pub use fixtures::fixtures;
 pub use flaw::{Flaw, PolicyErrors};
 pub use input::Input;
-pub use recorded::{Recorded, RecordedError};
 pub use registry::Registry;
 pub use source::{BundleSource, MAX_BYTES, MAX_FILES};
 pub use workflow::{

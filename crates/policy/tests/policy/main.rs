@@ -27,7 +27,4 @@ mod oracle;
 mod outcomes;
 
 #[cfg(test)]
-mod recorded;
-
-#[cfg(test)]
 mod world;

@@ -146,7 +146,7 @@ impl Given {
         self.with(|input| bundle.preview(input))
     }
 
-    pub(crate) fn with<T>(&self, ask: impl FnOnce(&Input<'_>) -> T) -> T {
+    fn with<T>(&self, ask: impl FnOnce(&Input<'_>) -> T) -> T {
         let performs: Vec<&str> = self.performs.iter().map(String::as_str).collect();
         ask(&Input {
             agent: &self.agent,
