@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod kill;
 mod tidy;
 
 use std::io::{self, Write};
@@ -33,6 +34,8 @@ enum Task {
         /// A bench; an unknown name lists those there are
         name: Option<String>,
     },
+    /// Kill a log under many writers at random moments, and check that it kept every receipt
+    Kill(kill::Plan),
 }
 
 fn main() -> ExitCode {
@@ -49,6 +52,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Tidy => tidy::run(&repository(), &mut out)?,
         Task::Codegen { check } => codegen::run(&repository(), check, &mut out)?,
         Task::Bench { name } => bench::run(name.as_deref(), &mut out)?,
+        Task::Kill(plan) => kill::run(plan, &mut out)?,
     };
     out.flush()?;
     Ok(code)

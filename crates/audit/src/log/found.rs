@@ -102,15 +102,26 @@ fn intents_before(directory: &Directory, base: &Base) -> Result<OpenIntents, Rea
     Ok(intents)
 }
 
+/// Intents closer than this are found by reading on: to look for each would read the same segment again for each.
+const NEAR: u64 = 4096;
+
 /// The intents in full.
 fn unanswered_events(
     directory: &Directory,
     intents: &OpenIntents,
 ) -> Result<Vec<Event>, ReadError> {
     let mut events = Vec::new();
+    let mut entries = directory.entries(0);
     for index in intents.indexes() {
-        if let Some(entry) = directory.entry(index)? {
-            events.push(entry.parse()?.event);
+        if index.saturating_sub(entries.position()) > NEAR {
+            entries = directory.entries(index);
+        }
+        for entry in &mut entries {
+            let entry = entry?;
+            if entry.index == index {
+                events.push(entry.parse()?.event);
+                break;
+            }
         }
     }
     Ok(events)
