@@ -93,6 +93,26 @@ pub struct Decision {
     pub would_allow: Vec<String>,
     /// What it was made on.
     pub versions: Versions,
+    /// What would have been decided if policies in observe mode were enforced; none if that is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_be: Option<Box<WouldBe>>,
+}
+
+/// What would be decided if policies in observe mode were enforced. It is recorded and has no effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WouldBe {
+    /// Allow, deny or step-up.
+    pub outcome: Outcome,
+    /// The code of a deny or step-up.
+    pub code: Option<Code>,
+    /// Why.
+    pub reasons: Vec<Reason>,
+    /// All satisfied policies, those in observe mode among them; sorted.
+    pub policies: Vec<String>,
+    /// Duties, strictest per kind.
+    pub obligations: Vec<Obligation>,
+    /// What a step-up asks for.
+    pub needs: Option<Needs>,
 }
 
 impl Decision {
@@ -117,6 +137,7 @@ impl Decision {
             needs: None,
             would_allow: Vec::new(),
             versions,
+            would_be: None,
         }
     }
 }

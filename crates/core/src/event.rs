@@ -270,6 +270,19 @@ pub struct DecisionRef {
     pub versions: Versions,
     /// Microseconds it took.
     pub us: u64,
+    /// What it would have been if policies in observe mode were enforced; none if that is the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_be: Option<WouldBeRef>,
+}
+
+/// What would have been decided if policies in observe mode were enforced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WouldBeRef {
+    /// Allow, deny or step-up.
+    pub effect: Verdict,
+    /// Sources of its reasons (policy ids or checks), at most [`MAX_LIST`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
 }
 
 /// An approval on record. Its call digest is sealed: a bare digest of arguments can be guessed.

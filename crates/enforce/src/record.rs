@@ -2,10 +2,10 @@
 
 use bailiwick_audit::{Class, RecordError};
 use bailiwick_core::chain::Chain;
-use bailiwick_core::decision::Decision;
+use bailiwick_core::decision::{Decision, Reason};
 use bailiwick_core::event::{
     Action, AgentRef, ChainRef, DecisionRef, Event, EventType, Evidence, MAX_LIST, MAX_STRING,
-    Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef,
+    Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef, WouldBeRef,
 };
 use bailiwick_core::id::EventId;
 use bailiwick_core::name::{ServerName, ToolName};
@@ -189,15 +189,14 @@ fn chain_refs(chain: &Chain, caller: &Caller) -> Vec<ChainRef> {
 }
 
 fn decision_ref(decision: &Decision, us: u64) -> DecisionRef {
+    let sources = |reasons: &[Reason]| {
+        let sources = reasons.iter().take(MAX_LIST);
+        sources.map(|reason| reason.source.clone()).collect()
+    };
     DecisionRef {
         effect: decision.outcome,
         policies: decision.policies.iter().take(MAX_LIST).cloned().collect(),
-        reasons: decision
-            .reasons
-            .iter()
-            .take(MAX_LIST)
-            .map(|reason| reason.source.clone())
-            .collect(),
+        reasons: sources(&decision.reasons),
         obligations: decision
             .obligations
             .iter()
@@ -206,6 +205,10 @@ fn decision_ref(decision: &Decision, us: u64) -> DecisionRef {
             .collect(),
         versions: decision.versions,
         us,
+        would_be: decision.would_be.as_ref().map(|would_be| WouldBeRef {
+            effect: would_be.outcome,
+            reasons: sources(&would_be.reasons),
+        }),
     }
 }
 

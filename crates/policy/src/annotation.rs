@@ -13,6 +13,7 @@ use crate::nearest::nearest;
 
 const KNOWN: &[&str] = &[
     "id", "reason", "fix", "step_up", "duty", "quorum", "valid", "owner", "ticket", "expires",
+    "mode",
 ];
 const MAX_TEXT: usize = 512;
 const MAX_ID: usize = 128;
@@ -31,6 +32,8 @@ pub(crate) struct Marks {
     pub(crate) valid_s: u64,
     /// From then on a permit does not count.
     pub(crate) expires: Option<Timestamp>,
+    /// It is asked and not enforced.
+    pub(crate) observed: bool,
 }
 
 /// The one token of a soft policy.
@@ -74,6 +77,7 @@ pub(crate) fn read(
         quorum: 1,
         valid_s: DEFAULT_VALID.as_secs(),
         expires: None,
+        observed: false,
     };
     let mut bounds = None;
     for (key, annotation) in template.annotations() {
@@ -179,6 +183,9 @@ impl Reader<'_> {
                 .ok()
                 .map(|at| marks.expires = Some(at))
                 .ok_or("write an instant such as 2026-12-01T00:00:00Z"),
+            "mode" => (value == "observe")
+                .then(|| marks.observed = true)
+                .ok_or("the one mode is observe; a policy without @mode is enforced"),
             _ => {
                 let help = nearest(key, KNOWN.iter().copied(), 2).map_or_else(
                     || format!("the annotations are {}", KNOWN.join(", ")),

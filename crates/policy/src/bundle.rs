@@ -68,13 +68,13 @@ impl Bundle {
 
     /// Decides one call. Pure: the same input and bundle give the same decision.
     pub fn decide(&self, input: &Input<'_>) -> Decision {
-        crate::decide::decide(self, input)
+        input.ask(|call| crate::decide::decide(self, call))
     }
 
     /// Whether a tool may be listed to a task: false only if a hard forbid applies whatever the arguments. Arguments and
     /// discharged tokens of `input` are not looked at.
     pub fn preview(&self, input: &Input<'_>) -> bool {
-        crate::decide::preview(self, input)
+        input.ask(|call| crate::decide::preview(self, call))
     }
 
     /// The digest of its text.

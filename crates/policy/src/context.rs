@@ -4,12 +4,12 @@ use bailiwick_core::Timestamp;
 use bailiwick_core::task::RequestSource;
 use cedar_policy_core::ast::{Context, Value, ValueKind};
 
-use crate::input::Input;
+use crate::call::Call;
 use crate::uid::{Types, uid};
 
 /// The context of one call; `input` is left out for a question that is not about arguments.
-pub(crate) fn build(input: &Input<'_>, arguments: Option<Value>, types: &Types) -> Context {
-    let facts = facts(input, types);
+pub(crate) fn build(call: &Call<'_>, arguments: Option<Value>, types: &Types) -> Context {
+    let facts = facts(call, types);
     let parts = arguments.map(|arguments| ("input", arguments));
     let record = Value::record(parts.into_iter().chain([("bw", facts)]), None);
     match record.value {
@@ -19,15 +19,14 @@ pub(crate) fn build(input: &Input<'_>, arguments: Option<Value>, types: &Types) 
     }
 }
 
-fn facts(input: &Input<'_>, types: &Types) -> Value {
-    let task = input.task;
+fn facts(call: &Call<'_>, types: &Types) -> Value {
+    let task = call.task;
     let labels = task.labels.iter().map(|label| label.as_str().into());
-    let chain = input
+    let chain = call
         .chain
-        .links
         .iter()
-        .map(|link| uid(&types.agent, link.agent.as_str()).into());
-    let requested_by = match task.request.source {
+        .map(|agent| uid(&types.agent, agent.as_str()).into());
+    let requested_by = match task.requested_by {
         RequestSource::User => "user",
         RequestSource::Orchestrator => "orchestrator",
         RequestSource::Agent => "agent",
@@ -38,19 +37,19 @@ fn facts(input: &Input<'_>, types: &Types) -> Value {
         ("stage", task.stage.as_str().into()),
         ("risk", task.risk.as_long().into()),
         ("labels", Value::set(labels, None)),
-        ("age_s", long(input.now.since(task.created_at).as_secs())),
-        ("calls", long(input.usage.calls)),
-        ("writes", long(input.usage.writes)),
-        ("escalations", long(input.usage.escalations)),
+        ("age_s", long(call.now.since(task.created_at).as_secs())),
+        ("calls", long(task.usage.calls)),
+        ("writes", long(task.usage.writes)),
+        ("escalations", long(task.usage.escalations)),
         ("requested_by", requested_by.into()),
     ]);
     record([
-        ("user", uid(&types.user, input.chain.user.as_str()).into()),
+        ("user", uid(&types.user, call.user.as_str()).into()),
         ("chain", Value::set(chain, None)),
-        ("depth", long(input.task.depth() as u64)),
-        ("effect", input.effect.as_str().into()),
+        ("depth", long(call.task.depth)),
+        ("effect", call.effect.as_str().into()),
         ("task", task),
-        ("now", time(input.now)),
+        ("now", time(call.now)),
     ])
 }
 

@@ -4,8 +4,8 @@ use bailiwick_core::decision::{Decision, Outcome};
 use cedar_policy_core::evaluator::Evaluator;
 
 use crate::annotation::Token;
+use crate::call::Call;
 use crate::decide::Sorted;
-use crate::input::Input;
 use crate::rule::Rule;
 
 /// An explanation names at most this many changes.
@@ -15,7 +15,7 @@ const MAX_CHANGES: usize = 3;
 pub(crate) fn would_allow(
     sorted: &Sorted<'_>,
     decision: &Decision,
-    input: &Input<'_>,
+    call: &Call<'_>,
     evaluator: &Evaluator<'_>,
 ) -> Vec<String> {
     let forbidden = sorted.forbids.iter().map(|rule| lift(rule, evaluator));
@@ -34,7 +34,7 @@ pub(crate) fn would_allow(
         }));
     }
     if changes.is_empty() && sorted.permits.is_empty() && sorted.soft_permits.is_empty() {
-        changes = nearest(sorted, input, evaluator);
+        changes = nearest(sorted, call, evaluator);
     }
     if changes.is_empty() {
         changes.extend(decision.reasons.iter().map(|reason| {
@@ -49,7 +49,7 @@ pub(crate) fn would_allow(
 }
 
 /// Permits that reach the call, those with the fewest conditions that do not hold first.
-fn nearest(sorted: &Sorted<'_>, input: &Input<'_>, evaluator: &Evaluator<'_>) -> Vec<String> {
+fn nearest(sorted: &Sorted<'_>, call: &Call<'_>, evaluator: &Evaluator<'_>) -> Vec<String> {
     let mut permits: Vec<(Vec<&str>, &Rule)> = sorted
         .unsatisfied_permits
         .iter()
@@ -60,7 +60,7 @@ fn nearest(sorted: &Sorted<'_>, input: &Input<'_>, evaluator: &Evaluator<'_>) ->
         .collect();
     permits.sort_by(|(a, x), (b, y)| (a.len(), &x.marks.id).cmp(&(b.len(), &y.marks.id)));
     if permits.is_empty() {
-        let (tool, effect, agent) = (&input.tool.tool, input.effect, &input.agent.name);
+        let (tool, effect, agent) = (call.tool, call.effect, call.agent);
         return vec![format!(
             "a policy that permits {tool} ({effect}) to agent {agent}; none reaches this call"
         )];

@@ -37,6 +37,8 @@ pub(crate) struct CompiledTool {
     pub(crate) action: EntityUID,
     pub(crate) keys: PerEffect<Keys>,
     pub(crate) arguments: Record,
+    /// Its own effect; a call may be raised above it.
+    pub(crate) effect: Effect,
     /// Digest of the definition it was compiled from.
     pub(crate) approved: Option<Digest>,
 }
@@ -82,6 +84,7 @@ impl CompiledTool {
             keys,
             arguments: Record::of_definition(&tool.definition),
             approved: tool.approved,
+            effect: tool.effect,
         }
     }
 }

@@ -35,6 +35,17 @@ pub(crate) enum Broken {
     Everywhere,
 }
 
+impl Broken {
+    /// Whether it does not validate for calls of `action`.
+    pub(crate) fn at(&self, action: &EntityUID) -> bool {
+        match self {
+            Self::Nowhere => false,
+            Self::At(actions) => actions.contains(action),
+            Self::Everywhere => true,
+        }
+    }
+}
+
 /// One top-level condition.
 #[derive(Debug)]
 pub(crate) struct Conjunct {
@@ -72,12 +83,7 @@ impl Rule {
         now: Timestamp,
         evaluator: &Evaluator<'_>,
     ) -> Verdict {
-        let broken = match &self.broken {
-            Broken::Nowhere => false,
-            Broken::At(actions) => actions.contains(action),
-            Broken::Everywhere => true,
-        };
-        if broken {
+        if self.broken.at(action) {
             return Verdict::Failed;
         }
         if self.marks.expires.is_some_and(|at| now >= at) {
@@ -96,6 +102,11 @@ impl Rule {
             let holds = evaluate(&conjunct.expression, evaluator) == Verdict::Satisfied;
             (conjunct.text.as_str(), holds)
         })
+    }
+
+    /// The top-level conditions, in order.
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
+        self.conjuncts.iter().map(|conjunct| &*conjunct.expression)
     }
 
     pub(crate) fn is_permit(&self) -> bool {

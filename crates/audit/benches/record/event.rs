@@ -71,6 +71,7 @@ impl Template {
                 replica_seq: 12,
             },
             us: 15,
+            would_be: None,
         });
         event.sealed = vec![Sealed {
             path: SEALED_PATH,

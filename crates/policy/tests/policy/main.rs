@@ -4,6 +4,13 @@
 mod corpus;
 
 #[cfg(test)]
+#[expect(
+    clippy::needless_raw_string_hashes,
+    reason = "expect-test writes its strings with hashes"
+)]
+mod differ;
+
+#[cfg(test)]
 mod hostile;
 
 #[cfg(test)]

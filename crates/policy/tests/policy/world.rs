@@ -12,7 +12,7 @@ use bailiwick_core::scope::{Bounds, Draft};
 use bailiwick_core::server::Server;
 use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
 use bailiwick_core::{Digest, Effect, Timestamp};
-use bailiwick_policy::{Bundle, BundleSource, Input, PolicyErrors, Registry, fixtures};
+use bailiwick_policy::{Bundle, BundleSource, Input, PolicyErrors, Recorded, Registry, fixtures};
 use serde::{Deserialize, Serialize};
 
 /// Agents `a` and `b`; server `s` with tools of each effect.
@@ -146,7 +146,11 @@ impl Given {
         self.with(|input| bundle.preview(input))
     }
 
-    fn with<T>(&self, ask: impl FnOnce(&Input<'_>) -> T) -> T {
+    pub(crate) fn recorded(&self) -> Recorded {
+        self.with(Recorded::of)
+    }
+
+    pub(crate) fn with<T>(&self, ask: impl FnOnce(&Input<'_>) -> T) -> T {
         let performs: Vec<&str> = self.performs.iter().map(String::as_str).collect();
         ask(&Input {
             agent: &self.agent,

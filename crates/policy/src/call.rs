@@ -1,0 +1,77 @@
+//! What one decision looks at, whether it comes from the rows of a live call or from the record of an old one.
+
+use bailiwick_core::budget::Usage;
+use bailiwick_core::decision::Versions;
+use bailiwick_core::id::TaskId;
+use bailiwick_core::label::Labels;
+use bailiwick_core::name::{AgentName, ServerName, StageName, ToolRef, UserId, WorkflowName};
+use bailiwick_core::risk::Risk;
+use bailiwick_core::task::RequestSource;
+use bailiwick_core::{Digest, Effect, Timestamp};
+
+use crate::input::Input;
+
+/// One call. Nothing else reaches the evaluation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) agent: &'a AgentName,
+    pub(crate) server: &'a ServerName,
+    pub(crate) tool: &'a ToolRef,
+    pub(crate) definition: Option<Digest>,
+    pub(crate) effect: Effect,
+    pub(crate) arguments: &'a str,
+    pub(crate) user: &'a UserId,
+    pub(crate) chain: &'a [&'a AgentName],
+    pub(crate) task: TaskFacts<'a>,
+    pub(crate) now: Timestamp,
+    pub(crate) discharged: &'a [String],
+    pub(crate) performs: &'a [&'a str],
+    pub(crate) versions: Versions,
+}
+
+/// The task of a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct TaskFacts<'a> {
+    pub(crate) id: TaskId,
+    pub(crate) workflow: &'a WorkflowName,
+    pub(crate) stage: &'a StageName,
+    pub(crate) risk: Risk,
+    pub(crate) labels: &'a Labels,
+    pub(crate) created_at: Timestamp,
+    pub(crate) depth: u64,
+    pub(crate) requested_by: RequestSource,
+    pub(crate) usage: &'a Usage,
+}
+
+impl Input<'_> {
+    /// Asks something about the call.
+    pub(crate) fn ask<T>(&self, ask: impl FnOnce(&Call<'_>) -> T) -> T {
+        let chain: Vec<&AgentName> = self.chain.links.iter().map(|link| &link.agent).collect();
+        let task = self.task;
+        ask(&Call {
+            agent: &self.agent.name,
+            server: &self.server.name,
+            tool: &self.tool.tool,
+            definition: self.tool.approved,
+            effect: self.effect,
+            arguments: self.arguments,
+            user: &self.chain.user,
+            chain: &chain,
+            task: TaskFacts {
+                id: task.id,
+                workflow: &task.workflow,
+                stage: &task.stage,
+                risk: task.risk,
+                labels: &task.labels,
+                created_at: task.created_at,
+                depth: task.depth() as u64,
+                requested_by: task.request.source,
+                usage: self.usage,
+            },
+            now: self.now,
+            discharged: self.discharged,
+            performs: self.performs,
+            versions: self.versions,
+        })
+    }
+}

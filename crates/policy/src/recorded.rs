@@ -1,0 +1,144 @@
+//! One call as it was decided, kept apart from the rows it was read from: small enough to seal into the audit log
+//! (`/input`, 06 of the design), and all that deciding it again takes beside a bundle.
+
+use bailiwick_core::budget::Usage;
+use bailiwick_core::decision::Versions;
+use bailiwick_core::id::TaskId;
+use bailiwick_core::label::Labels;
+use bailiwick_core::name::{AgentName, StageName, ToolRef, UserId, WorkflowName};
+use bailiwick_core::risk::Risk;
+use bailiwick_core::task::RequestSource;
+use bailiwick_core::{Digest, Effect, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::call::{Call, TaskFacts};
+use crate::input::Input;
+
+/// A call that was decided. Its JSON is what is sealed; members that are not known are refused, since a fact that is passed
+/// over would decide another call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorded {
+    /// The agent that acted.
+    pub agent: AgentName,
+    /// The tool; its server is the resource.
+    pub tool: ToolRef,
+    /// Digest of the tool's definition that was in force.
+    pub definition: Option<Digest>,
+    /// What the call did.
+    pub effect: Effect,
+    /// The arguments as received.
+    pub arguments: String,
+    /// On whose behalf.
+    pub user: UserId,
+    /// The agents that acted for one another, presenter first.
+    pub chain: Vec<AgentName>,
+    /// The task as it was.
+    pub task: RecordedTask,
+    /// When it was decided.
+    pub now: Timestamp,
+    /// Tokens that were discharged for exactly this call.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub discharged: Vec<String>,
+    /// Kinds of duty that the enforcement point performed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub performs: Vec<String>,
+    /// What it was decided on.
+    pub versions: Versions,
+}
+
+/// What a decision looks at of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedTask {
+    /// Its id.
+    pub id: TaskId,
+    /// Its workflow.
+    pub workflow: WorkflowName,
+    /// The stage it was in.
+    pub stage: StageName,
+    /// Its risk at the time.
+    pub risk: Risk,
+    /// Labels that it had picked up.
+    pub labels: Labels,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// How many tasks are above it.
+    pub depth: u64,
+    /// Who wrote its request.
+    pub requested_by: RequestSource,
+    /// What it had used before this call.
+    pub usage: Usage,
+}
+
+impl Recorded {
+    /// Of a call that is decided now.
+    pub fn of(input: &Input<'_>) -> Self {
+        let task = input.task;
+        Self {
+            agent: input.agent.name.clone(),
+            tool: input.tool.tool.clone(),
+            definition: input.tool.approved,
+            effect: input.effect,
+            arguments: input.arguments.to_owned(),
+            user: input.chain.user.clone(),
+            chain: input
+                .chain
+                .links
+                .iter()
+                .map(|link| link.agent.clone())
+                .collect(),
+            task: RecordedTask {
+                id: task.id,
+                workflow: task.workflow.clone(),
+                stage: task.stage.clone(),
+                risk: task.risk,
+                labels: task.labels.clone(),
+                created_at: task.created_at,
+                depth: task.depth() as u64,
+                requested_by: task.request.source,
+                usage: *input.usage,
+            },
+            now: input.now,
+            discharged: input.discharged.to_vec(),
+            performs: input
+                .performs
+                .iter()
+                .map(|kind| (*kind).to_owned())
+                .collect(),
+            versions: input.versions,
+        }
+    }
+
+    /// Asks something about the call.
+    pub(crate) fn ask<T>(&self, ask: impl FnOnce(&Call<'_>) -> T) -> T {
+        let chain: Vec<&AgentName> = self.chain.iter().collect();
+        let performs: Vec<&str> = self.performs.iter().map(String::as_str).collect();
+        let task = &self.task;
+        ask(&Call {
+            agent: &self.agent,
+            server: &self.tool.server,
+            tool: &self.tool,
+            definition: self.definition,
+            effect: self.effect,
+            arguments: &self.arguments,
+            user: &self.user,
+            chain: &chain,
+            task: TaskFacts {
+                id: task.id,
+                workflow: &task.workflow,
+                stage: &task.stage,
+                risk: task.risk,
+                labels: &task.labels,
+                created_at: task.created_at,
+                depth: task.depth,
+                requested_by: task.requested_by,
+                usage: &task.usage,
+            },
+            now: self.now,
+            discharged: &self.discharged,
+            performs: &performs,
+            versions: self.versions,
+        })
+    }
+}
