@@ -47,7 +47,7 @@ pub use diff::{Access, Change, Diff, MAX_PAIRS, MAX_REPORTED, Permission, Way, d
 pub use fixtures::fixtures;
 pub use flaw::{Flaw, PolicyErrors};
 pub use input::Input;
-pub use recorded::{Recorded, RecordedTask};
+pub use recorded::{Recorded, RecordedError, RecordedTask};
 pub use registry::Registry;
 pub use replay::{Past, replay};
 pub use shadow::shadow;

@@ -8,7 +8,7 @@ use bailiwick_core::label::Labels;
 use bailiwick_core::name::{AgentName, StageName, ToolRef, UserId, WorkflowName};
 use bailiwick_core::risk::Risk;
 use bailiwick_core::task::RequestSource;
-use bailiwick_core::{Digest, Effect, Timestamp};
+use bailiwick_core::{Code, Digest, Effect, Fault, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, TaskFacts};
@@ -27,7 +27,8 @@ pub struct Recorded {
     pub definition: Option<Digest>,
     /// What the call did.
     pub effect: Effect,
-    /// The arguments as received.
+    /// The arguments as received. The record keeps them apart, as `/args`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub arguments: String,
     /// On whose behalf.
     pub user: UserId,
@@ -71,6 +72,22 @@ pub struct RecordedTask {
     pub usage: Usage,
 }
 
+/// A sealed input that this version cannot read: such a decision cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+#[error("the recorded input cannot be read")]
+pub struct RecordedError(#[from] serde_json::Error);
+
+impl Fault for RecordedError {
+    fn code(&self) -> Code {
+        Code::InvalidInput
+    }
+
+    fn help(&self) -> String {
+        "it was written by another version; the decision itself stands on record as it was"
+            .to_owned()
+    }
+}
+
 impl Recorded {
     /// Of a call that is decided now.
     pub fn of(input: &Input<'_>) -> Self {
@@ -108,6 +125,23 @@ impl Recorded {
                 .collect(),
             versions: input.versions,
         }
+    }
+
+    /// What is sealed as `/input`: the JSON of all but the arguments.
+    pub fn sealed(&self) -> Vec<u8> {
+        let without = Self {
+            arguments: String::new(),
+            ..self.clone()
+        };
+        // Names, numbers and lists of them always serialise; nothing would be an input that cannot be opened.
+        serde_json::to_vec(&without).unwrap_or_default()
+    }
+
+    /// From a sealed `/input` and the `/args` beside it.
+    pub fn opened(input: &[u8], arguments: &str) -> Result<Self, RecordedError> {
+        let mut recorded: Self = serde_json::from_slice(input)?;
+        arguments.clone_into(&mut recorded.arguments);
+        Ok(recorded)
     }
 
     /// Asks something about the call.

@@ -1,7 +1,7 @@
 //! What differs between two bundles: permissions, recorded decisions, shadowed decisions; and policies in observe mode.
 
-use bailiwick_core::Effect;
 use bailiwick_core::decision::Outcome;
+use bailiwick_core::{Code, Effect, Fault};
 use bailiwick_policy::{
     Bundle, Change, Diff, MAX_EXAMPLES, Past, Recorded, Shift, Tally, Terms, diff, replay, shadow,
 };
@@ -270,14 +270,18 @@ fn a_recorded_input_is_read_back_whole_or_not_at_all() {
     let recorded = Given::call("s/w", r#"{"path":"a"}"#)
         .discharge(&["approval:ops"])
         .recorded();
-    let text = serde_json::to_string(&recorded).unwrap();
-    assert_eq!(serde_json::from_str::<Recorded>(&text).unwrap(), recorded);
-    let more = text.replacen('{', "{\"later\":1,", 1);
-    let error = serde_json::from_str::<Recorded>(&more).unwrap_err();
-    assert!(
-        error.to_string().contains("unknown field `later`"),
-        "{error}"
-    );
+    let sealed = recorded.sealed();
+    assert!(!String::from_utf8(sealed.clone()).unwrap().contains("path"));
+    assert!(sealed.len() < 1_024, "{} bytes", sealed.len());
+    let opened = Recorded::opened(&sealed, r#"{"path":"a"}"#).unwrap();
+    assert_eq!(opened, recorded);
+    let more = String::from_utf8(sealed)
+        .unwrap()
+        .replacen('{', "{\"later\":1,", 1);
+    for unread in [more.as_bytes(), b"{}", b""] {
+        let error = Recorded::opened(unread, "{}").unwrap_err();
+        assert_eq!(error.code(), Code::InvalidInput);
+    }
 }
 
 #[test]
