@@ -25,6 +25,7 @@ pub mod log;
 #[cfg(test)]
 mod oracle;
 mod payload;
+pub mod projection;
 pub mod proof;
 pub mod read;
 pub mod record;

@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use crate::disk::{Disk, SystemDisk};
 use crate::housekeeping::Wake;
 use crate::leaf::Source;
-use crate::read::{Directory, Entries};
+use crate::read::{Directory, Entries, Opener};
 use crate::record::{Class, RecordError, Recorder, Recording, Unavailable};
 use crate::seal::Kek;
 use crate::wal::commit::Abort;
@@ -161,6 +161,11 @@ impl Log {
     /// The log's files, for proofs and reveals.
     pub fn directory(&self) -> Directory {
         Directory::new(self.dir.clone())
+    }
+
+    /// A reader of kept values, for an index.
+    pub fn opener(&self) -> Opener {
+        self.directory().opener(vec![self.encoder.kek.clone()])
     }
 
     /// Stops taking events, writes those that wait and `log.closed`, publishes, and ends the log's threads. Blocks.

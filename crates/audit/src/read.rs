@@ -23,8 +23,12 @@ use crate::wal::scan::Scan;
 use crate::wal::segment;
 
 pub use error::ReadError;
+pub use opener::Opener;
+pub use pick::Picked;
 
 mod error;
+mod opener;
+mod pick;
 
 /// One leaf as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -39,6 +39,7 @@ macro_rules! codes {
 codes! {
     // request form
     InvalidInput        "invalid_input"         400 2 "A field of the request is missing or malformed.";
+    BadFilter           "bad_filter"            400 2 "A condition of a search of the record is none; the message says which.";
     EnvelopeInvalid     "envelope_invalid"      400 2 "The JSON-RPC message is not one that every parser reads alike.";
     HeaderMismatch      "header_mismatch"       400 2 "An HTTP header contradicts the message body.";
     VersionUnsupported  "version_unsupported"   400 2 "A protocol revision that this node does not speak.";

@@ -16,6 +16,7 @@ pub mod error;
 pub mod event;
 pub mod fence;
 pub mod id;
+pub mod index;
 pub mod instance;
 pub mod json;
 pub mod label;

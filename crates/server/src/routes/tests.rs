@@ -127,7 +127,7 @@ async fn every_refusal_is_a_problem_document() {
         ("DELETE", "/v1/agents", 405, "method_not_allowed"),
         ("GET", "/v1/tasks/task_1", 400, "invalid_input"),
         ("GET", "/v1/tasks?colour=red", 400, "invalid_input"),
-        ("GET", "/v1/audit/events?colour=red", 400, "invalid_input"),
+        ("GET", "/v1/audit/events?colour=red", 400, "bad_filter"),
         ("GET", "/v1/agents/nobody", 404, "not_found"),
         ("POST", "/v1/agents", 400, "invalid_input"),
     ] {
