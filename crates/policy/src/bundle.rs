@@ -6,12 +6,14 @@ use cedar_policy_core::ast::EntityUID;
 
 use crate::cases::{self, Report};
 use crate::entities::{self, World};
+use crate::explain::{self, Explanation};
 use crate::flaw::{Flaw, PolicyErrors};
 use crate::index::Index;
 use crate::input::Input;
 use crate::load;
 use crate::manifest::Manifest;
 use crate::parties::Parties;
+use crate::recorded::Recorded;
 use crate::registry::Registry;
 use crate::rule::Rule;
 use crate::schema;
@@ -69,6 +71,17 @@ impl Bundle {
     /// Decides one call. Pure: the same input and bundle give the same decision.
     pub fn decide(&self, input: &Input<'_>) -> Decision {
         input.ask(|call| crate::decide::decide(self, call))
+    }
+
+    /// Decides one call and says why: which conditions of which policies with which values, and what would allow it. Not for
+    /// the agent.
+    pub fn explain(&self, input: &Input<'_>) -> Explanation {
+        input.ask(|call| explain::explain(self, call))
+    }
+
+    /// The same for a call on record.
+    pub fn explain_recorded(&self, recorded: &Recorded) -> Explanation {
+        recorded.ask(|call| explain::explain(self, call))
     }
 
     /// Whether a tool may be listed to a task: false only if a hard forbid applies whatever the arguments. Arguments and

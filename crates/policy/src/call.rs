@@ -10,6 +10,7 @@ use bailiwick_core::task::RequestSource;
 use bailiwick_core::{Digest, Effect, Timestamp};
 
 use crate::input::Input;
+use crate::recorded::{Recorded, RecordedTask};
 
 /// One call. Nothing else reaches the evaluation.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +42,41 @@ pub(crate) struct TaskFacts<'a> {
     pub(crate) depth: u64,
     pub(crate) requested_by: RequestSource,
     pub(crate) usage: &'a Usage,
+}
+
+impl Call<'_> {
+    /// The call, kept apart from what it was read from.
+    pub(crate) fn recorded(&self) -> Recorded {
+        let task = &self.task;
+        Recorded {
+            agent: self.agent.clone(),
+            tool: self.tool.clone(),
+            definition: self.definition,
+            effect: self.effect,
+            arguments: self.arguments.to_owned(),
+            user: self.user.clone(),
+            chain: self.chain.iter().map(|agent| (*agent).clone()).collect(),
+            task: RecordedTask {
+                id: task.id,
+                workflow: task.workflow.clone(),
+                stage: task.stage.clone(),
+                risk: task.risk,
+                labels: task.labels.clone(),
+                created_at: task.created_at,
+                depth: task.depth,
+                requested_by: task.requested_by,
+                usage: *task.usage,
+            },
+            now: self.now,
+            discharged: self.discharged.to_vec(),
+            performs: self
+                .performs
+                .iter()
+                .map(|kind| (*kind).to_owned())
+                .collect(),
+            versions: self.versions,
+        }
+    }
 }
 
 impl Input<'_> {

@@ -59,26 +59,21 @@ pub(crate) enum Unasked {
 #[derive(Debug)]
 pub(crate) struct Unknown(pub(crate) String);
 
-/// Decides one call.
+/// Decides one call, and looks for what would change a decision that is not an allow.
 pub(crate) fn decide(bundle: &Bundle, call: &Call<'_>) -> Decision {
-    match weigh(bundle, call) {
-        Ok(weighed) => {
-            let Weighed {
-                sorted,
-                mut decision,
-                evaluator,
-            } = weighed;
-            if decision.outcome != Outcome::Allow {
-                decision.would_allow = explain::would_allow(&sorted, &decision, call, &evaluator);
-            }
-            decision
-        }
-        Err(Unasked::Refused(decision)) => *decision,
-        Err(Unasked::Unknown(Unknown(what))) => refuse(call, Code::PolicyError, what, RETRY),
+    let mut decision = decide_plainly(bundle, call);
+    if decision.outcome != Outcome::Allow {
+        decision.would_allow = explain::would_allow(bundle, &call.recorded());
     }
+    decision
 }
 
-/// Decides one call and does not look for what would change it: for comparing many.
+/// Decides one call, without what would change the decision.
+pub(crate) fn decide_plainly(bundle: &Bundle, call: &Call<'_>) -> Decision {
+    judge(bundle, call).unwrap_or_else(|Unknown(what)| refuse(call, Code::PolicyError, what, RETRY))
+}
+
+/// Decides one call that the registry knows, without what would change the decision: for comparing many.
 pub(crate) fn judge(bundle: &Bundle, call: &Call<'_>) -> Result<Decision, Unknown> {
     match weigh(bundle, call) {
         Ok(weighed) => Ok(weighed.decision),
@@ -249,6 +244,17 @@ impl<'a> Sorted<'a> {
             (Verdict::NotSatisfied, false) => return,
         };
         list.push(rule);
+    }
+
+    /// How many there are, but for forbids that are not satisfied.
+    pub(crate) fn len(&self) -> usize {
+        self.forbids.len()
+            + self.soft_forbids.len()
+            + self.permits.len()
+            + self.soft_permits.len()
+            + self.failed_forbids.len()
+            + self.failed_permits.len()
+            + self.unsatisfied_permits.len()
     }
 
     /// Ids of all satisfied policies, sorted.

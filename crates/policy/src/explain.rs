@@ -1,116 +1,54 @@
-//! What would have allowed a call: for people with the right to read explanations, never for the agent.
+//! Why a call was decided as it was, and the smallest changes that would allow it. For people with the right to read
+//! explanations, never for the agent: an explanation must not be an oracle for whoever talked it into the call.
+//!
+//! Nothing is offered that was not tried: each change was applied to the call and decided again (P7).
+
+mod because;
+mod flip;
+mod search;
+mod step;
 
 use bailiwick_core::decision::{Decision, Outcome};
-use cedar_policy_core::evaluator::Evaluator;
+use serde::{Deserialize, Serialize};
 
-use crate::annotation::Token;
+use crate::bundle::Bundle;
 use crate::call::Call;
-use crate::decide::Sorted;
-use crate::rule::Rule;
+use crate::recorded::Recorded;
+pub use because::{Because, Shown};
+pub(crate) use search::remedies;
+pub use step::{Remedy, Step};
 
-/// An explanation names at most this many changes.
-const MAX_CHANGES: usize = 3;
-
-/// Smallest changes that lead past the decision, nearest first.
-pub(crate) fn would_allow(
-    sorted: &Sorted<'_>,
-    decision: &Decision,
-    call: &Call<'_>,
-    evaluator: &Evaluator<'_>,
-) -> Vec<String> {
-    let forbidden = sorted.forbids.iter().map(|rule| lift(rule, evaluator));
-    let failed = sorted.failed_forbids.iter().map(|rule| {
-        format!(
-            "a policy `{}` that can be evaluated for this call",
-            rule.marks.id
-        )
-    });
-    let mut changes: Vec<String> = forbidden.chain(failed).collect();
-    if changes.is_empty() && decision.outcome == Outcome::StepUp {
-        changes.extend(decision.needs.iter().flat_map(|needs| {
-            let all = needs.all_of.iter().map(|token| who(token));
-            let any: Vec<String> = needs.any_of.iter().map(|token| who(token)).collect();
-            all.chain((!any.is_empty()).then(|| any.join(" or ")))
-        }));
-    }
-    if changes.is_empty() && sorted.permits.is_empty() && sorted.soft_permits.is_empty() {
-        changes = nearest(sorted, call, evaluator);
-    }
-    if changes.is_empty() {
-        changes.extend(decision.reasons.iter().map(|reason| {
-            format!(
-                "an enforcement point that performs the duty of policy `{}`",
-                reason.source
-            )
-        }));
-    }
-    changes.truncate(MAX_CHANGES);
-    changes
+/// A decision with its grounds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The decision, as [`Bundle::decide`] makes it.
+    pub decision: Decision,
+    /// The conditions that made the difference, those of one policy together: of a forbid what held, of a permit what did not.
+    pub because: Vec<Because>,
+    /// What would allow the call, smallest first; empty for an allowed call, and where nothing was found.
+    pub would_allow: Vec<Remedy>,
 }
 
-/// Permits that reach the call, those with the fewest conditions that do not hold first.
-fn nearest(sorted: &Sorted<'_>, call: &Call<'_>, evaluator: &Evaluator<'_>) -> Vec<String> {
-    let mut permits: Vec<(Vec<&str>, &Rule)> = sorted
-        .unsatisfied_permits
-        .iter()
-        .map(|rule| {
-            let unmet = rule.conjuncts(evaluator).filter(|(_, holds)| !holds);
-            (unmet.map(|(text, _)| text).collect(), *rule)
-        })
-        .collect();
-    permits.sort_by(|(a, x), (b, y)| (a.len(), &x.marks.id).cmp(&(b.len(), &y.marks.id)));
-    if permits.is_empty() {
-        let (tool, effect, agent) = (call.tool, call.effect, call.agent);
-        return vec![format!(
-            "a policy that permits {tool} ({effect}) to agent {agent}; none reaches this call"
-        )];
+/// Explains the decision on one call.
+pub(crate) fn explain(bundle: &Bundle, call: &Call<'_>) -> Explanation {
+    let decision = crate::decide::decide_plainly(bundle, call);
+    let mut explanation = Explanation {
+        because: because::because(bundle, call),
+        would_allow: Vec::new(),
+        decision,
+    };
+    if explanation.decision.outcome != Outcome::Allow {
+        explanation.would_allow = remedies(bundle, &call.recorded());
+        explanation.decision.would_allow = words(&explanation.would_allow);
     }
-    permits
-        .into_iter()
-        .map(|(unmet, rule)| {
-            let conditions = if unmet.is_empty() {
-                "it had not expired".to_owned()
-            } else {
-                unmet
-                    .into_iter()
-                    .map(|text| format!("`{text}`"))
-                    .collect::<Vec<_>>()
-                    .join(" and ")
-            };
-            let approval = match &rule.marks.token {
-                Some(Token::Approval(token)) => format!(", with {}", who(token)),
-                _ => String::new(),
-            };
-            format!(
-                "policy `{}` would permit it if {conditions}{approval}",
-                rule.marks.id
-            )
-        })
-        .collect()
+    explanation
 }
 
-fn lift(rule: &Rule, evaluator: &Evaluator<'_>) -> String {
-    let held: Vec<String> = rule
-        .conjuncts(evaluator)
-        .filter(|(_, holds)| *holds)
-        .map(|(text, _)| format!("`{text}`"))
-        .collect();
-    match held.as_slice() {
-        [] => format!(
-            "a change of policy `{}`, which forbids this whatever the arguments",
-            rule.marks.id
-        ),
-        _ => format!(
-            "a call where not all of this holds, which policy `{}` forbids: {}",
-            rule.marks.id,
-            held.join(" and ")
-        ),
-    }
+/// What would allow a call that was not, in words.
+pub(crate) fn would_allow(bundle: &Bundle, call: &Recorded) -> Vec<String> {
+    words(&remedies(bundle, call))
 }
 
-fn who(token: &str) -> String {
-    format!(
-        "approval by {}",
-        token.strip_prefix("approval:").unwrap_or(token)
-    )
+fn words(remedies: &[Remedy]) -> Vec<String> {
+    remedies.iter().map(Remedy::words).collect()
 }

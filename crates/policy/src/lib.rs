@@ -44,6 +44,7 @@ pub use bundle::Bundle;
 pub use cases::{CaseResult, Report};
 pub use decide::{MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
 pub use diff::{Access, Change, Diff, MAX_PAIRS, MAX_REPORTED, Permission, Way, diff};
+pub use explain::{Because, Explanation, Remedy, Shown, Step};
 pub use fixtures::fixtures;
 pub use flaw::{Flaw, PolicyErrors};
 pub use input::Input;

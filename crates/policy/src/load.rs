@@ -64,11 +64,14 @@ fn rule(template: Template, file: &Arc<str>, text: &str, flaws: &mut Vec<Flaw>) 
         return None;
     }
     let marks = annotation::read(&template, file, text, flaws)?;
+    let start = template.loc().map_or(0, Loc::start);
+    let line = text.get(..start).unwrap_or("").matches('\n').count() + 1;
     Some(Rule::new(
         marks,
         clause,
         Arc::clone(file),
         Arc::new(template),
+        line,
     ))
 }
 

@@ -91,40 +91,7 @@ impl Fault for RecordedError {
 impl Recorded {
     /// Of a call that is decided now.
     pub fn of(input: &Input<'_>) -> Self {
-        let task = input.task;
-        Self {
-            agent: input.agent.name.clone(),
-            tool: input.tool.tool.clone(),
-            definition: input.tool.approved,
-            effect: input.effect,
-            arguments: input.arguments.to_owned(),
-            user: input.chain.user.clone(),
-            chain: input
-                .chain
-                .links
-                .iter()
-                .map(|link| link.agent.clone())
-                .collect(),
-            task: RecordedTask {
-                id: task.id,
-                workflow: task.workflow.clone(),
-                stage: task.stage.clone(),
-                risk: task.risk,
-                labels: task.labels.clone(),
-                created_at: task.created_at,
-                depth: task.depth() as u64,
-                requested_by: task.request.source,
-                usage: *input.usage,
-            },
-            now: input.now,
-            discharged: input.discharged.to_vec(),
-            performs: input
-                .performs
-                .iter()
-                .map(|kind| (*kind).to_owned())
-                .collect(),
-            versions: input.versions,
-        }
+        input.ask(|call: &Call<'_>| Call::recorded(call))
     }
 
     /// What is sealed as `/input`: the JSON of all but the arguments.

@@ -21,6 +21,8 @@ pub(crate) struct Rule {
     /// File and byte range.
     pub(crate) file: Arc<str>,
     pub(crate) span: Range<usize>,
+    /// Where it begins, from 1.
+    pub(crate) line: usize,
     pub(crate) template: Arc<Template>,
     /// Calls for which it does not fit the schema.
     pub(crate) broken: Broken,
@@ -49,8 +51,27 @@ impl Broken {
 /// One top-level condition.
 #[derive(Debug)]
 pub(crate) struct Conjunct {
-    pub(crate) text: String,
     pub(crate) expression: Arc<Expr>,
+}
+
+impl Conjunct {
+    /// As it is written, on one line.
+    pub(crate) fn text(&self) -> String {
+        let snippet = self.expression.source_loc().and_then(|loc| loc.snippet());
+        // The place of an `unless` is that of the whole clause, which says the opposite of what is evaluated.
+        let snippet = snippet.filter(|text| !text.starts_with("unless"));
+        let written = snippet.map_or_else(|| self.expression.to_string(), str::to_owned);
+        written.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether it holds; none if it cannot be evaluated, as when an earlier one does not hold.
+    pub(crate) fn holds(&self, evaluator: &Evaluator<'_>) -> Option<bool> {
+        match evaluate(&self.expression, evaluator) {
+            Verdict::Satisfied => Some(true),
+            Verdict::NotSatisfied => Some(false),
+            Verdict::Failed => None,
+        }
+    }
 }
 
 impl Rule {
@@ -59,6 +80,7 @@ impl Rule {
         clause: Clause,
         file: Arc<str>,
         template: Arc<Template>,
+        line: usize,
     ) -> Self {
         let mut conjuncts = Vec::new();
         if let Some(body) = &clause.body {
@@ -67,6 +89,7 @@ impl Rule {
         Self {
             file,
             span: template.loc().map_or(0..0, |loc| loc.start()..loc.end()),
+            line,
             broken: Broken::Nowhere,
             work: Work::of(clause.body.as_deref()),
             marks,
@@ -92,21 +115,9 @@ impl Rule {
         self.clause.verdict(evaluator)
     }
 
-    /// The top-level conditions, with what each says. One that fails because an earlier one does not hold counts as not
-    /// holding.
-    pub(crate) fn conjuncts<'a>(
-        &'a self,
-        evaluator: &'a Evaluator<'_>,
-    ) -> impl Iterator<Item = (&'a str, bool)> {
-        self.conjuncts.iter().map(|conjunct| {
-            let holds = evaluate(&conjunct.expression, evaluator) == Verdict::Satisfied;
-            (conjunct.text.as_str(), holds)
-        })
-    }
-
     /// The top-level conditions, in order.
-    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expr> {
-        self.conjuncts.iter().map(|conjunct| &*conjunct.expression)
+    pub(crate) fn conjuncts(&self) -> impl Iterator<Item = &Conjunct> {
+        self.conjuncts.iter()
     }
 
     pub(crate) fn is_permit(&self) -> bool {
@@ -122,13 +133,8 @@ fn split(expression: &Arc<Expr>, conjuncts: &mut Vec<Conjunct>) {
         }
         // An empty `when` list reads as `true`; it explains nothing.
         ExprKind::Lit(Literal::Bool(true)) => {}
-        _ => {
-            let snippet = expression.source_loc().and_then(|loc| loc.snippet());
-            let written = snippet.map_or_else(|| expression.to_string(), str::to_owned);
-            conjuncts.push(Conjunct {
-                text: written.split_whitespace().collect::<Vec<_>>().join(" "),
-                expression: Arc::clone(expression),
-            });
-        }
+        _ => conjuncts.push(Conjunct {
+            expression: Arc::clone(expression),
+        }),
     }
 }

@@ -81,7 +81,63 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The smallest arguments that fit.
+    pub(crate) fn example(&self) -> Value {
+        let required = self.fields.iter().filter(|(_, field)| field.required);
+        let members = required.map(|(name, field)| (name.clone(), field.shape.example()));
+        Value::Object(members.collect())
+    }
+
+    /// What is wrong with the members of an object, each with a value that fits, or none where it has no place.
+    pub(crate) fn misfits(&self, members: &Map<String, Value>) -> Vec<(String, Option<Value>)> {
+        let unknown = members
+            .keys()
+            .filter(|name| !self.open && !self.fields.contains_key(*name))
+            .map(|name| (name.clone(), None));
+        let wrong = self
+            .fields
+            .iter()
+            .filter(|(name, field)| match members.get(*name) {
+                Some(Value::Null) if field.nullable => false,
+                Some(value) => !field.shape.fits(value),
+                None => field.required,
+            })
+            .map(|(name, field)| (name.clone(), Some(field.shape.example())));
+        unknown.chain(wrong).collect()
+    }
+}
+
 impl Shape {
+    /// A value of it, as plain as there is.
+    pub(crate) fn example(&self) -> Value {
+        match self {
+            Self::Bool => json!(false),
+            Self::Long | Self::Decimal => json!(0),
+            Self::Text => json!(""),
+            Self::Set(_) => json!([]),
+            Self::Record(record) => record.example(),
+            Self::Opaque => json!({}),
+        }
+    }
+
+    /// Whether the value is of it, as far as can be told from parsed JSON.
+    fn fits(&self, value: &Value) -> bool {
+        match self {
+            Self::Bool => value.is_boolean(),
+            Self::Long => value.is_i64(),
+            Self::Decimal => value.is_number(),
+            Self::Text => value.is_string(),
+            Self::Set(element) => value
+                .as_array()
+                .is_some_and(|elements| elements.iter().all(|value| element.fits(value))),
+            Self::Record(record) => value
+                .as_object()
+                .is_some_and(|members| record.misfits(members).is_empty()),
+            Self::Opaque => true,
+        }
+    }
+
     fn cedar(&self) -> Value {
         match self {
             Self::Bool => json!({"type": "Boolean"}),

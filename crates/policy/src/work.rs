@@ -103,7 +103,7 @@ impl Work {
 }
 
 /// The members that lead from `context` to this; none if it is something else.
-fn path(expression: &Expr) -> Option<Vec<String>> {
+pub(crate) fn path(expression: &Expr) -> Option<Vec<String>> {
     match expression.expr_kind() {
         ExprKind::Var(Var::Context) => Some(Vec::new()),
         ExprKind::GetAttr { expr, attr } => {

@@ -207,7 +207,7 @@ impl Way {
             way.needs = None;
             return (!rule.is_permit()).then_some(way);
         }
-        for conjunct in rule.expressions() {
+        for conjunct in rule.conjuncts().map(|conjunct| &*conjunct.expression) {
             let fails = is_fallible(conjunct);
             if asks_about_the_call(conjunct) {
                 way.conditions.push(conjunct.to_string());

@@ -11,6 +11,13 @@ mod corpus;
 mod differ;
 
 #[cfg(test)]
+#[expect(
+    clippy::needless_raw_string_hashes,
+    reason = "expect-test writes its strings with hashes"
+)]
+mod explained;
+
+#[cfg(test)]
 mod hostile;
 
 #[cfg(test)]

@@ -57,19 +57,18 @@ fn no_permit_says_which_permit_was_near() {
         "",
         &Given::call("s/r", "{}"),
         &expect![[r#"
-        deny no_permit []
-          policy: no policy permits s/r (read) to agent a in stage run (ask for a policy that permits it, or do without)
-          > a policy that permits s/r (read) to agent a; none reaches this call"#]],
+            deny no_permit []
+              policy: no policy permits s/r (read) to agent a in stage run (ask for a policy that permits it, or do without)
+              > a policy that permits s/r (read) to agent a"#]],
     );
     let narrow = "@id(\"staged\") @reason(\"r\")\npermit (principal, action, resource)\nwhen { context.bw.task.stage == \"plan\" && context.bw.task.risk == 0 }\nunless { context.bw.task.labels.contains(\"pii\") };\n@id(\"asked\") @reason(\"r\") @step_up(\"approval:ops\")\npermit (principal, action, resource) when { principal.base_risk > 1 && resource.trust == \"first_party\" };";
     check(
         narrow,
         &Given::call("s/r", "{}"),
         &expect![[r#"
-        deny no_permit []
-          policy: no policy permits s/r (read) to agent a in stage run (ask for a policy that permits it, or do without)
-          > policy `staged` would permit it if `context.bw.task.stage == "plan"`
-          > policy `asked` would permit it if `principal.base_risk > 1` and `resource.trust == "first_party"`, with approval by ops"#]],
+            deny no_permit []
+              policy: no policy permits s/r (read) to agent a in stage run (ask for a policy that permits it, or do without)
+              > a task in stage plan"#]],
     );
 }
 
@@ -88,7 +87,8 @@ fn a_hard_forbid_wins_and_no_approval_lifts_it() {
         &expect![[r#"
             deny forbidden ["read", "secrets"]
               secrets: Secrets are for people. (Ask the owner.)
-              > a call where not all of this holds, which policy `secrets` forbids: `context.input has path` and `context.input.path like "secrets/*"`"#]],
+              > the call without `path`
+              > another `path`, such as "x", so that `context.input.path like "secrets/*"` does not hold"#]],
     );
     check(
         &policies,
@@ -96,7 +96,8 @@ fn a_hard_forbid_wins_and_no_approval_lifts_it() {
         &expect![[r#"
             deny forbidden ["read", "secrets"]
               secrets: Secrets are for people. (Ask the owner.)
-              > a call where not all of this holds, which policy `secrets` forbids: `context.input has path` and `context.input.path like "secrets/*"`"#]],
+              > the call without `path`
+              > another `path`, such as "x", so that `context.input.path like "secrets/*"` does not hold"#]],
     );
 }
 
@@ -108,11 +109,12 @@ fn a_soft_permit_asks_and_a_hard_permit_beside_it_does_not() {
         soft,
         &given,
         &expect![[r#"
-        step_up step_up_required ["ask", "ask2"]
-          ask: A person looks. ()
-          ask2: Or two. ()
-          needs all [] any ["approval:lead", "approval:ops"] from 2 for 60 s
-          > approval by lead or approval by ops"#]],
+            step_up step_up_required ["ask", "ask2"]
+              ask: A person looks. ()
+              ask2: Or two. ()
+              needs all [] any ["approval:lead", "approval:ops"] from 2 for 60 s
+              > approval by lead (2 people)
+              > approval by ops (2 people)"#]],
     );
     check(
         soft,
@@ -137,10 +139,10 @@ fn a_soft_forbid_asks_whatever_else_permits() {
         &policies,
         &Given::call("s/r", "{}"),
         &expect![[r#"
-        step_up step_up_required ["look", "read"]
-          look: A person looks first. ()
-          needs all ["approval:ops"] any [] from 2 for 300 s
-          > approval by ops"#]],
+            step_up step_up_required ["look", "read"]
+              look: A person looks first. ()
+              needs all ["approval:ops"] any [] from 2 for 300 s
+              > approval by ops (2 people)"#]],
     );
     check(
         &policies,
@@ -161,13 +163,11 @@ fn duties_are_performed_or_the_call_is_denied() {
         &policies,
         &given,
         &expect![[r#"
-        deny unsupported_obligation ["cap", "cap2", "mask", "read"]
-          cap: Answers are small. ()
-          cap2: Answers are small. ()
-          mask: Personal data is masked. ()
-          > an enforcement point that performs the duty of policy `cap`
-          > an enforcement point that performs the duty of policy `cap2`
-          > an enforcement point that performs the duty of policy `mask`"#]],
+            deny unsupported_obligation ["cap", "cap2", "mask", "read"]
+              cap: Answers are small. ()
+              cap2: Answers are small. ()
+              mask: Personal data is masked. ()
+              > an enforcement point that performs max_bytes, redact"#]],
     );
     given.performs = vec!["redact".to_owned(), "max_bytes".to_owned()];
     check(
@@ -193,7 +193,7 @@ fn a_forbid_that_fails_denies_and_a_permit_that_fails_does_not_count() {
         &expect![[r#"
             deny policy_error ["read"]
               sum: this policy could not be evaluated for the call, so it counts as forbidding (run `bailiwick policy check` and correct the policy)
-              > a policy `sum` that can be evaluated for this call"#]],
+              > the call without `n`"#]],
     );
     let permit = format!(
         "@id(\"sum\") @reason(\"r\")\npermit (principal, action, resource) when {{ {sum} }};"
@@ -202,10 +202,10 @@ fn a_forbid_that_fails_denies_and_a_permit_that_fails_does_not_count() {
         &permit,
         &huge,
         &expect![[r#"
-        deny no_permit []
-          policy: no policy permits s/r (read) to agent a in stage run (ask for a policy that permits it, or do without)
-          sum: this policy could not be evaluated for the call, so it does not count (run `bailiwick policy check` and correct the policy)
-          > a policy that permits s/r (read) to agent a; none reaches this call"#]],
+            deny no_permit []
+              policy: no policy permits s/r (read) to agent a in stage run (ask for a policy that permits it, or do without)
+              sum: this policy could not be evaluated for the call, so it does not count (run `bailiwick policy check` and correct the policy)
+              > a policy that permits s/r (read) to agent a"#]],
     );
     check(
         &permit,
@@ -222,9 +222,9 @@ fn an_expired_permit_does_not_count() {
         policies,
         &given,
         &expect![[r#"
-        deny no_permit []
-          policy: no policy permits s/r (read) to agent a in stage run (ask for a policy that permits it, or do without)
-          > policy `once` would permit it if it had not expired"#]],
+            deny no_permit []
+              policy: no policy permits s/r (read) to agent a in stage run (ask for a policy that permits it, or do without)
+              > a policy that permits s/r (read) to agent a"#]],
     );
     given.now = "2026-03-04T05:06:06Z".parse().unwrap();
     check(policies, &given, &expect![[r#"allow ["once"]"#]]);
@@ -241,9 +241,9 @@ fn a_raised_call_is_decided_as_what_it_is() {
         &policies,
         &given,
         &expect![[r#"
-        deny forbidden ["up"]
-          up: No escalation. ()
-          > a change of policy `up`, which forbids this whatever the arguments"#]],
+            deny forbidden ["up"]
+              up: No escalation. ()
+              > a bundle whose `up` does not forbid it, and a policy that permits s/r (escalate) to agent a"#]],
     );
 }
 
@@ -303,7 +303,7 @@ fn a_registry_that_changed_breaks_policies_towards_deny() {
     expect![[r#"
         deny policy_error ["read"]
           secrets: this policy could not be evaluated for the call, so it counts as forbidding (run `bailiwick policy check` and correct the policy)
-          > a policy `secrets` that can be evaluated for this call"#]].assert_eq(&text(&read));
+          > a bundle whose `secrets` does not forbid it"#]].assert_eq(&text(&read));
     let write = Given::on(&registry, "a", "s/w", r#"{"path":"tmp/a"}"#).decide(&lenient);
     assert_eq!(write.code, Some(Code::PolicyError));
 }
