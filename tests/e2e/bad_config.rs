@@ -9,8 +9,8 @@ use tempfile::tempdir;
 use crate::harness::node::{Ran, bailiwick, config_of, run};
 use crate::harness::{Node, World};
 
-/// Runs `serve` on a configuration.
-fn serve(config: &Path, output: &str) -> Ran {
+/// Runs `serve` on a configuration that it refuses.
+pub(crate) fn serve(config: &Path, output: &str) -> Ran {
     run(
         bailiwick(&["serve", "--output", output, "--config"]).arg(config),
         "",

@@ -7,6 +7,7 @@ use bailiwick_crypto::system::SystemClock;
 use serde_json::{Value, json};
 
 use crate::audit_chain::log_of;
+use crate::bad_config::serve;
 use crate::harness::node::{Ran, bailiwick, config_of, run};
 use crate::harness::witness::{Forked, Witness};
 use crate::harness::{DEADLINE, Node, deps};
@@ -301,15 +302,40 @@ fn an_older_copy_of_a_log_is_found_out() {
     let message = rolled_back.json()["message"].to_string();
     assert!(message.contains("rolled back"), "{message}");
 
-    // A node that is restored from it does not go on: witnesses have seen another log under its key.
+    // A node that is restored from it does not start: its store knows how far its log was signed.
     let log = log_of(&node);
     std::fs::remove_dir_all(&log).unwrap();
     std::fs::rename(&older, &log).unwrap();
+    let refused = serve(&config_of(node.home()), "json");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("log_rolled_back"), "{refused:?}");
+}
+
+#[test]
+fn an_older_copy_of_all_data_signs_nothing() {
+    let (mut node, _witnesses) = with_witnesses();
+    witnessed(&node);
+    node.stop();
+    let older = node.home().join("older");
+    let mut copy = std::process::Command::new("cp");
+    let copied = copy.arg("-a").arg(node.data()).arg(&older).status();
+    assert!(copied.unwrap().success());
     node.start_again();
-    assert!(!node.ended().success(), "{}", node.log());
-    let said = node.log();
-    assert!(
-        said.contains("log_rolled_back") || said.contains("log_equivocation"),
-        "{said}"
-    );
+    grow(&node, "one");
+    witnessed(&node);
+    node.stop();
+    let data = node.data();
+    std::fs::remove_dir_all(&data).unwrap();
+    std::fs::rename(&older, &data).unwrap();
+    let before = std::fs::read(data.join("audit/checkpoint")).unwrap();
+    // Nothing on this machine remembers more than the copy; the witnesses do.
+    let refused = serve(&config_of(node.home()), "json");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("log_rolled_back"), "{refused:?}");
+    let after = std::fs::read(data.join("audit/checkpoint")).unwrap();
+    assert_eq!(before, after, "a checkpoint was signed");
+    let forks = crate::audit_chain::files(node.home())
+        .into_iter()
+        .filter(|file| file.display().to_string().ends_with(".request"));
+    assert_eq!(forks.count(), 0, "a witness was shown a fork");
 }

@@ -20,6 +20,7 @@ use crate::disk::{Disk, SystemDisk};
 use crate::intents::OpenIntents;
 use crate::log::{Log, OpenError, Options};
 use crate::seal::Kek;
+use crate::standing::{CheckpointStore, Claim, Standing, Volatile};
 use crate::tile::RightEdge;
 use crate::tiler::Tiler;
 use crate::tree::{CompactRange, leaf_hash};
@@ -160,6 +161,7 @@ pub(crate) struct Bench {
     pub(crate) disk: Arc<TestDisk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) aborted: Arc<Mutex<Option<String>>>,
+    pub(crate) checkpoints: Arc<dyn CheckpointStore>,
 }
 
 impl Bench {
@@ -169,6 +171,7 @@ impl Bench {
             disk: Arc::default(),
             clock: Arc::new(SystemClock),
             aborted: Arc::default(),
+            checkpoints: Arc::new(Volatile::default()),
         }
     }
 
@@ -178,10 +181,11 @@ impl Bench {
         let dir = self.dir.path().to_path_buf();
         Options {
             disk: self.disk.clone(),
+            checkpoints: self.checkpoints.clone(),
             segment_size: 2 << 20,
             min_free: 1 << 20,
             publish_every: Duration::from_millis(5),
-            abort: Box::new(move |reason| *aborted.lock().unwrap() = Some(reason.to_owned())),
+            abort: Arc::new(move |reason| *aborted.lock().unwrap() = Some(reason.to_owned())),
             ..Options::new(
                 dir,
                 "node-1".into(),
@@ -263,7 +267,13 @@ pub(crate) fn published(dir: &Path, count: u64, batch: usize) {
     while tiler.size() < count {
         tiler.advance(count).unwrap();
     }
-    assert_eq!(tiler.publish().unwrap(), count);
+    assert_eq!(tiler.publish(&mut claim()).unwrap(), count);
+}
+
+/// A claim that nothing contests.
+fn claim() -> Claim {
+    let store: Arc<dyn CheckpointStore> = Arc::new(Volatile::default());
+    Claim::take(store, ORIGIN, keys().to_vec(), &Standing::default(), 0).unwrap()
 }
 
 /// A tiler from the beginning of a log.
@@ -286,7 +296,7 @@ pub(crate) fn append_and_publish(dir: &Path, leaf: &[u8]) {
     while tiler.size() < size {
         tiler.advance(size).unwrap();
     }
-    tiler.publish().unwrap();
+    tiler.publish(&mut claim()).unwrap();
 }
 
 pub(crate) fn leaf(index: u64) -> Vec<u8> {
@@ -300,7 +310,7 @@ pub(crate) fn raw_writer(disk: &Arc<dyn Disk>, wal: &Path, segment_size: u64) ->
         ORIGIN,
         segment_size,
         &Start::default(),
-        None,
+        &[],
         &mut |_, _| {},
     )
     .unwrap();

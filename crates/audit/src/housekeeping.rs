@@ -13,8 +13,11 @@ use tokio::sync::{oneshot, watch};
 
 use crate::disk::Disk;
 use crate::erase::Job;
+use crate::standing::{AdvanceError, Claim};
 use crate::state::State;
-use crate::tiler::Tiler;
+use crate::tiler::{TileError, Tiler};
+use crate::wal::commit::Abort;
+use crate::wal::queue::Queue;
 use crate::wal::segment;
 use crate::wal::spare::Spare;
 
@@ -117,6 +120,10 @@ pub(crate) struct Housekeeping {
     pub(crate) published: watch::Sender<u64>,
     pub(crate) publish_every: Duration,
     pub(crate) tiler: Tiler,
+    /// None once the log's key turned out to have signed another history: nothing more is signed.
+    pub(crate) claim: Option<Claim>,
+    pub(crate) queue: Arc<Queue>,
+    pub(crate) abort: Abort,
     pub(crate) dir: PathBuf,
     pub(crate) state: State,
     /// First segment of the write-ahead log; the commit thread reads it.
@@ -156,7 +163,9 @@ impl Housekeeping {
             let now = self.clock.monotonic();
             let due =
                 last_publish.is_none_or(|last| now.saturating_sub(last) >= self.publish_every);
-            if tiled.is_ok() && self.tiler.size() > *self.published.borrow() {
+            // A checkpoint that did not change is signed anew once in a while: whoever took the log over is noticed then.
+            let again = last_publish.is_some_and(|last| now.saturating_sub(last) >= IDLE);
+            if tiled.is_ok() && (again || self.tiler.size() > *self.published.borrow()) {
                 if due || stop {
                     settled &= self.publish();
                     last_publish = Some(now);
@@ -177,9 +186,25 @@ impl Housekeeping {
     }
 
     fn publish(&mut self) -> bool {
-        match self.tiler.publish() {
+        let Some(claim) = &mut self.claim else {
+            return true;
+        };
+        match self.tiler.publish(claim) {
             Ok(size) => {
                 self.published.send_replace(size);
+                true
+            }
+            Err(TileError::Advance(error @ AdvanceError::Fenced { .. })) => {
+                tracing::error!(code = "log_fenced", %error, "this process stops");
+                self.claim = None;
+                (self.abort)(&error.to_string());
+                // Only reached where the abort is observed rather than obeyed.
+                self.queue.refuse_all();
+                true
+            }
+            Err(TileError::Advance(error @ AdvanceError::Equivocation { .. })) => {
+                tracing::error!(code = "log_equivocation", %error, "no checkpoint is published any more");
+                self.claim = None;
                 true
             }
             Err(error) => {

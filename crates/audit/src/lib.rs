@@ -30,6 +30,7 @@ pub mod proof;
 pub mod read;
 pub mod record;
 pub mod seal;
+pub mod standing;
 mod state;
 pub mod tile;
 mod tiler;

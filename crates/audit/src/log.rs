@@ -18,6 +18,7 @@ use crate::leaf::Source;
 use crate::read::{Directory, Entries, Opener};
 use crate::record::{Class, RecordError, Recorder, Recording, Unavailable};
 use crate::seal::Kek;
+use crate::standing::{CheckpointStore, Volatile};
 use crate::wal::commit::Abort;
 use crate::wal::queue::{Pending, Queue};
 use crate::wal::spare::Spare;
@@ -26,6 +27,7 @@ use encoder::Encoder;
 pub use open::OpenError;
 pub use privacy::RevealLogError;
 
+mod assemble;
 mod encoder;
 mod found;
 mod open;
@@ -65,7 +67,12 @@ pub struct Options {
     pub value_max: usize,
     /// Nothing recorded from then on is erased or pruned.
     pub hold_from: Option<Timestamp>,
-    /// Called when the disk cannot be trusted any more. Ends the process by default.
+    /// Remembers how far the log was signed and who writes it, apart from its directory. Default: memory, which notices nothing; a node
+    /// gives its store.
+    pub checkpoints: Arc<dyn CheckpointStore>,
+    /// Checkpoints of this log that others hold, such as its witnesses. Those that a key of the log signed have to be continued.
+    pub seen: Vec<Vec<u8>>,
+    /// Called when the disk cannot be trusted any more, or another writer took the log over. Ends the process by default.
     pub abort: Abort,
 }
 
@@ -97,7 +104,9 @@ impl Options {
             publish_every: Duration::from_secs(1),
             value_max: 256 << 10,
             hold_from: None,
-            abort: Box::new(|reason| {
+            checkpoints: Arc::new(Volatile::default()),
+            seen: Vec::new(),
+            abort: Arc::new(|reason| {
                 tracing::error!(reason, "aborting");
                 std::process::abort();
             }),

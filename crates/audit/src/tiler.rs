@@ -10,13 +10,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bailiwick_crypto::note::{NoteError, NoteSigner};
+use bailiwick_crypto::note::NoteSigner;
 
 use crate::bundle;
 use crate::checkpoint::{self, Checkpoint};
 use crate::disk::Disk;
 use crate::intents::OpenIntents;
-use crate::proof::read_tile;
+use crate::proof::{self, read_tile};
+use crate::read::Directory;
+use crate::standing::{AdvanceError, Claim};
 use crate::state::Base;
 use crate::tile::{self, Kind, RightEdge, Tile, WIDTH};
 use crate::tree::{CompactRange, leaf_hash};
@@ -65,8 +67,8 @@ enum Unwritten {
 pub(crate) enum TileError {
     #[error("a file cannot be written")]
     Io(#[from] io::Error),
-    #[error("the checkpoint cannot be signed")]
-    Sign(#[from] NoteError),
+    #[error(transparent)]
+    Advance(#[from] AdvanceError),
     #[error("batch {batch} reads back with another root than it names")]
     Root { batch: u64 },
 }
@@ -152,15 +154,21 @@ impl Tiler {
         Ok(())
     }
 
-    /// Writes the partial tiles of the present size, then the checkpoint over it. Gives the size published.
-    pub(crate) fn publish(&mut self) -> Result<u64, TileError> {
+    /// Writes the partial tiles of the present size, then the checkpoint over it, which is remembered elsewhere first. Gives the size
+    /// published.
+    pub(crate) fn publish(&mut self, claim: &mut Claim) -> Result<u64, TileError> {
         self.write_partials(false)?;
         let checkpoint = Checkpoint {
             origin: self.signer.name().to_owned(),
             size: self.tree.size(),
             root: self.tree.root(),
         };
-        let note = checkpoint.sign(&self.signer)?;
+        let directory = Directory::new(self.dir.clone());
+        let note = claim.advance(
+            &checkpoint,
+            &mut || checkpoint.sign(&self.signer),
+            &mut |size| proof::root(&directory, size, checkpoint.size),
+        )?;
         self.disk
             .replace(&self.dir.join(checkpoint::FILE), note.as_bytes(), false)?;
         Ok(checkpoint.size)

@@ -124,6 +124,7 @@ codes! {
     LogAltered          "log_altered"           500 1 "A record or tile does not match the signed tree.";
     LogUnverifiable     "log_unverifiable"      500 6 "Data needed for the proof is missing.";
     LogFenced           "log_fenced"            500 4 "Another process writes this log.";
+    LogEquivocation     "log_equivocation"      500 1 "The key of the log has signed two histories.";
     // the node
     ConfigInvalid       "config_invalid"        400 3 "The configuration cannot be used.";
     NotFound            "not_found"             404 6 "No such thing.";

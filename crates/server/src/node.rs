@@ -1,5 +1,6 @@
 //! One node: everything opened, wired, watched over, and closed again in order.
 
+mod checkpoints;
 mod directories;
 mod error;
 mod keys;

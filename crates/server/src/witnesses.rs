@@ -88,6 +88,20 @@ enum Contradiction {
     Split,
 }
 
+/// What witnesses hold of a log, as far as they answer: what it is compared with before it is opened for writing.
+pub async fn held(
+    configured: &[WitnessAt],
+    client: &reqwest::Client,
+    origin: &str,
+) -> Vec<Vec<u8>> {
+    let members = configured
+        .iter()
+        .map(|witness| Member::new(witness.clone(), client.clone()));
+    let members: Vec<Member> = members.collect();
+    let asked = members.iter().map(|member| member.held(origin));
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
 impl Witnesses {
     /// Witnesses of `log`, whose checkpoints verify with `keys`. With no witness configured there is nothing to do.
     pub fn new(

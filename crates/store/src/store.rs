@@ -45,6 +45,20 @@ impl Store {
         })
     }
 
+    /// [`Self::write`] for threads without a runtime. Panics on one that runs async tasks: call it where blocking is allowed.
+    pub fn write_blocking<T, E, F>(&self, closure: F) -> Result<T, E>
+    where
+        F: Fn(&mut dyn Tx) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (job, answer) = job::queue(closure);
+        self.engine.submit(job)?;
+        answer.blocking_recv().unwrap_or_else(|_| {
+            Err(StoreError::Unavailable("the writer has stopped".to_owned()).into())
+        })
+    }
+
     /// Runs `closure` on a snapshot that holds every commit made before this call.
     pub async fn read<T, E, F>(&self, closure: F) -> Result<T, E>
     where

@@ -148,11 +148,6 @@ impl Node {
         self.process.wait()
     }
 
-    /// Waits for it to end by itself.
-    pub(crate) fn ended(&mut self) -> ExitStatus {
-        self.process.wait()
-    }
-
     /// Starts it again in the same directory, after [`Self::kill_nine`] or [`Self::stop`].
     pub(crate) fn start_again(&mut self) {
         let (process, ready) = serve(self.home.path());

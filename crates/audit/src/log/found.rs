@@ -9,12 +9,13 @@ use bailiwick_crypto::note::NoteSigner;
 
 use super::Options;
 use super::open::OpenError;
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint;
 use crate::disk::Disk;
 use crate::erase::Job;
 use crate::housekeeping::Order;
 use crate::intents::OpenIntents;
 use crate::read::{Directory, ReadError, mentions};
+use crate::standing::{Signed, Standing};
 use crate::state::{Base, State};
 use crate::tile::RightEdge;
 use crate::wal::recover::{Recovered, Start, recover};
@@ -32,12 +33,17 @@ pub(super) struct Found {
     pub(super) published: u64,
     /// An erasure that a stop interrupted.
     pub(super) orders: Vec<Order>,
+    /// What was remembered of the log when all this was compared with it.
+    pub(super) standing: Standing,
 }
 
 impl Found {
     /// Reads the directory and brings the end of its write-ahead log in order.
     pub(super) fn gather(options: &Options, wal: &Path) -> Result<Self, OpenError> {
-        let signed = stored_checkpoint(&options.dir, &options.signer)?;
+        let standing = options.checkpoints.standing(options.signer.name())?;
+        let stored = stored_checkpoint(&options.dir, &options.signer)?;
+        let published = stored.as_ref().map_or(0, |stored| stored.checkpoint.size);
+        let signed = signed(options, &standing, stored)?;
         let state = State::read(&options.dir)?;
         let edge = state.base.edge(&options.dir)?;
         let start = Start {
@@ -53,12 +59,13 @@ impl Found {
             options.signer.name(),
             options.segment_size,
             &start,
-            signed.as_ref(),
+            &signed,
             &mut |index, leaf| intents.see(index, leaf),
         )?;
         Ok(Self {
             unanswered: unanswered_events(&directory, &intents)?,
-            published: signed.map_or(0, |checkpoint| checkpoint.size),
+            published,
+            standing,
             recovered,
             state,
             edge,
@@ -69,6 +76,28 @@ impl Found {
                 .collect(),
         })
     }
+}
+
+/// Everything that this log is known to have signed: what its directory has, what is remembered elsewhere, what others hold.
+fn signed(
+    options: &Options,
+    standing: &Standing,
+    stored: Option<Signed>,
+) -> Result<Vec<Signed>, OpenError> {
+    let keys = [options.signer.verifier()?];
+    let remembered = standing.note.as_ref();
+    let remembered = remembered.map(|note| Signed::verify(note.as_bytes(), &keys));
+    let remembered = remembered.transpose().map_err(OpenError::Remembered)?;
+    // What others show means something only as far as the log's own key signed it.
+    let seen = options.seen.iter();
+    let seen = seen.filter_map(|note| match Signed::verify(note, &keys) {
+        Ok(signed) => Some(signed),
+        Err(error) => {
+            tracing::warn!(%error, "what somebody holds is no checkpoint of this log");
+            None
+        }
+    });
+    Ok(stored.into_iter().chain(remembered).chain(seen).collect())
 }
 
 /// The erasure that is on record and not done. One that never got on record is dropped: its event would have come first.
@@ -128,7 +157,7 @@ fn unanswered_events(
 }
 
 /// The newest checkpoint that this node signed, if its file is there and whole. A stop may have left it empty: it is not synced.
-fn stored_checkpoint(dir: &Path, signer: &NoteSigner) -> Result<Option<Checkpoint>, OpenError> {
+fn stored_checkpoint(dir: &Path, signer: &NoteSigner) -> Result<Option<Signed>, OpenError> {
     let path = dir.join(checkpoint::FILE);
     let note = match fs::read(&path) {
         Ok(note) => note,
@@ -136,8 +165,8 @@ fn stored_checkpoint(dir: &Path, signer: &NoteSigner) -> Result<Option<Checkpoin
         Err(source) => return Err(OpenError::Io { path, source }),
     };
     let verifier = signer.verifier()?;
-    match Checkpoint::verify(&note, std::slice::from_ref(&verifier)) {
-        Ok(checkpoint) => Ok(Some(checkpoint)),
+    match Signed::verify(&note, std::slice::from_ref(&verifier)) {
+        Ok(stored) => Ok(Some(stored)),
         Err(error) => {
             tracing::warn!(%error, "the stored checkpoint is not readable; a new one will be published");
             Ok(None)

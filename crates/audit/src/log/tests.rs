@@ -18,6 +18,7 @@ use crate::verify::{Verdict, verify};
 mod disk;
 mod erase;
 mod retire;
+mod standing;
 
 fn kinds(log: &Log) -> Vec<EventType> {
     log.read(0)

@@ -31,8 +31,8 @@ pub(crate) enum Notice {
 /// Turns a notice into an event in its stored form. `None` if it does not encode, which is logged where it is tried.
 pub(crate) type Announce = Box<dyn Fn(Notice) -> Option<Pending> + Send>;
 
-/// Called when the disk cannot be trusted any more; does not return in production.
-pub(crate) type Abort = Box<dyn Fn(&str) + Send>;
+/// Called when the disk or the claim to the log cannot be trusted any more; does not return in production.
+pub(crate) type Abort = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The commit thread's state.
 pub(crate) struct Commit {

@@ -13,8 +13,8 @@ use bailiwick_core::{Code, Digest, Fault};
 use super::BLOCK;
 use super::scan::{Place, Scan, later_batch};
 use super::segment::{self, Header};
-use crate::checkpoint::Checkpoint;
 use crate::disk::{Disk, WriteFault};
+use crate::standing::Signed;
 use crate::state::Base;
 use crate::tree::{CompactRange, leaf_hash};
 
@@ -86,6 +86,16 @@ pub enum RecoverError {
         /// Events signed for.
         size: u64,
     },
+    /// Checkpoints were signed for two histories.
+    #[error(
+        "the log's key has signed two histories: the data here continues\n{here}\nbut not\n{elsewhere}"
+    )]
+    Equivocation {
+        /// A note that the data continues.
+        here: String,
+        /// One that it contradicts.
+        elsewhere: String,
+    },
     /// A batch is whole but does not give the root it names.
     #[error("batch {batch} in segment {segment:016x} does not hash to the root it names")]
     Root {
@@ -101,6 +111,7 @@ impl Fault for RecoverError {
         match self {
             Self::Io { .. } | Self::OtherLog { .. } => Code::DataDir,
             Self::RolledBack { .. } => Code::LogRolledBack,
+            Self::Equivocation { .. } => Code::LogEquivocation,
             _ => Code::LogCorrupt,
         }
     }
@@ -109,6 +120,8 @@ impl Fault for RecoverError {
         match self {
             Self::Io { .. } => "Check that the data directory is mounted and belongs to this user.".into(),
             Self::OtherLog { .. } => "Use the trust domain and node name that this data directory was made with.".into(),
+            Self::RolledBack { .. } => "Nothing was changed. Restore newer data; without any, start a node of another name, whose log begins anew.".into(),
+            Self::Equivocation { .. } => "Nothing was changed. Keep both checkpoints and the data directory: together they show that the log was restored or tampered with.".into(),
             _ => "Nothing was changed. Restore the data directory from a copy; keep the damaged one as evidence.".into(),
         }
     }
@@ -130,7 +143,7 @@ pub(crate) fn recover(
     origin: &str,
     segment_size: u64,
     start: &Start,
-    signed: Option<&Checkpoint>,
+    signed: &[Signed],
     see: &mut dyn FnMut(u64, &[u8]),
 ) -> Result<Recovered, RecoverError> {
     let run = Run {
@@ -141,6 +154,44 @@ pub(crate) fn recover(
         start,
     };
     run.recover(origin, signed, see)
+}
+
+/// How the tree, as it grows, compares with what was signed for it.
+#[derive(Default)]
+struct Compared<'s> {
+    continues: Option<&'s Signed>,
+    contradicts: Option<&'s Signed>,
+}
+
+impl<'s> Compared<'s> {
+    fn with(&mut self, signed: &'s [Signed], tree: &CompactRange) {
+        // A handful at most; what was signed for other sizes is not looked at.
+        for signed in signed {
+            if signed.checkpoint.size == tree.size() {
+                let side = if signed.checkpoint.root == tree.root() {
+                    &mut self.continues
+                } else {
+                    &mut self.contradicts
+                };
+                *side = Some(signed);
+            }
+        }
+    }
+
+    fn outcome(&self) -> Result<(), RecoverError> {
+        match (self.contradicts, self.continues) {
+            (None, _) => Ok(()),
+            (Some(elsewhere), Some(here)) if here.checkpoint.size >= elsewhere.checkpoint.size => {
+                Err(RecoverError::Equivocation {
+                    here: here.note.clone(),
+                    elsewhere: elsewhere.note.clone(),
+                })
+            }
+            (Some(elsewhere), _) => Err(RecoverError::Contradiction {
+                size: elsewhere.checkpoint.size,
+            }),
+        }
+    }
 }
 
 struct Run<'a> {
@@ -155,14 +206,14 @@ impl Run<'_> {
     fn recover(
         &self,
         origin: &str,
-        signed: Option<&Checkpoint>,
+        signed: &[Signed],
         see: &mut dyn FnMut(u64, &[u8]),
     ) -> Result<Recovered, RecoverError> {
-        let signed_size = signed.map_or(0, |checkpoint| checkpoint.size);
+        let sizes = signed.iter().map(|signed| signed.checkpoint.size);
+        let signed_size = sizes.max().unwrap_or(0);
         let mut tree = self.start.tree.clone();
-        if signed.is_some_and(|signed| signed.size == tree.size() && signed.root != tree.root()) {
-            return Err(RecoverError::Contradiction { size: signed_size });
-        }
+        let mut compared = Compared::default();
+        compared.with(signed, &tree);
         let mut scan = if self.start.base.segment == 0 {
             self.first_segment(origin, signed_size)?
         } else {
@@ -173,11 +224,7 @@ impl Run<'_> {
             for event in &batch.events {
                 see(tree.size(), event.leaf);
                 tree.push(leaf_hash(event.leaf));
-                if signed
-                    .is_some_and(|signed| signed.size == tree.size() && signed.root != tree.root())
-                {
-                    return Err(RecoverError::Contradiction { size: signed_size });
-                }
+                compared.with(signed, &tree);
             }
             hlc = hlc.max(batch.commit.hlc);
             if tree.root() != batch.commit.root {
@@ -187,6 +234,7 @@ impl Run<'_> {
                 });
             }
         }
+        compared.outcome()?;
         let place = scan.place();
         let leftover = self.refuse_damage(place)?;
         if tree.size() < signed_size {

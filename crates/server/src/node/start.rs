@@ -23,6 +23,7 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::checkpoints::StoredCheckpoints;
 use super::directories::{self, Paths};
 use super::ports::{Bundles, Credentials, Definitions, Here, People};
 use super::serve::{Serving, serve};
@@ -32,7 +33,7 @@ use crate::app::{App, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::telemetry::Metrics;
-use crate::witnesses::Witnesses;
+use crate::witnesses::{self, Witnesses};
 
 /// What listens.
 pub(super) struct Listeners {
@@ -64,7 +65,8 @@ struct Point {
 pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     bailiwick_crypto::tls::install_default_provider();
     let listeners = listen(&config).await?;
-    let state = open(&config).await?;
+    let http = client()?;
+    let state = open(&config, &http).await?;
     let point = follow(&state).await?;
     let recorder: Arc<dyn Recorder> = Arc::new(Arc::clone(&state.log));
     let outbox = Outbox::new(
@@ -98,7 +100,6 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         rng: Arc::clone(&state.rng),
     });
     let authority = authority(&config, &state, &outbox, &addresses).await?;
-    let http = client()?;
     let gateway = gateway(
         &config,
         &addresses,
@@ -176,7 +177,7 @@ async fn listen(config: &Config) -> Result<Listeners, StartError> {
     })
 }
 
-async fn open(config: &Config) -> Result<State, StartError> {
+async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartError> {
     let (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>) = (Arc::new(SystemClock), Arc::new(SystemRng));
     let dir = config.node.data_dir.clone();
     let seal_file = dir.join("seal.key");
@@ -200,6 +201,8 @@ async fn open(config: &Config) -> Result<State, StartError> {
         value_max: usize::try_from(config.audit.payload_max).unwrap_or(usize::MAX),
         hold_from: config.audit.hold_from,
         publish_every: config.audit.publish_every,
+        checkpoints: Arc::new(StoredCheckpoints(store.clone())),
+        seen: witnesses::held(&config.audit.witnesses, http, &origin).await,
         ..LogOptions::new(
             dir.join("audit"),
             config.node.name.to_string(),

@@ -76,6 +76,29 @@ impl Member {
         }
     }
 
+    /// The checkpoint of a log that it holds, if it says so within [`ANSWER_WITHIN`].
+    pub(super) async fn held(&self, origin: &str) -> Option<Vec<u8>> {
+        match tokio::time::timeout(ANSWER_WITHIN, self.shown(origin)).await {
+            Ok(Ok(Answer::Holds(note))) => Some(note),
+            Ok(Ok(_)) => None,
+            Ok(Err(why)) => {
+                tracing::info!(
+                    witness = self.name(),
+                    why,
+                    "a witness shows no checkpoint of this log"
+                );
+                None
+            }
+            Err(_) => {
+                tracing::warn!(
+                    witness = self.name(),
+                    "a witness does not say what it holds"
+                );
+                None
+            }
+        }
+    }
+
     /// Asks for a cosignature, within [`ANSWER_WITHIN`].
     pub(super) async fn submit(
         &self,
@@ -164,7 +187,7 @@ impl Member {
             .await
             .map_err(|error| format!("it cannot be reached: {}", without_url(error)))?;
         if response.status() != StatusCode::OK {
-            return Err("it refuses the checkpoint and does not show the one it holds".into());
+            return Err("it does not show the checkpoint that it holds".into());
         }
         Ok(Answer::Holds(read(response).await?))
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
+use crate::checkpoint::Checkpoint;
 use crate::disk::Disk;
 use crate::fixtures::{ORIGIN, TestDisk, append, leaf, raw_writer, root, spare};
 use crate::wal::batch;
@@ -29,9 +30,16 @@ fn recover(
         origin,
         segment_size,
         &Start::default(),
-        signed,
+        &signed.map(noted).into_iter().collect::<Vec<_>>(),
         see,
     )
+}
+
+fn noted(checkpoint: &Checkpoint) -> Signed {
+    Signed {
+        checkpoint: checkpoint.clone(),
+        note: format!("{} {}", checkpoint.size, checkpoint.root),
+    }
 }
 
 /// A log of three batches: 2 and 3 small leaves, then one of several blocks, which starts at `last` and has `frames` bytes.
