@@ -24,7 +24,7 @@ struct Bench {
 
 const BENCHES: &[Bench] = &[
     product::DECIDE,
-    product::RECORD,
+    product::AUDIT,
     product::GATEWAY,
     tidy::BENCH,
 ];

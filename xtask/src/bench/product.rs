@@ -8,9 +8,9 @@ pub(super) const DECIDE: Bench = Bench {
     run: |figure| cargo::run("bailiwick-policy", "decide", figure),
 };
 
-/// Events made durable, beside a bare group commit and a bare `fdatasync`.
-pub(super) const RECORD: Bench = Bench {
-    name: "record",
+/// Events made durable, beside a bare group commit, a bare `fdatasync` and peers; logs read back.
+pub(super) const AUDIT: Bench = Bench {
+    name: "audit",
     run: |figure| cargo::run("bailiwick-audit", "record", figure),
 };
 

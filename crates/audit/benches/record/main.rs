@@ -1,19 +1,23 @@
-//! What durability costs: events per second at 256 writers beside a bare group commit of as many bytes, and one event of one
-//! writer beside a bare `fdatasync`. Log and baseline take turns on one file system. `cargo xtask bench record` runs it.
+//! What durability costs: events per second at 256 writers beside a bare group commit of as many bytes, beside `SQLite` that commits
+//! each event, and beside the audit device of `OpenBao`; one event of one writer beside a bare `fdatasync`, and the slowest of sixteen
+//! writers. Log and baselines take turns on one file system. `cargo xtask bench audit` runs it.
 //!
 //! Without `--bench` (as `cargo test --benches` starts it) each is measured once, briefly.
 
 mod bare_commit;
 mod bare_sync;
 mod event;
+mod openbao;
+mod reading;
+mod sqlite;
 #[path = "../../../../xtask/src/bench/timing.rs"]
 mod timing;
 
 use std::future::Future;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -32,6 +36,10 @@ use timing::{percentile, time};
 
 const WRITERS: usize = 256;
 const LEAST_OF_BARE_COMMIT: f64 = 0.5;
+const LEAST_OF_SQLITE: f64 = 20.0;
+/// Writers whose slowest events are looked at, and how slow those may be beside the slowest bare syncs.
+const FEW_WRITERS: usize = 16;
+const MOST_OF_SLOW_SYNCS: f64 = 3.0;
 const MOST_OF_BARE_SYNC: f64 = 1.10;
 /// On a disk quicker than [`QUICK_DISK`] one event may take this much longer than the bare sync.
 const MOST_OVER_QUICK_SYNC: Duration = Duration::from_micros(20);
@@ -68,28 +76,34 @@ fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let log = Arc::new(open(&dir.path().join("log"))?);
+    let log = Arc::new(Log::open(options(&dir.path().join("log"))?)?);
     let template = Template::new()?;
     throughput(&runtime, &log, &template, dir.path(), &extent)?;
     latency(&runtime, &log, &template, dir.path(), &extent)?;
+    slowest(&runtime, &log, &template, dir.path(), &extent)?;
     log.close();
-    Ok(())
+    reading::measure(&runtime, &dir.path().join("read"), is_bench)?;
+    openbao::reference(dir.path(), extent.turn, is_bench)
 }
 
-fn open(dir: &Path) -> Result<Log> {
+fn signer() -> Result<NoteSigner> {
     let key = Ed25519Key::from_seed(&Secret::new([7; 32]))?;
+    Ok(NoteSigner::new("example.org/node-1", key)?)
+}
+
+fn options(dir: &Path) -> Result<Options> {
     let kek = Kek {
         id: 1,
         key: Secret::new([9; 32]),
     };
-    Ok(Log::open(Options::new(
+    Ok(Options::new(
         dir.to_owned(),
         "node-1".to_owned(),
-        NoteSigner::new("example.org/node-1", key)?,
+        signer()?,
         kek,
         Arc::new(SystemClock),
         Arc::new(SystemRng),
-    ))?)
+    ))
 }
 
 /// The ratio of each pair of turns; the middle one counts.
@@ -102,9 +116,10 @@ fn throughput(
 ) -> Result<()> {
     let stored = template.stored_bytes(runtime, log)?;
     let bare = Arc::new(BareCommit::start(&dir.join("bare-commit"))?);
-    let (mut ratios, mut rates) = (Vec::new(), Vec::new());
+    let mut sqlite = sqlite::PerEvent::open(&dir.join("events.db"))?;
+    let (mut ratios, mut rates, mut of_sqlite) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..extent.turns {
-        let of_log = rate(runtime, extent.turn, {
+        let of_log = rate(runtime, WRITERS, extent.turn, {
             let (log, template) = (log.clone(), template.clone());
             move || {
                 let recording = log.record(template.event(), Class::Grant);
@@ -115,12 +130,13 @@ fn throughput(
             }
         })?;
         settle(runtime, log)?;
-        let of_bare = rate(runtime, extent.turn, {
+        let of_bare = rate(runtime, WRITERS, extent.turn, {
             let bare = bare.clone();
             let bytes = vec![0xa5; stored];
             move || bare.append(bytes.clone())
         })?;
         ratios.push(of_log / of_bare);
+        of_sqlite.push(of_log / sqlite.rate(extent.turn, stored)?);
         rates.push(of_log);
     }
     let ratio = middle(&mut ratios)?;
@@ -136,12 +152,19 @@ fn throughput(
         ratio,
         "x",
         &format!(">={LEAST_OF_BARE_COMMIT}"),
+    )?;
+    figure(
+        "record_256_writers_over_sqlite_full",
+        middle(&mut of_sqlite)?,
+        "x",
+        &format!(">={LEAST_OF_SQLITE}"),
     )
 }
 
-/// Events per second of [`WRITERS`] that each wait for one to be durable before they send the next.
+/// Events per second of writers that each wait for one to be durable before they send the next.
 fn rate<F>(
     runtime: &Runtime,
+    writers: usize,
     turn: Duration,
     write: impl Fn() -> F + Clone + Send + 'static,
 ) -> Result<f64>
@@ -151,7 +174,7 @@ where
     let over = Arc::new(AtomicBool::new(false));
     let (took, written) = time(|| {
         runtime.block_on(async {
-            let writers: Vec<_> = (0..WRITERS)
+            let writers: Vec<_> = (0..writers)
                 .map(|_| {
                     let (over, write) = (over.clone(), write.clone());
                     tokio::spawn(async move {
@@ -226,6 +249,54 @@ fn latency(
         of_log.div_duration_f64(of_bare),
         "x",
         &format!("<={}", most.div_duration_f64(of_bare)),
+    )
+}
+
+/// The slowest events of a few writers beside the slowest bare syncs: what a call meets that comes at a bad moment.
+fn slowest(
+    runtime: &Runtime,
+    log: &Arc<Log>,
+    template: &Arc<Template>,
+    dir: &Path,
+    extent: &Extent,
+) -> Result<()> {
+    let mut bare = BareSync::new(&dir.join("bare-sync-of-slowest"))?;
+    let mut ratios = Vec::new();
+    for _ in 0..extent.turns {
+        let took = Arc::new(Mutex::new(Vec::new()));
+        rate(runtime, FEW_WRITERS, extent.turn, {
+            let (log, template, took) = (log.clone(), template.clone(), took.clone());
+            move || {
+                let (log, template, took) = (log.clone(), template.clone(), took.clone());
+                async move {
+                    let start = SystemClock.monotonic();
+                    log.record(template.event(), Class::Grant).await?;
+                    let end = SystemClock.monotonic();
+                    took.lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(end.saturating_sub(start));
+                    Ok(())
+                }
+            }
+        })?;
+        settle(runtime, log)?;
+        let mut syncs = Vec::new();
+        let end = SystemClock.monotonic() + extent.turn;
+        while SystemClock.monotonic() < end {
+            let (took, synced) = time(|| bare.write());
+            synced?;
+            syncs.push(took);
+        }
+        let mut took = took.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_log = percentile(&mut took, 99).context("nothing was recorded")?;
+        let of_bare = percentile(&mut syncs, 99).context("nothing was synced")?;
+        ratios.push(of_log.div_duration_f64(of_bare));
+    }
+    figure(
+        "record_16_writers_p99_over_bare_sync_p99",
+        middle(&mut ratios)?,
+        "x",
+        &format!("<={MOST_OF_SLOW_SYNCS}"),
     )
 }
 
