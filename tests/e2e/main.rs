@@ -30,6 +30,8 @@ mod kill_nine;
 #[cfg(test)]
 mod outside_verifiers;
 #[cfg(test)]
+mod policy_life;
+#[cfg(test)]
 mod revocation;
 #[cfg(test)]
 mod spiffe_clients;

@@ -6,6 +6,7 @@ mod target;
 use std::time::Duration;
 
 use bailiwick_core::{Code, Problem};
+use bailiwick_policy::Flaw;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -15,7 +16,7 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Place};
 
 pub(crate) use target::{Target, encode};
 
@@ -334,8 +335,11 @@ pub(crate) fn refused(exchange: &Exchange) -> Failure {
             )
         }
     };
+    let flaws = document.get("flaws").cloned().unwrap_or_default();
+    let flaws: Vec<Flaw> = serde_json::from_value(flaws).unwrap_or_default();
     Failure {
         request_id,
+        places: flaws.into_iter().map(Place::of).collect(),
         ..Failure::from(problem)
     }
 }

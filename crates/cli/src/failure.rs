@@ -25,6 +25,13 @@ pub(crate) struct Place {
     pub(crate) text: Option<String>,
 }
 
+impl Place {
+    /// A place whose text is not at hand.
+    pub(crate) fn of(flaw: Flaw) -> Self {
+        Self { flaw, text: None }
+    }
+}
+
 impl Failure {
     /// A defect of ours.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
@@ -55,6 +62,16 @@ impl Failure {
             places: errors.flaws.iter().map(place).collect(),
             ..Self::from(errors.problem())
         }
+    }
+}
+
+impl Failure {
+    /// With the text that its places stand in.
+    pub(crate) fn in_files(mut self, files: &std::collections::BTreeMap<String, String>) -> Self {
+        for place in &mut self.places {
+            place.text = files.get(&place.flaw.file).cloned();
+        }
+        self
     }
 }
 

@@ -1,18 +1,21 @@
 //! `policy`: the bundle, a directory of Cedar text with workflows and tests. What is checked is what is published.
 
-use std::collections::BTreeMap;
+mod directory;
+mod published;
+
 use std::path::{Path, PathBuf};
 
-use bailiwick_core::{Code, Digest, Problem};
+use bailiwick_core::Digest;
 use bailiwick_crypto::hash::sha256;
-use bailiwick_policy::{Bundle, BundleSource, Flaw, PolicyErrors, Registry, Report, starter};
+use bailiwick_policy::{Bundle, Flaw, PolicyErrors, Registry, Report, starter};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::context::{Context, Page, read_file};
+use crate::context::{Context, Page};
 use crate::failure::Failure;
-use crate::output::{Out, Untrusted, table};
+use crate::output::{Untrusted, table};
 use crate::{Exit, Outcome};
+use directory::read;
 
 /// What can be done with policy.
 #[derive(Debug, Subcommand)]
@@ -44,12 +47,12 @@ pub(crate) enum PolicyCommand {
         #[arg(long, value_name = "DIGEST")]
         if_version: Option<Digest>,
     },
-    /// Shows the active bundle, or the files of one version.
-    #[command(after_help = "Example: bailiwick policy show")]
-    Show {
-        /// The version; default the active one.
-        digest: Option<Digest>,
-    },
+    /// Shows which bundle is active, or the files of one version.
+    #[command(after_help = "Example: bailiwick policy show active --to policy")]
+    Show(published::ShowArgs),
+    /// Makes an older version the active one again.
+    #[command(after_help = "Example: bailiwick policy rollback")]
+    Rollback(published::RollbackArgs),
     /// Lists the versions that were published.
     #[command(after_help = "Example: bailiwick policy history")]
     History(Page),
@@ -84,57 +87,16 @@ pub(crate) async fn run(context: &Context, command: PolicyCommand) -> Outcome {
         }
         PolicyCommand::Test { dir } => test(context, &dir),
         PolicyCommand::Publish { dir, if_version } => {
-            let source = read(&dir)?;
-            let mut body = json!({"files": source.files});
-            if let (Some(digest), Some(members)) = (if_version, body.as_object_mut()) {
-                members.insert("if_version".to_owned(), json!(digest));
-            }
-            context.record(&context.api()?.put("/v1/policy", &body).await?);
-            Ok(Exit::DONE)
+            published::publish(context, &read(&dir)?, if_version).await
         }
-        PolicyCommand::Show { digest: None } => {
-            context.record(&context.api()?.get("/v1/policy").await?);
-            Ok(Exit::DONE)
-        }
-        PolicyCommand::Show {
-            digest: Some(digest),
-        } => {
-            let path = format!("/v1/policy/{}", crate::client::encode(&digest.to_string()));
-            let body = context.api()?.get(&path).await?;
-            context.out.show(&body, files);
-            Ok(Exit::DONE)
-        }
-        PolicyCommand::History(page) => {
-            let body = context
-                .api()?
-                .query("/v1/policy/history", &page.query())
-                .await?;
-            context.list(
-                &body,
-                &COLUMNS,
-                "nothing was published yet: bailiwick policy publish DIR",
-            );
-            Ok(Exit::DONE)
-        }
+        PolicyCommand::Show(args) => published::show(context, &args).await,
+        PolicyCommand::Rollback(args) => published::rollback(context, &args).await,
+        PolicyCommand::History(page) => published::history(context, &page).await,
     }
 }
 
 fn init(context: &Context, dir: &Path) -> Outcome {
-    let failed = |path: &Path, error: &std::io::Error| {
-        Problem::new(
-            Code::AlreadyExists,
-            format!("{} cannot be made: {error}", path.display()),
-            "name a directory that does not exist yet",
-        )
-    };
-    std::fs::create_dir(dir).map_err(|error| failed(dir, &error))?;
-    for (name, text) in starter::base().files {
-        let path = dir.join(&name);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(|error| failed(parent, &error))?;
-        }
-        std::fs::write(&path, text).map_err(|error| failed(&path, &error))?;
-    }
+    directory::write(dir, &starter::base().files)?;
     context.out.note(&format!(
         "next: edit {0}/base.cedar, then bailiwick policy test {0}",
         dir.display()
@@ -210,70 +172,6 @@ fn failed_cases(body: &Value) -> Vec<String> {
         })
         .collect()
 }
-
-fn files(_: &Out, body: &Value) -> String {
-    let files = body.get("files").and_then(Value::as_object);
-    let shown = files.into_iter().flatten().map(|(path, text)| {
-        let text: Vec<_> = text
-            .as_str()
-            .unwrap_or_default()
-            .lines()
-            .map(|line| Untrusted(line).to_string())
-            .collect();
-        format!("── {}\n{}", Untrusted(path), text.join("\n"))
-    });
-    shown.collect::<Vec<_>>().join("\n\n")
-}
-
-/// Reads the files of a bundle's directory. Files and directories whose names begin with a dot are left out.
-fn read(dir: &Path) -> Result<BundleSource, Failure> {
-    let mut entries = BTreeMap::new();
-    let mut waiting = vec![(dir.to_owned(), String::new())];
-    while let Some((place, prefix)) = waiting.pop() {
-        let unreadable = |error: std::io::Error| {
-            Problem::new(
-                Code::ConfigInvalid,
-                format!("{} cannot be read: {error}", place.display()),
-                "name the directory of a bundle; bailiwick policy init makes one",
-            )
-        };
-        for entry in std::fs::read_dir(&place).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with('.') {
-                continue;
-            }
-            let path = format!("{prefix}{name}");
-            if entry.file_type().map_err(unreadable)?.is_dir() {
-                if prefix.matches('/').count() < DEEPEST {
-                    waiting.push((entry.path(), format!("{path}/")));
-                }
-            } else {
-                let text =
-                    String::from_utf8(read_file(&entry.path(), bailiwick_policy::MAX_BYTES)?)
-                        .map_err(|_| {
-                            Problem::new(Code::PolicyInvalid, format!("{path} is not UTF-8"), "")
-                        })?;
-                entries.insert(path, text);
-            }
-        }
-        if entries.len() > bailiwick_policy::MAX_FILES {
-            break;
-        }
-    }
-    let files = entries.clone();
-    BundleSource::from_dir(entries).map_err(|errors| Failure::of_policy(&errors, &files))
-}
-
-/// Directories below the bundle that are looked into.
-const DEEPEST: usize = 4;
-
-const COLUMNS: [(&str, &str); 4] = [
-    ("NUMBER", "/number"),
-    ("DIGEST", "/digest"),
-    ("PUBLISHED", "/published_at"),
-    ("BY", "/published_by"),
-];
 
 #[cfg(test)]
 mod tests;

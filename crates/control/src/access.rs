@@ -1,8 +1,10 @@
-//! Who asks, and what their roles let them do. The table of operations is the whole of it; routes and commands name one each.
+//! Who asks, and what their roles let them do. Routes and use cases name one operation each; which roles may is policy
+//! ([`bailiwick_policy::api`]), decided by the engine that decides the calls of agents.
 
 use bailiwick_core::account::Role;
 use bailiwick_core::id::AccountId;
 use bailiwick_core::{Code, Problem};
+use bailiwick_policy::api;
 
 /// Who asks for a use case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,10 +32,9 @@ impl Actor {
 
     /// A peer of the admin socket that may use it: it holds every role.
     pub fn unix(uid: u32) -> Self {
-        let roles = vec![Role::Viewer, Role::Approver, Role::Operator, Role::Admin];
         Self {
             name: format!("uid:{uid}"),
-            roles,
+            roles: Role::ALL.to_vec(),
             account: None,
             uid: Some(uid),
         }
@@ -47,14 +48,10 @@ impl Actor {
 
     /// Refuses unless one of the operation's roles is held.
     pub fn may(&self, operation: Operation) -> Result<(), Problem> {
-        let wanted = operation.roles();
-        if self.roles.iter().any(|role| wanted.contains(role)) {
+        if api::permits(&self.roles, operation.as_str()) {
             return Ok(());
         }
-        let names: Vec<String> = wanted
-            .iter()
-            .map(|role| format!("{role:?}").to_lowercase())
-            .collect();
+        let names: Vec<&str> = operation.roles().into_iter().map(Role::as_str).collect();
         Err(Problem::new(
             Code::NotPermitted,
             format!("{} may not do this", self.name),
@@ -98,21 +95,47 @@ pub enum Operation {
 }
 
 impl Operation {
-    const fn roles(self) -> &'static [Role] {
+    /// Every operation.
+    pub const ALL: [Self; 13] = [
+        Self::Read,
+        Self::WriteAgents,
+        Self::WriteServers,
+        Self::WriteTasks,
+        Self::ReadApprovals,
+        Self::AnswerApprovals,
+        Self::Revoke,
+        Self::LiftFences,
+        Self::WritePolicy,
+        Self::WriteAccounts,
+        Self::WriteSecrets,
+        Self::Reveal,
+        Self::Erase,
+    ];
+
+    /// As policy names it: `Action::"api:<name>"`.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Read => &[Role::Viewer, Role::Approver, Role::Operator, Role::Admin],
-            Self::ReadApprovals => &[Role::Viewer, Role::Approver],
-            Self::AnswerApprovals => &[Role::Approver],
-            Self::WriteAgents
-            | Self::WriteServers
-            | Self::WriteTasks
-            | Self::Revoke
-            | Self::Reveal => &[Role::Operator],
-            Self::LiftFences
-            | Self::WritePolicy
-            | Self::WriteAccounts
-            | Self::WriteSecrets
-            | Self::Erase => &[Role::Admin],
+            Self::Read => "read",
+            Self::WriteAgents => "write_agents",
+            Self::WriteServers => "write_servers",
+            Self::WriteTasks => "write_tasks",
+            Self::ReadApprovals => "read_approvals",
+            Self::AnswerApprovals => "answer_approvals",
+            Self::Revoke => "revoke",
+            Self::LiftFences => "lift_fences",
+            Self::WritePolicy => "write_policy",
+            Self::WriteAccounts => "write_accounts",
+            Self::WriteSecrets => "write_secrets",
+            Self::Reveal => "reveal",
+            Self::Erase => "erase",
         }
     }
+
+    /// The roles of which one is needed.
+    pub fn roles(self) -> Vec<Role> {
+        api::roles_for(self.as_str())
+    }
 }
+
+#[cfg(test)]
+mod tests;

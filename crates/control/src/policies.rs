@@ -1,12 +1,15 @@
-//! Publishing policy: a bundle goes live only if it validates against the registry as it is and passes its own tests (03).
+//! Policy bundles: checked against the registry as it is, published, brought back, looked at (03).
 
-use std::sync::Arc;
+mod publish;
+mod version;
 
-use bailiwick_core::event::{ChangeRef, EventType};
 use bailiwick_core::{Code, Digest, Fault, Problem};
 use bailiwick_crypto::hash::sha256;
 use bailiwick_policy::{Bundle, BundleSource, Flaw, Registry, Report, Workflow};
 use bailiwick_store::{PolicyVersion, StoreError};
+
+pub use publish::{Expected, PublishError, RolledBack};
+pub use version::VersionRef;
 
 use crate::{Actor, Control, Operation};
 
@@ -20,9 +23,6 @@ pub struct Checked {
     /// Its tests, unless it does not compile.
     pub report: Option<Report>,
 }
-
-/// What is compared with the active version before publishing.
-pub type Expected = Option<Option<Digest>>;
 
 impl Control {
     /// Validates a bundle against the registry and runs its tests. Publishes nothing.
@@ -59,87 +59,6 @@ impl Control {
             .map_err(|_| Problem::new(Code::Internal, "the check of a policy bundle stopped", ""))
     }
 
-    /// Makes a bundle the active one.
-    pub async fn publish_policy(
-        &self,
-        actor: &Actor,
-        source: BundleSource,
-        expected: Expected,
-    ) -> Result<PolicyVersion, Problem> {
-        actor.may(Operation::WritePolicy)?;
-        let text = serde_json::to_string(&source).map_err(|error| {
-            Problem::new(
-                Code::Internal,
-                format!("the bundle cannot be kept: {error}"),
-                "",
-            )
-        })?;
-        let checked = self.checked(source).await?;
-        if let Some(first) = checked.flaws.first() {
-            let message = format!(
-                "the bundle has {} flaws; the first: {first}",
-                checked.flaws.len()
-            );
-            return Err(Problem::new(
-                Code::PolicyInvalid,
-                message,
-                first.help.clone(),
-            ));
-        }
-        if let Some(case) = checked.report.iter().flat_map(Report::failures).next() {
-            let failure = case.failure.clone().unwrap_or_default();
-            let message = format!(
-                "{}:{}: test `{}` failed: {failure}",
-                case.file, case.line, case.name
-            );
-            return Err(Problem::new(
-                Code::PolicyTestFailed,
-                message,
-                "mend the policy or its test",
-            ));
-        }
-        let event = self.event(EventType::PolicyPublished, actor, "policy.publish");
-        let (journal, now, by, digest) = (
-            Arc::clone(&self.parts.journal),
-            self.now(),
-            actor.name.clone(),
-            checked.digest,
-        );
-        let version = self
-            .parts
-            .store
-            .write(move |tx| {
-                let active = tx.active_policy()?;
-                let version = PolicyVersion {
-                    digest,
-                    number: active.as_ref().map_or(1, |active| active.number + 1),
-                    published_at: now,
-                    published_by: by.clone(),
-                };
-                tx.publish_policy(&version, &text, expected)?;
-                let mut event = event.clone();
-                event.change = Some(ChangeRef {
-                    kind: "policy".to_owned(),
-                    id: version.number.to_string(),
-                    before: active.map(|active| active.digest.to_string()),
-                    after: Some(digest.to_string()),
-                });
-                journal.push(tx, &event)?;
-                Ok::<_, StoreError>(version)
-            })
-            .await
-            .map_err(|error| match error {
-                StoreError::VersionConflict { .. } => Problem::new(
-                    Code::PolicyConflict,
-                    "another bundle was published meanwhile",
-                    "look at it (`bailiwick policy show`), then publish again",
-                ),
-                error => error.problem(),
-            })?;
-        self.settled().await?;
-        Ok(version)
-    }
-
     /// The active bundle's version; none while none is published, when everything is denied.
     pub async fn active_policy(&self, actor: &Actor) -> Result<Option<PolicyVersion>, Problem> {
         actor.may(Operation::Read)?;
@@ -165,14 +84,15 @@ impl Control {
         history.map_err(|error: StoreError| error.problem())
     }
 
-    /// The text of a published bundle.
+    /// The text of a published bundle, and its digest.
     pub async fn policy_source(
         &self,
         actor: &Actor,
-        digest: Digest,
-    ) -> Result<BundleSource, Problem> {
+        version: VersionRef,
+    ) -> Result<(Digest, BundleSource), Problem> {
         actor.may(Operation::Read)?;
-        self.bundle_source(digest).await
+        let digest = self.digest_of(version).await?;
+        Ok((digest, self.bundle_source(digest).await?))
     }
 
     /// The text of a published bundle, for enforcement points.

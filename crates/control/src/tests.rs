@@ -2,6 +2,7 @@
 
 mod approvals;
 mod bench_node;
+mod policies;
 mod registry;
 mod revocation;
 mod tasks;

@@ -4,6 +4,7 @@
 //! policies (`@step_up`, `@duty`) and [`decide`] give the third. Errors and bounds never widen.
 
 mod annotation;
+pub mod api;
 mod arguments;
 mod bundle;
 mod call;

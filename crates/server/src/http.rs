@@ -8,7 +8,7 @@ pub mod refusal;
 
 pub use guard::{Via, guarded};
 pub use input::{At, Body, Query};
-pub use refusal::Refused;
+pub use refusal::{Detailed, Details, Refused};
 
 /// Longest body of a request.
 pub const MAX_BODY: usize = 1 << 20;

@@ -16,6 +16,9 @@ pub struct PolicyVersion {
     pub published_at: Timestamp,
     /// Who published it.
     pub published_by: String,
+    /// The older version whose text it brought back; none if its text came from outside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restores: Option<u64>,
 }
 
 /// Reads of policies.
@@ -25,6 +28,9 @@ pub trait Policies {
 
     /// The source of a bundle, as JSON, exactly as it was published.
     fn policy_source(&self, digest: Digest) -> Result<Option<String>, StoreError>;
+
+    /// One publication.
+    fn policy_version(&self, number: u64) -> Result<Option<PolicyVersion>, StoreError>;
 
     /// Publications, newest first; at most [`crate::MAX_PAGE`].
     fn policy_history(&self, limit: usize) -> Result<Vec<PolicyVersion>, StoreError>;

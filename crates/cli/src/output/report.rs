@@ -1,5 +1,6 @@
 //! Errors for people (miette: code, message, help, places in files) and for scripts (one JSON object), on stderr.
 
+use bailiwick_policy::Flaw;
 use miette::{
     GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report,
 };
@@ -84,7 +85,7 @@ fn at_place(code: &str, place: &Place) -> Report {
         diagnostic = diagnostic.with_help(Untrusted(&flaw.help).to_string());
     }
     match &place.text {
-        Some(text) if flaw.line > 0 && flaw.span.end <= text.len() => {
+        Some(text) if drawable(flaw, text) => {
             let label = LabeledSpan::underline(flaw.span.start..flaw.span.end);
             Report::new(diagnostic.with_label(label))
                 .with_source_code(NamedSource::new(&flaw.file, text.clone()))
@@ -97,6 +98,12 @@ fn at_place(code: &str, place: &Place) -> Report {
             Report::new(diagnostic)
         }
     }
+}
+
+/// Whether the text can be drawn with the place underlined. A node's answer may name a place that is not in the text.
+fn drawable(flaw: &Flaw, text: &str) -> bool {
+    let said = flaw.line == 1 || (flaw.line > 1 && flaw.span.end > 0);
+    said && text.get(flaw.span.clone()).is_some()
 }
 
 /// Columns of a drawing, whatever the terminal: messages read the same in a log.

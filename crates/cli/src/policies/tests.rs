@@ -1,6 +1,7 @@
 //! The bundle that `policy init` writes is one that `policy test` passes; a flaw is told with its place.
 
-use super::{read, test};
+use super::directory::read;
+use super::test;
 use crate::context::Context;
 use crate::output::{Color, Format, Out};
 use crate::{Exit, command::Cli};

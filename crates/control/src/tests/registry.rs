@@ -5,7 +5,6 @@ use std::time::Duration;
 use bailiwick_core::account::Role;
 use bailiwick_core::definition::ToolState;
 use bailiwick_core::{Code, Digest, Effect, Secret};
-use bailiwick_policy::BundleSource;
 
 use super::bench_node::{Bench, admin, person, seen};
 
@@ -61,55 +60,6 @@ async fn a_changed_definition_stops_until_somebody_looks() {
         (accepted.state, accepted.effect),
         (ToolState::Approved, Effect::Read)
     );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_broken_bundle_is_not_published() {
-    let bench = Bench::new().await;
-    let bundle = |policy: &str| {
-        let manifest = ("bundle.toml".to_owned(), "name = \"site\"\n".to_owned());
-        BundleSource::from_dir([manifest, ("main.cedar".to_owned(), policy.to_owned())]).unwrap()
-    };
-    let typo = bundle(
-        r#"@id("reads") @reason("reading is fine") permit (principal, action == Bailiwick::Action::"files/raed_file", resource);"#,
-    );
-    let checked = bench
-        .control
-        .check_policy(&admin(), typo.clone())
-        .await
-        .unwrap();
-    assert_eq!(checked.flaws.first().unwrap().line, 1, "{checked:?}");
-    assert_eq!(
-        bench
-            .control
-            .publish_policy(&admin(), typo, None)
-            .await
-            .unwrap_err()
-            .code,
-        Code::PolicyInvalid
-    );
-    let good = bundle(
-        r#"@id("reads") @reason("reading is fine") permit (principal, action == Bailiwick::Action::"files/read_file", resource);"#,
-    );
-    let operator = person("otto", &[Role::Operator]);
-    let refused = bench
-        .control
-        .publish_policy(&operator, good.clone(), None)
-        .await
-        .unwrap_err();
-    assert_eq!(refused.code, Code::NotPermitted);
-    let first = bench
-        .control
-        .publish_policy(&admin(), good.clone(), Some(None))
-        .await
-        .unwrap();
-    assert_eq!(first.number, 1);
-    let raced = bench
-        .control
-        .publish_policy(&admin(), good, Some(None))
-        .await
-        .unwrap_err();
-    assert_eq!(raced.code, Code::PolicyConflict);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,7 @@ event_types! {
     ServerChanged "server.changed";
     ToolPinned "tool.pinned";
     PolicyPublished "policy.published";
+    PolicyRolledBack "policy.rolled_back";
     LeaseIntent "lease.intent";
     LeaseActive "lease.active";
     LeaseRevoking "lease.revoking";

@@ -10,6 +10,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use bailiwick_audit::{Class, Recorder};
 use bailiwick_control::{Actor, Operation};
+use bailiwick_core::account::Role;
 use bailiwick_core::event::{Action, Event, EventType, Evidence, Outcome, Status};
 use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Fault, Secret};
@@ -17,6 +18,7 @@ use bailiwick_identity::attest::{parent_of, start_time_of};
 use bailiwick_identity::peer::Peer;
 use bailiwick_store::StoreError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde_json::json;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::Refused;
@@ -34,12 +36,29 @@ pub enum Via {
     Admin(Peer),
 }
 
+/// The member of an operation in the API's document that names the roles of which its caller needs one.
+pub const ROLES: &str = "x-roles";
+
 /// A route that only callers with the operation's roles reach. The handler gets `Extension<Actor>`.
 pub fn guarded(
     app: &Arc<App>,
     operation: Operation,
-    route: UtoipaMethodRouter<Arc<App>>,
+    mut route: UtoipaMethodRouter<Arc<App>>,
 ) -> OpenApiRouter<Arc<App>> {
+    let roles: Vec<&str> = operation.roles().into_iter().map(Role::as_str).collect();
+    for item in route.1.paths.values_mut() {
+        let methods = [
+            &mut item.get,
+            &mut item.put,
+            &mut item.post,
+            &mut item.delete,
+            &mut item.patch,
+        ];
+        for described in methods.into_iter().flatten() {
+            let extensions = described.extensions.get_or_insert_default();
+            extensions.insert(ROLES.to_owned(), json!(roles));
+        }
+    }
     let guard = from_fn_with_state((Arc::clone(app), operation), check);
     OpenApiRouter::new().routes(route).route_layer(guard)
 }

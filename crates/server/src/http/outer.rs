@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use bailiwick_core::id::RequestId;
 use bailiwick_core::{Code, Problem};
 
-use super::refusal::document;
+use super::refusal::{Details, document};
 use super::{Refused, Via};
 use crate::app::App;
 
@@ -34,7 +34,8 @@ pub async fn layer(State(app): State<Arc<App>>, request: Request, next: Next) ->
         if status.is_server_error() {
             tracing::warn!(request = %id, %method, path, code = %problem.code, %problem, "refused");
         }
-        write(&mut response, &problem, id);
+        let details = response.extensions_mut().remove::<Details>();
+        write(&mut response, &problem, details.unwrap_or_default(), id);
     }
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&id.to_string()) {
@@ -89,8 +90,8 @@ fn check_host(app: &App, request: &Request) -> Result<(), Refused> {
     Ok(())
 }
 
-fn write(response: &mut Response, problem: &Problem, id: RequestId) {
-    let body = serde_json::to_vec(&document(problem, id)).unwrap_or_default();
+fn write(response: &mut Response, problem: &Problem, details: Details, id: RequestId) {
+    let body = serde_json::to_vec(&document(problem, details, id)).unwrap_or_default();
     let headers = response.headers_mut();
     headers.remove(CONTENT_LENGTH);
     let form = HeaderValue::from_static("application/problem+json");

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use bailiwick_core::id::RequestId;
 use bailiwick_core::{Code, Problem};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// A refusal. Its body is written by [`document`], which knows the request.
 #[derive(Debug, Clone)]
@@ -34,6 +35,36 @@ impl IntoResponse for Refused {
     }
 }
 
+/// More members of a problem document, beside the four that each has.
+#[derive(Debug, Clone, Default)]
+pub struct Details(pub Map<String, Value>);
+
+/// A refusal that says more than a problem does.
+#[derive(Debug, Clone)]
+pub struct Detailed {
+    /// The problem.
+    pub problem: Problem,
+    /// The rest.
+    pub details: Details,
+}
+
+impl From<Problem> for Detailed {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            details: Details::default(),
+        }
+    }
+}
+
+impl IntoResponse for Detailed {
+    fn into_response(self) -> Response {
+        let mut response = Refused(self.problem).into_response();
+        response.extensions_mut().insert(self.details);
+        response
+    }
+}
+
 /// A refusal on the wire.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct ProblemDocument {
@@ -45,14 +76,19 @@ pub struct ProblemDocument {
     pub help: String,
     /// The request, as the node's log names it.
     pub request_id: String,
+    /// What only this refusal has, such as the `flaws` of a bundle.
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub details: Map<String, Value>,
 }
 
 /// The problem document of a refusal.
-pub fn document(problem: &Problem, request: RequestId) -> ProblemDocument {
+pub fn document(problem: &Problem, details: Details, request: RequestId) -> ProblemDocument {
     ProblemDocument {
         code: problem.code.as_str().to_owned(),
         message: problem.message.clone(),
         help: problem.help.clone(),
         request_id: request.to_string(),
+        details: details.0,
     }
 }

@@ -1,10 +1,11 @@
-//! The policy bundle: check, publish, look at.
+//! The policy bundle: check, publish, bring back, look at.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
+use bailiwick_control::policies::{PublishError, RolledBack, VersionRef};
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::{Code, Digest, Problem};
 use bailiwick_policy::{BundleSource, Flaw, Report};
@@ -15,7 +16,8 @@ use utoipa_axum::routes;
 
 use super::{MAX_LIMIT, Page, Paging};
 use crate::app::App;
-use crate::http::{At, Body, MAX_POLICY_BODY, Query, Refused, guarded};
+use crate::http::input::parse;
+use crate::http::{At, Body, Detailed, Details, MAX_POLICY_BODY, Query, Refused, guarded};
 
 /// A bundle.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -33,6 +35,26 @@ pub struct PublishBody {
     files: BTreeMap<String, String>,
     /// Publish only if this version is active; `"none"`: only if none is.
     if_version: Option<String>,
+}
+
+/// A version to bring back.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RollbackBody {
+    /// `active`, a number of the history, or a digest; missing: the version before the active one.
+    version: Option<String>,
+    /// Only if this version is active now.
+    #[schema(value_type = Option<String>)]
+    if_version: Option<Digest>,
+}
+
+/// A version that is active again.
+#[derive(Debug, Serialize)]
+struct RollbackAnswer {
+    #[serde(flatten)]
+    version: PolicyVersion,
+    /// What of it no longer fits the registry.
+    broken: Vec<Flaw>,
 }
 
 /// A bundle's text.
@@ -59,6 +81,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .merge(guarded(app, Operation::Read, routes!(source)))
         .merge(guarded(app, Operation::WritePolicy, routes!(check)))
         .merge(guarded(app, Operation::WritePolicy, routes!(publish)))
+        .merge(guarded(app, Operation::WritePolicy, routes!(rollback)))
 }
 
 /// The active version.
@@ -92,14 +115,15 @@ async fn history(
 }
 
 /// The text of a published bundle.
-#[utoipa::path(get, path = "/v1/policy/{digest}", operation_id = "policy.source", tag = "policy",
-    params(("digest" = String, Path)), responses((status = 200, description = "{digest, files}", body = Object)))]
+#[utoipa::path(get, path = "/v1/policy/{version}", operation_id = "policy.source", tag = "policy",
+    params(("version" = String, Path, description = "`active`, a number of the history, or a digest")), responses((status = 200, description = "{digest, files}", body = Object)))]
 async fn source(
     State(app): State<Arc<App>>,
     Extension(actor): Extension<Actor>,
-    At(digest): At<Digest>,
+    At(version): At<String>,
 ) -> Result<Json<SourceAnswer>, Refused> {
-    let source = app.control.policy_source(&actor, digest).await?;
+    let version: VersionRef = parse("version", &version)?;
+    let (digest, source) = app.control.policy_source(&actor, version).await?;
     let files = source.files;
     Ok(Json(SourceAnswer { digest, files }))
 }
@@ -121,14 +145,14 @@ async fn check(
     }))
 }
 
-/// Makes a bundle the active one.
+/// Makes a bundle the active one. A refusal of a bundle with flaws lists all of them as `flaws`, each with its place.
 #[utoipa::path(put, path = "/v1/policy", operation_id = "policy.publish", tag = "policy",
     request_body = PublishBody, responses((status = 200, description = "PolicyVersion", body = Object)))]
 async fn publish(
     State(app): State<Arc<App>>,
     Extension(actor): Extension<Actor>,
     Body(body): Body<PublishBody, MAX_POLICY_BODY>,
-) -> Result<Json<PolicyVersion>, Refused> {
+) -> Result<Json<PolicyVersion>, Detailed> {
     let expected = match body.if_version.as_deref() {
         None => None,
         Some("none") => Some(None),
@@ -137,6 +161,39 @@ async fn publish(
         })?)),
     };
     let source = BundleSource { files: body.files };
-    let published = app.control.publish_policy(&actor, source, expected);
-    Ok(Json(published.await?))
+    let published = app.control.publish_policy(&actor, source, expected).await;
+    published.map(Json).map_err(flawed)
+}
+
+/// Makes an older version the active one again. What of it no longer fits the registry is in `broken`, and narrows.
+#[utoipa::path(post, path = "/v1/policy/rollback", operation_id = "policy.rollback", tag = "policy",
+    request_body = RollbackBody, responses((status = 200, description = "PolicyVersion, and {broken}", body = Object)))]
+async fn rollback(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    Body(body): Body<RollbackBody>,
+) -> Result<Json<RollbackAnswer>, Refused> {
+    let version = body.version.as_deref();
+    let version = version
+        .map(|text| parse::<VersionRef>("version", text))
+        .transpose()?;
+    let rolled = app
+        .control
+        .roll_policy_back(&actor, version, body.if_version)
+        .await?;
+    let RolledBack { version, broken } = rolled;
+    Ok(Json(RollbackAnswer { version, broken }))
+}
+
+fn flawed(error: PublishError) -> Detailed {
+    match error {
+        PublishError::Refused(problem) => problem.into(),
+        PublishError::Flawed { problem, flaws } => {
+            let flaws = serde_json::to_value(flaws).unwrap_or_default();
+            Detailed {
+                problem,
+                details: Details([("flaws".to_owned(), flaws)].into_iter().collect()),
+            }
+        }
+    }
 }

@@ -221,6 +221,7 @@ pub(crate) async fn policies(store: &Store) {
         number,
         published_at: at(10),
         published_by: "root".to_owned(),
+        restores: (number == 3).then_some(1),
     };
     assert_eq!(read(store, |db| db.active_policy()).await, None);
     let first = version(1, 1);
@@ -287,6 +288,16 @@ pub(crate) async fn policies(store: &Store) {
         Some("{\"a\":1}")
     );
     assert_eq!(read(store, |db| db.policy_source(digest(7))).await, None);
+    assert_eq!(
+        read(store, |db| db.policy_version(2)).await,
+        Some(version(2, 2))
+    );
+    for unknown in [0, 4, u64::MAX] {
+        assert_eq!(
+            read(store, move |db| db.policy_version(unknown)).await,
+            None
+        );
+    }
     assert_eq!(
         read(store, |db| db.policy_history(2)).await,
         [version(1, 3), version(2, 2)]

@@ -25,6 +25,18 @@ impl Policies for View<'_> {
         )
     }
 
+    fn policy_version(&self, number: u64) -> Result<Option<PolicyVersion>, StoreError> {
+        // A number that SQLite cannot hold was never given.
+        let Ok(number) = i64::try_from(number) else {
+            return Ok(None);
+        };
+        self.one(
+            KIND,
+            "SELECT body FROM policy_version WHERE number = ?1",
+            [number],
+        )
+    }
+
     fn policy_history(&self, limit: usize) -> Result<Vec<PolicyVersion>, StoreError> {
         self.many(
             KIND,

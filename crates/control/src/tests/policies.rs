@@ -1,0 +1,153 @@
+//! Publishing policy and going back.
+
+use bailiwick_core::account::Role;
+use bailiwick_core::event::EventType;
+use bailiwick_core::{Code, Digest, Fault};
+use bailiwick_policy::BundleSource;
+
+use super::bench_node::{Bench, admin, person};
+use crate::policies::{PublishError, VersionRef};
+
+/// A bundle with one permit, which `id` tells from others.
+fn bundle(id: &str, tool: &str) -> BundleSource {
+    let policy = format!(
+        r#"@id("{id}") @reason("reading is fine") permit (principal, action == Bailiwick::Action::"{tool}", resource);"#
+    );
+    with(&[("main.cedar", &policy)])
+}
+
+fn with(files: &[(&str, &str)]) -> BundleSource {
+    let manifest = ("bundle.toml".to_owned(), "name = \"site\"\n".to_owned());
+    let files = files
+        .iter()
+        .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
+    BundleSource::from_dir(files.chain([manifest])).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_bundle_is_not_published_and_each_flaw_is_told() {
+    let (bench, admin) = (Bench::new().await, admin());
+    let typo = with(&[
+        (
+            "a.cedar",
+            r#"@id("a") @reason("x") permit (principal, action == Bailiwick::Action::"files/raed_file", resource);"#,
+        ),
+        (
+            "b.cedar",
+            r#"@id("b") @reason("x") permit (principal, action == Bailiwick::Action::"flies/read_file", resource);"#,
+        ),
+    ]);
+    let checked = bench.control.check_policy(&admin, typo.clone()).await;
+    let found = checked.unwrap().flaws;
+    assert_eq!(found.len(), 2, "{found:?}");
+    let refused = bench.control.publish_policy(&admin, typo, None).await;
+    match refused.unwrap_err() {
+        PublishError::Flawed { problem, flaws } => {
+            assert_eq!((problem.code, flaws), (Code::PolicyInvalid, found));
+        }
+        PublishError::Refused(problem) => panic!("{problem}"),
+    }
+    let failing = with(&[(
+        "tests/a.toml",
+        "[[agent]]\nname = \"x\"\nowner = \"o\"\n[[case]]\nname = \"one\"\nagent = \"x\"\ntool = \"files/read_file\"\n\
+         expect = { outcome = \"allow\" }\n[[case]]\nname = \"two\"\nagent = \"x\"\ntool = \"files/read_file\"\n\
+         expect = { outcome = \"step_up\" }\n",
+    )]);
+    let refused = bench.control.publish_policy(&admin, failing, None).await;
+    match refused.unwrap_err() {
+        PublishError::Flawed { problem, flaws } => {
+            assert_eq!((problem.code, flaws.len()), (Code::PolicyTestFailed, 2));
+            assert!(flaws[1].message.contains("`two`"), "{flaws:?}");
+        }
+        PublishError::Refused(problem) => panic!("{problem}"),
+    }
+    let good = bundle("reads", "files/read_file");
+    let operator = person("otto", &[Role::Operator]);
+    let refused = bench.control.publish_policy(&operator, good.clone(), None);
+    assert_eq!(refused.await.unwrap_err().code(), Code::NotPermitted);
+    let first = bench
+        .control
+        .publish_policy(&admin, good.clone(), Some(None));
+    assert_eq!(first.await.unwrap().number, 1);
+    let raced = bench.control.publish_policy(&admin, good, Some(None));
+    assert_eq!(raced.await.unwrap_err().code(), Code::PolicyConflict);
+}
+
+/// Going back twice goes two versions back, never back to what was gone back from.
+#[tokio::test(flavor = "multi_thread")]
+async fn going_back_brings_back_the_text_that_was_there() {
+    let (bench, admin) = (Bench::new().await, admin());
+    let control = &bench.control;
+    let nothing = control.roll_policy_back(&admin, None, None).await;
+    assert_eq!(nothing.unwrap_err().code, Code::NotFound);
+    let mut digests = Vec::new();
+    for id in ["one", "two", "three"] {
+        let published = control.publish_policy(&admin, bundle(id, "files/read_file"), None);
+        digests.push(published.await.unwrap().digest);
+    }
+    let operator = person("otto", &[Role::Operator]);
+    let refused = control.roll_policy_back(&operator, None, None).await;
+    assert_eq!(refused.unwrap_err().code, Code::NotPermitted);
+    let raced = control.roll_policy_back(&admin, None, Some(Digest([9; 32])));
+    assert_eq!(raced.await.unwrap_err().code, Code::PolicyConflict);
+
+    let back = control.roll_policy_back(&admin, None, Some(digests[2]));
+    let back = back.await.unwrap();
+    assert_eq!(
+        (
+            back.version.number,
+            back.version.restores,
+            back.broken.len()
+        ),
+        (4, Some(2), 0)
+    );
+    let back = control.roll_policy_back(&admin, None, None).await.unwrap();
+    assert_eq!(
+        (back.version.digest, back.version.restores),
+        (digests[0], Some(1))
+    );
+    let end = control.roll_policy_back(&admin, None, None).await;
+    assert_eq!(end.unwrap_err().code, Code::NotFound);
+    let same = control.roll_policy_back(&admin, Some(VersionRef::Number(1)), None);
+    assert_eq!(same.await.unwrap_err().code, Code::AlreadyExists);
+    let unknown = control.roll_policy_back(&admin, Some(VersionRef::Number(77)), None);
+    assert_eq!(unknown.await.unwrap_err().code, Code::NotFound);
+
+    // By name, in both ways; its text is the one that was published.
+    for version in [VersionRef::Number(3), VersionRef::Digest(digests[1])] {
+        let back = control.roll_policy_back(&admin, Some(version), None);
+        let back = back.await.unwrap().version;
+        let (digest, source) = control
+            .policy_source(&admin, VersionRef::Active)
+            .await
+            .unwrap();
+        assert_eq!(digest, back.digest);
+        assert_eq!(source, control.bundle_source(back.digest).await.unwrap());
+    }
+    let mut leaves = bench.leaves().await;
+    leaves.retain(|leaf| leaf.event.kind == EventType::PolicyRolledBack);
+    assert_eq!(leaves.len(), 4);
+    let last = leaves.pop().unwrap().event.change.unwrap();
+    assert_eq!(
+        (last.before, last.after),
+        (Some(digests[2].to_string()), Some(digests[1].to_string()))
+    );
+}
+
+/// An incident does not wait for an old bundle to be mended: what no longer fits narrows, and is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_longer_fits_does_not_keep_one_from_going_back() {
+    let (bench, admin) = (Bench::new().await, admin());
+    let control = &bench.control;
+    let old = bundle("old", "files/read_file");
+    control.publish_policy(&admin, old, None).await.unwrap();
+    let new = with(&[]);
+    control.publish_policy(&admin, new, None).await.unwrap();
+    control
+        .remove_server(&admin, "files".parse().unwrap())
+        .await
+        .unwrap();
+    let back = control.roll_policy_back(&admin, None, None).await.unwrap();
+    assert_eq!(back.broken.len(), 1, "{:?}", back.broken);
+    assert_eq!(back.broken[0].file, "main.cedar");
+}
