@@ -238,7 +238,7 @@ impl<'a> Tiles<'a> {
     }
 
     /// Hash of the perfect subtree of 2^level leaves at `position`.
-    fn node(&mut self, level: u8, position: u64) -> Result<Digest, TileReadError> {
+    pub(crate) fn node(&mut self, level: u8, position: u64) -> Result<Digest, TileReadError> {
         let (tile_level, height) = (level / 8, level % 8);
         let first = position << height;
         let tile = tile::tile_of(tile_level, first, self.size);

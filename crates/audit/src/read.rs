@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_core::Digest;
 use bailiwick_core::id::EventId;
+use bailiwick_crypto::note::Note;
 use tokio::sync::watch;
 
 use crate::bundle;
-use crate::checkpoint;
+use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::leaf::Leaf;
 use crate::payload;
 use crate::proof::{self, Proof, ProveError, TileReadError};
@@ -108,6 +109,15 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(ReadError::Io { path, source }),
         }
+    }
+
+    /// The log's name, as its newest checkpoint says it. `None` before the first.
+    pub fn origin(&self) -> Result<Option<String>, ProveError> {
+        let Some(note) = self.checkpoint()? else {
+            return Ok(None);
+        };
+        let note = Note::parse(&note).map_err(CheckpointError::from)?;
+        Ok(Some(Checkpoint::parse(note.text())?.origin))
     }
 
     /// A proof that the leaf at `index` is in the tree of the newest checkpoint. It carries the leaf.

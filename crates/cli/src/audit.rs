@@ -5,10 +5,11 @@ mod held;
 mod offline;
 mod privacy;
 mod story;
+mod task;
 
 use std::path::PathBuf;
 
-use bailiwick_core::id::{EventId, TaskId};
+use bailiwick_core::id::EventId;
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -26,14 +27,7 @@ pub(crate) enum AuditCommand {
     #[command(after_help = "Example: bailiwick audit tail")]
     Tail,
     /// Tells the story of a task and everything below it.
-    #[command(after_help = "Example: bailiwick audit task task_01h455vb4pex5vsknk084sn02q")]
-    Task {
-        /// Its id.
-        task: TaskId,
-        /// The log's directory, instead of a node.
-        #[arg(long)]
-        dir: Option<PathBuf>,
-    },
+    Task(task::TaskArgs),
     /// Finds events: KEY=VALUE, all of which must hold.
     #[command(after_help = "Example: bailiwick audit search agent=coder decision=deny")]
     Search {
@@ -50,6 +44,12 @@ pub(crate) enum AuditCommand {
     Show {
         /// Its id.
         event: EventId,
+        /// Opens its kept values too, or only those at these paths (/args, /result, /request, …). That is on record first; role operator.
+        #[arg(long, value_name = "PATH", num_args = 0.., requires = "reason")]
+        reveal: Option<Vec<String>>,
+        /// Why they are opened; it goes on record.
+        #[arg(long, requires = "reveal")]
+        reason: Option<String>,
     },
     /// Prints a proof that an event is in the log, as other people's tools read it (C2SP tlog-proof).
     #[command(after_help = "Example: bailiwick audit prove evt_01h455vb4pex5vsknk084sn02q")]
@@ -95,18 +95,7 @@ pub(crate) enum AuditCommand {
 pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
     match command {
         AuditCommand::Tail => tail(context).await,
-        AuditCommand::Task {
-            task,
-            dir: Some(dir),
-        } => offline::task(context, task, dir),
-        AuditCommand::Task { task, dir: None } => {
-            let events = all_of_task(context, task).await?;
-            let body = Value::Array(events);
-            context
-                .out
-                .show(&body, |out, events| story::tell(out, table::items(events)));
-            Ok(Exit::DONE)
-        }
+        AuditCommand::Task(args) => task::task(context, args).await,
         AuditCommand::Search {
             conditions,
             dir: Some(dir),
@@ -138,7 +127,12 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
             });
             Ok(Exit::DONE)
         }
-        AuditCommand::Show { event } => {
+        AuditCommand::Show {
+            event,
+            reveal: Some(paths),
+            reason: Some(reason),
+        } => privacy::show_revealed(context, event, &paths, &reason).await,
+        AuditCommand::Show { event, .. } => {
             context.record(
                 &context
                     .api()?
@@ -200,27 +194,6 @@ async fn tail(context: &Context) -> Outcome {
         }
         if context.out.closed() {
             return Ok(Exit::DONE);
-        }
-    }
-}
-
-/// Every event of a task, page by page.
-async fn all_of_task(
-    context: &Context,
-    task: TaskId,
-) -> Result<Vec<Value>, crate::failure::Failure> {
-    let api = context.api()?;
-    let mut events = Vec::new();
-    let mut after: Option<String> = None;
-    loop {
-        let mut query = vec![("task", task.to_string()), ("limit", "1000".to_owned())];
-        query.extend(after.take().map(|after| ("after", after)));
-        let body = api.query("/v1/audit/events", &query).await?;
-        events.extend(table::items(&body).iter().cloned());
-        match body.get("next") {
-            Some(Value::String(next)) => after = Some(next.clone()),
-            Some(Value::Number(next)) => after = Some(next.to_string()),
-            _ => return Ok(events),
         }
     }
 }

@@ -64,6 +64,15 @@ impl Client {
         self.get(&with_query(path, query)).await
     }
 
+    /// Reads something whose exact bytes count.
+    pub(crate) async fn read<T: serde::de::DeserializeOwned>(
+        &self,
+        path: &str,
+    ) -> Result<T, Failure> {
+        let exchange = self.exchange(Method::GET, path, None, Bytes::new());
+        parsed(&exchange.await?)
+    }
+
     /// Does something.
     pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.json(Method::POST, path, Some(body)).await
@@ -287,6 +296,14 @@ fn value(exchange: &Exchange) -> Result<Value, Failure> {
     }
     if exchange.body.is_empty() {
         return Ok(Value::Null);
+    }
+    parsed(exchange)
+}
+
+/// The body of an answer that is no refusal.
+fn parsed<T: serde::de::DeserializeOwned>(exchange: &Exchange) -> Result<T, Failure> {
+    if !exchange.status.is_success() {
+        return Err(refused(exchange));
     }
     serde_json::from_slice(&exchange.body).map_err(|error| {
         Problem::new(

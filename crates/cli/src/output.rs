@@ -170,6 +170,8 @@ pub(crate) enum Style {
     Dim,
     /// It is well.
     Good,
+    /// It waits, or is not known.
+    Warn,
     /// It is not.
     Bad,
     /// Commands to type.
@@ -182,6 +184,7 @@ impl Style {
             Self::Bold => "1",
             Self::Dim => "2",
             Self::Good => "32",
+            Self::Warn => "33",
             Self::Bad => "31",
             Self::Command => "36",
         }

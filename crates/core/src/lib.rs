@@ -31,6 +31,7 @@ pub mod server;
 pub mod spiffe_id;
 pub mod task;
 pub mod time;
+pub mod visible;
 
 pub use digest::Digest;
 pub use effect::Effect;

@@ -14,6 +14,7 @@ pub mod revocations;
 pub mod secrets;
 pub mod servers;
 pub mod tasks;
+pub mod timeline;
 pub mod tools;
 
 use std::sync::Arc;
@@ -100,6 +101,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(secrets::routes(app))
         .merge(leases::routes(app))
         .merge(audit::routes(app))
+        .merge(timeline::routes(app))
         .merge(privacy::routes(app))
         .merge(health::routes())
         .merge(oauth::routes())

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use bailiwick_audit::filter::Filter;
 use bailiwick_audit::proof::{MAX_PROOF, Proof};
 use bailiwick_audit::read::{Directory, Entry};
-use bailiwick_audit::timeline::timeline;
 use bailiwick_audit::verify::{Verdict, verify as verify_log};
-use bailiwick_core::id::{EventId, TaskId};
+use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Fault as _, Problem};
 use bailiwick_crypto::note::NoteVerifier;
 use serde_json::{Value, json};
@@ -33,28 +32,6 @@ pub(super) fn filter(conditions: &[String]) -> Result<Filter, Failure> {
         filter.set(key, value)?;
     }
     Ok(filter)
-}
-
-/// The story of a task.
-pub(super) fn task(context: &Context, task: TaskId, dir: PathBuf) -> Outcome {
-    let found = timeline(&Directory::new(dir), task)?;
-    let events: Vec<Value> = found
-        .events
-        .iter()
-        .map(|(index, leaf)| json!({"index": index, "leaf": leaf}))
-        .collect();
-    let body = json!({"root": found.root, "events": events, "unanswered": found.unanswered, "size": found.size});
-    context.out.show(&body, |out, _| {
-        let unknown = found
-            .unanswered
-            .iter()
-            .map(|intent| format!("outcome unknown: {intent}"));
-        std::iter::once(story::tell(out, &events))
-            .chain(unknown)
-            .collect::<Vec<_>>()
-            .join("\n")
-    });
-    Ok(Exit::DONE)
 }
 
 /// Events that fit, in the order of the log.

@@ -1,5 +1,7 @@
 //! `audit reveal` and `audit erase`: what the record keeps sealed.
 
+use std::collections::BTreeMap;
+
 use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Problem};
 use base64::Engine;
@@ -8,6 +10,7 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use crate::context::{Context, confirm};
+use crate::failure::Failure;
 use crate::output::{Out, Untrusted, table};
 use crate::{Exit, Outcome};
 
@@ -82,36 +85,69 @@ fn count(out: &Out, answer: &Value) -> String {
 
 /// Prints the kept values of an event.
 pub(super) async fn reveal(context: &Context, event: EventId, reason: &str) -> Outcome {
-    let body = json!({"event": event, "reason": reason});
-    let answer = context.api()?.post("/v1/audit/reveals", &body).await?;
-    let values = answer.get("values").and_then(Value::as_array);
-    for value in values.into_iter().flatten() {
-        let encoded = value.get("value").and_then(Value::as_str);
-        if encoded
-            .and_then(|value| STANDARD.decode(value).ok())
-            .is_none()
-        {
-            let problem = Problem::new(
-                Code::Internal,
-                "the node's answer holds something that is no base64",
-                "",
-            );
-            return Err(problem.into());
-        }
+    let answer = open(context, event, reason).await?;
+    let values = opened(&answer)?;
+    context.out.show(&answer, |_, _| lines(&values));
+    Ok(Exit::DONE)
+}
+
+/// Prints an event with those of its kept values that were asked for.
+pub(super) async fn show_revealed(
+    context: &Context,
+    event: EventId,
+    wanted: &[String],
+    reason: &str,
+) -> Outcome {
+    let mut recorded = context
+        .api()?
+        .get(&format!("/v1/audit/events/{event}"))
+        .await?;
+    let mut values = opened(&open(context, event, reason).await?)?;
+    if let Some(missing) = wanted.iter().find(|path| !values.contains_key(*path)) {
+        let there: Vec<&str> = values.keys().map(String::as_str).collect();
+        let message = format!("the event keeps no value at {missing}");
+        let help = format!("it keeps: {}", there.join(", "));
+        return Err(Problem::new(Code::NotFound, message, help).into());
     }
-    context.out.show(&answer, |out, answer| {
-        let values = answer.get("values").and_then(Value::as_array);
-        let lines = values.into_iter().flatten().map(|value| {
-            let encoded = value.get("value").and_then(Value::as_str);
-            let bytes = encoded.and_then(|value| STANDARD.decode(value).ok());
-            let text = String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned();
-            format!(
-                "{}  {}",
-                table::cell(out, value.get("path")),
-                Untrusted(&text)
-            )
-        });
-        lines.collect::<Vec<_>>().join("\n")
+    values.retain(|path, _| wanted.is_empty() || wanted.contains(path));
+    if let Some(members) = recorded.as_object_mut() {
+        members.insert("revealed".to_owned(), json!(values));
+    }
+    context.out.show(&recorded, |out, recorded| {
+        let mut event = recorded.clone();
+        if let Some(members) = event.as_object_mut() {
+            members.remove("revealed");
+        }
+        format!("{}\n{}", table::record(out, &event), lines(&values))
     });
     Ok(Exit::DONE)
+}
+
+async fn open(context: &Context, event: EventId, reason: &str) -> Result<Value, Failure> {
+    let body = json!({"event": event, "reason": reason});
+    context.api()?.post("/v1/audit/reveals", &body).await
+}
+
+/// The values of a reveal's answer, as text, by path.
+pub(super) fn opened(answer: &Value) -> Result<BTreeMap<String, String>, Failure> {
+    let values = answer.get("values").and_then(Value::as_array);
+    let one = |value: &Value| {
+        let path = value.get("path").and_then(Value::as_str)?;
+        let encoded = value.get("value").and_then(Value::as_str)?;
+        let bytes = STANDARD.decode(encoded).ok()?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        Some((path.to_owned(), text))
+    };
+    let values = values.into_iter().flatten().map(one);
+    values.collect::<Option<_>>().ok_or_else(|| {
+        let message = "the node's answer holds something that is no base64";
+        Problem::new(Code::Internal, message, "").into()
+    })
+}
+
+fn lines(values: &BTreeMap<String, String>) -> String {
+    let lines = values
+        .iter()
+        .map(|(path, value)| format!("{}  {}", Untrusted(path), Untrusted(value)));
+    lines.collect::<Vec<_>>().join("\n")
 }

@@ -114,6 +114,12 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     }
 }
 
+/// Columns of the terminal; none in a pipe, where nothing is wrapped or cut.
+pub(crate) fn columns(out: &Out) -> Option<usize> {
+    let width = out.is_terminal().then(|| Table::new().width()).flatten();
+    width.map(usize::from)
+}
+
 /// Columns two apart, without an edge.
 fn finished(mut table: Table) -> String {
     for column in table.column_iter_mut() {
