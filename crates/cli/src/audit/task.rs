@@ -53,7 +53,7 @@ pub(crate) struct TaskArgs {
 /// Tells the story.
 pub(super) async fn task(context: &Context, args: TaskArgs) -> Outcome {
     let answer = if args.dir.is_empty() {
-        let path = format!("/v1/audit/tasks/{}", args.task);
+        let path = format!("/v1/tasks/{}/timeline", args.task);
         context.api()?.read(&path).await?
     } else {
         from_files(&args.dir, args.task)?

@@ -26,7 +26,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
 
 /// What happened in a task and everything below it: the leaves, oldest first, and for each the path to the root of the checkpoint, so that
 /// whoever asks can check it. At most 10,000 events; `cut` says if there are more, `looked` how far the log was read.
-#[utoipa::path(get, path = "/v1/audit/tasks/{id}", operation_id = "audit.task", tag = "audit", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/v1/tasks/{id}/timeline", operation_id = "audit.task", tag = "audit", params(("id" = String, Path)),
     responses((status = 200, description = "{root, events: [{origin, index, leaf, path}], logs, cut}", body = Object)))]
 async fn timeline(
     State(app): State<Arc<App>>,

@@ -139,6 +139,7 @@ impl Scene {
                     replica_seq: 0,
                 },
                 us: 80,
+                would_be: None,
             }),
             sealed: vec![kept("/args", call.args)],
             ..self.of(kind, who)
