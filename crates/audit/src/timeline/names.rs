@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bailiwick_core::event::{Event, EventType};
-use bailiwick_core::id::TaskId;
+use bailiwick_core::id::{InstanceId, TaskId};
 
 use super::{People, Timeline};
 
@@ -17,6 +17,8 @@ pub(super) struct Names<'a> {
     short: BTreeMap<String, String>,
     /// By task, the agent that acts in it.
     acting: BTreeMap<TaskId, String>,
+    /// By process, the agent of the first task that it acts in.
+    process: BTreeMap<InstanceId, String>,
 }
 
 impl<'a> Names<'a> {
@@ -25,6 +27,7 @@ impl<'a> Names<'a> {
             people,
             short: BTreeMap::new(),
             acting: BTreeMap::new(),
+            process: BTreeMap::new(),
         };
         let mut same: BTreeMap<String, usize> = BTreeMap::new();
         for placed in &timeline.events {
@@ -46,6 +49,12 @@ impl<'a> Names<'a> {
                     count => format!("{name}/{count}"),
                 };
                 names.acting.insert(task.id, called);
+            }
+            if let (Some(task), Some(agent)) = (&event.task, &event.agent)
+                && let (Some(instance), Some(called)) =
+                    (agent.instance, names.acting.get(&task.id).cloned())
+            {
+                names.process.entry(instance).or_insert(called);
             }
         }
         names
@@ -88,7 +97,10 @@ impl<'a> Names<'a> {
         match (&event.actor, &event.task, &event.agent) {
             (Some(actor), _, _) if !by_node => self.person(actor),
             (_, Some(task), _) if !by_node => self.acting(task.id).unwrap_or_default().to_owned(),
-            (None, None, Some(agent)) => agent.id.to_string(),
+            (None, None, Some(agent)) => {
+                let called = agent.instance.and_then(|it| self.process.get(&it));
+                called.map_or_else(|| agent.id.to_string(), Clone::clone)
+            }
             _ => "node".to_owned(),
         }
     }

@@ -49,7 +49,7 @@ const MOST_WHO: usize = 22;
 const MOST_WHAT: usize = 40;
 const MOST_SOURCE: usize = 26;
 /// Least columns in which particulars stand beside what was done, and not below it.
-const LEAST_DETAIL: usize = 24;
+const LEAST_DETAIL: usize = 17;
 /// Columns between two columns.
 const GAP: usize = 2;
 /// Fewer columns than this are few: effects stand with the particulars, a log is not named where there is only one.
