@@ -99,8 +99,8 @@ async fn timeline_golden_narrow() {
         alice → triage-bot → patcher · 2026-11-23 09:14:02Z to 09:16:13Z revoked · risk
         low · labels untrusted
         task_00000000000000000000000001
-         +0.000  uid:1000    opened the task                                     #1 ✓
-                               Fix issue 12 · at most 30 min
+         +0.000  uid:1000    opened the task               Fix issue 12 · at     #1 ✓
+                                                           most 30 min
          +0.310  triage-bot  was attested                                        #2 ✓
                                inst_000000000000000000000000fn
          +0.420  broker      leased github-token                                 #3,4 ✓
@@ -119,8 +119,8 @@ async fn timeline_golden_narrow() {
                                "Fix the redirect loop of issue 12 (closes #12)"}
          +9.031              └ waits for a person ·                              #9 ✓
                                appr_0000000000000000000000002r
-        +41.662  bob         approved exactly this call                          #10 ✓
-                               github/push_files · “as agreed”
+        +41.662  bob         approved exactly this call    github/push_files ·   #10 ✓
+                                                           “as agreed”
         +41.780              └ used up by it · shown = sent                      #11 ✓
         +41.790  patcher     github/push_files               allow   untrusted…  #12 ✓
                                write · exactly as approved
@@ -130,13 +130,10 @@ async fn timeline_golden_narrow() {
         +2:10.0  triage-bot  github/clone_all                allow   p-read      #15 ✓
                                read · {"repo":"acme/web","number":12}
         +2:11.1              └ CUT: revoked after 1.1 s                          #16 ✓
-        +2:11.2  uid:0       revoked the task                                    #17 ✓
-                               “INC-4”
+        +2:11.2  uid:0       revoked the task              “INC-4”               #17 ✓
         +2:11.4              └ cut 2 tasks, 1 lease, 1 stream                    #22 ✓
-        +2:11.2  uid:0       sub-task revoked                                    #18 ✓
-                               of patcher
+        +2:11.2  uid:0       sub-task revoked              of patcher            #18 ✓
         +2:11.2  uid:0       task revoked                                        #19 ✓
-                       
         +2:11.2  broker      took back github-token                              #20,21 ✓
                                lease_0000000000000000000000002d · revoked ·
                                verified dead +2:11.4
