@@ -5,7 +5,7 @@
 use bailiwick_core::Timestamp;
 use expect_test::expect;
 
-use super::super::*;
+use super::super::{Timeline, Tone, View, Words, moment, render, render_chain, render_moment};
 use super::scene::{self, Scene};
 
 fn shown(timeline: &Timeline, words: &Words, width: Option<usize>, now: Timestamp) -> String {

@@ -12,7 +12,9 @@ use bailiwick_core::id::TaskId;
 use bailiwick_core::risk::Risk;
 use bailiwick_core::{Effect, Id, Timestamp};
 
-use super::super::*;
+use super::super::{
+    Answer, Found, Lookup, SentLog, Timeline, Witnessed, Words, find, worth_revealing,
+};
 use crate::fixtures::{Bench, JumpingClock, ORIGIN, kek, keys};
 use crate::log::Log;
 use crate::read::Directory;
