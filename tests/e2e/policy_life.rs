@@ -103,3 +103,196 @@ fn policy_goes_out_and_back() {
     let over = node.run(&["policy", "show", "2", "--to", closed.to_str().unwrap()]);
     assert_eq!(over.problem()["code"], "already_exists", "{over:?}");
 }
+
+/// A proposed change is tried on what was recorded before it is live: the calls it would stop are named with their events, and nothing
+/// of what they said is shown. Published, it stops them.
+#[test]
+fn a_change_is_tried_on_the_record_before_it_is_live() {
+    let world = World::start();
+    let node = &world.node;
+    let (_, client) = world.session();
+    client.ok("list_files", "{}");
+    client.ok("list_files", "{}");
+    client.ok("read_file", r#"{"path":"notes/plan.md"}"#);
+    client.refused("read_file", r#"{"path":"secrets/canary-7f3a.env"}"#);
+    let closed = bundle(node, "closed", NO_LISTS);
+    let closed = closed.to_str().unwrap();
+
+    let same = node.run(&["policy", "replay", "active"]);
+    assert_eq!(same.code, Some(0), "{same:?}");
+    let same = same.json();
+    assert_eq!(
+        (
+            &same["compared"],
+            &same["groups"],
+            &same["drifted"],
+            &same["unkept"]
+        ),
+        (&json!(4), &json!([]), &json!(0), &json!(0)),
+        "{same}"
+    );
+
+    let ran = node.run(&["policy", "replay", closed, "--since", "1h"]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let replayed = ran.json();
+    assert_eq!(replayed["shifts"], json!({ "denied": 2 }), "{replayed}");
+    let group = &replayed["groups"][0];
+    assert_eq!(group["tool"], "workspace/list_files", "{replayed}");
+    let example = &group["examples"][0];
+    assert_eq!(example["sources"], json!(["site/no-lists"]), "{replayed}");
+    let event = node.event(example["event"].as_str().unwrap());
+    assert_eq!(
+        (&event["type"], &event["action"]["tool"]),
+        (&json!("tool.intent"), &json!("list_files"))
+    );
+    assert!(!ran.stdout.contains("canary-7f3a"), "{}", ran.stdout);
+    // Before anything is opened it is on record who does it.
+    let revealed: Vec<Value> = node
+        .events()
+        .into_iter()
+        .filter(|event| event["type"] == "log.revealed")
+        .collect();
+    assert_eq!(revealed.len(), 2, "{revealed:?}");
+    assert_eq!(revealed[1]["change"]["kind"], "stretch");
+
+    let told = node
+        .command(&["--output", "table", "policy", "replay", closed])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    for said in [
+        "newly denied",
+        "workspace/list_files",
+        "allow → deny by site/no-lists",
+    ] {
+        assert!(told.contains(said), "{said} is not in\n{told}");
+    }
+    let nothing = node.run(&[
+        "policy",
+        "replay",
+        closed,
+        "--until",
+        "2020-01-01T00:00:00Z",
+        "--since",
+        "2019-01-01T00:00:00Z",
+    ]);
+    assert_eq!(
+        (nothing.code, &nothing.json()["decisions"]),
+        (Some(0), &json!(0))
+    );
+
+    let diff = node.run(&["policy", "diff", "active", closed]);
+    assert_eq!(diff.code, Some(1), "{diff:?}");
+    let diff = diff.json();
+    let lost = &diff["permissions"][0];
+    assert_eq!(
+        (&lost["tool"], &lost["change"], &diff["changed"]),
+        (&json!("workspace/list_files"), &json!("lost"), &json!(1)),
+        "{diff}"
+    );
+    let same = node.run(&["policy", "diff", "active", "1"]);
+    assert_eq!(same.code, Some(0), "{same:?}");
+    // A proposal with flaws is refused with its places, as by `check`.
+    let broken = bundle(node, "broken", TYPO);
+    for verb in [vec!["replay"], vec!["diff", "active"]] {
+        let words = [&["policy"][..], &verb, &[broken.to_str().unwrap()]].concat();
+        let ran = node.run(&words);
+        assert_eq!(ran.code, Some(3), "{ran:?}");
+        assert_eq!(ran.problem()["problems"][0]["file"], "workspace.cedar");
+    }
+
+    // Nothing of all that was live; now it is.
+    client.ok("list_files", "{}");
+    publish(node, Path::new(closed));
+    client.refused("list_files", "{}");
+    // What the change denied since is allowed under the old text.
+    let back = node.run(&["policy", "replay", "1"]).json();
+    assert_eq!(back["shifts"], json!({ "allowed": 1 }), "{back}");
+}
+
+const TYPO: &str = r#"@id("site/typo")
+@reason("x")
+permit (principal, action == Bailiwick::Action::"workspace/lits_files", resource);
+"#;
+
+/// A denial says which policy, which condition with which values, and what would allow it; and that does.
+#[test]
+fn a_denial_explains_itself_to_people_and_applying_that_allows_it() {
+    let world = World::start();
+    let node = &world.node;
+    let (_, client) = world.session();
+    let refused = client.refused("read_file", r#"{"path":"secrets/prod.env"}"#);
+    let event = refused["event"].as_str().unwrap();
+    // The agent is told the policy's own words and the event, and nothing about conditions.
+    assert!(!refused.to_string().contains("like"), "{refused}");
+    let explained = node.cli(&["policy", "explain", event, "--reason", "INC-7"]);
+    assert_eq!(
+        explained["decision"]["reasons"],
+        json!(["demo/no-secrets"]),
+        "{explained}"
+    );
+    let then = &explained["then"];
+    assert_eq!(then["decision"]["outcome"], "deny", "{explained}");
+    assert_eq!(
+        then["because"][0]["policy"], "demo/no-secrets",
+        "{explained}"
+    );
+    assert!(
+        then["because"][0]["values"]
+            .to_string()
+            .contains("secrets/prod.env"),
+        "{explained}"
+    );
+    assert_eq!(explained["now"], Value::Null, "the same bundle is active");
+    assert!(
+        !then["would_allow"].as_array().unwrap().is_empty(),
+        "{explained}"
+    );
+    let told = node
+        .command(&["--output", "table", "policy", "explain", event])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    for said in [
+        "forbid demo/no-secrets (workspace.cedar:",
+        "secrets/prod.env",
+        "would allow it: ",
+    ] {
+        assert!(told.contains(said), "{said} is not in\n{told}");
+    }
+    let argument = then["would_allow"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|remedy| remedy["steps"].as_array().unwrap())
+        .find_map(|step| step.get("argument"));
+    if let Some(argument) = argument {
+        assert_eq!(argument["path"], json!(["path"]), "{argument}");
+    }
+    // What would allow it under another bundle is seen after publishing that.
+    let open = bundle(node, "open", "");
+    let file = open.join("workspace.cedar");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let without = text
+        .split_inclusive(";\n")
+        .filter(|policy| !policy.contains("demo/no-secrets"))
+        .collect::<String>();
+    std::fs::write(&file, without).unwrap();
+    publish(node, &open);
+    let again = node.cli(&["policy", "explain", event]);
+    assert_eq!(
+        (
+            &again["then"]["decision"]["outcome"],
+            &again["now"]["decision"]["outcome"]
+        ),
+        (&json!("deny"), &json!("allow")),
+        "{again}"
+    );
+    let opened = node.events();
+    let task = opened
+        .iter()
+        .find(|event| event["type"] == "task.opened")
+        .unwrap();
+    let no_decision = node.run(&["policy", "explain", task["id"].as_str().unwrap()]);
+    assert_eq!(no_decision.problem()["code"], "not_found");
+}

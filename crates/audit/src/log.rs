@@ -25,7 +25,7 @@ use crate::wal::spare::Spare;
 
 use encoder::Encoder;
 pub use open::OpenError;
-pub use privacy::RevealLogError;
+pub use privacy::{Piece, RevealLogError, Stretch};
 
 mod assemble;
 mod encoder;

@@ -2,6 +2,7 @@
 
 mod directory;
 mod published;
+mod trial;
 
 use std::path::{Path, PathBuf};
 
@@ -50,6 +51,15 @@ pub(crate) enum PolicyCommand {
     /// Shows which bundle is active, or the files of one version.
     #[command(after_help = "Example: bailiwick policy show active --to policy")]
     Show(published::ShowArgs),
+    /// Which permissions agents gain and lose from one bundle to another. Exit 1: some differ.
+    #[command(after_help = "Example: bailiwick policy diff active policy")]
+    Diff(trial::DiffArgs),
+    /// Makes recorded decisions again under a bundle: what would be newly denied, newly allowed, asked. Exit 1: something would.
+    #[command(after_help = "Example: bailiwick policy replay policy --since 7d")]
+    Replay(trial::ReplayArgs),
+    /// Why a recorded call was decided as it was, and what would allow it.
+    #[command(after_help = "Example: bailiwick policy explain evt_01h455vb4pex5vsknk084sn02q")]
+    Explain(trial::ExplainArgs),
     /// Makes an older version the active one again.
     #[command(after_help = "Example: bailiwick policy rollback")]
     Rollback(published::RollbackArgs),
@@ -91,6 +101,9 @@ pub(crate) async fn run(context: &Context, command: PolicyCommand) -> Outcome {
         }
         PolicyCommand::Show(args) => published::show(context, &args).await,
         PolicyCommand::Rollback(args) => published::rollback(context, &args).await,
+        PolicyCommand::Diff(args) => trial::diff(context, &args).await,
+        PolicyCommand::Replay(args) => trial::replay(context, &args).await,
+        PolicyCommand::Explain(args) => trial::explain(context, &args).await,
         PolicyCommand::History(page) => published::history(context, &page).await,
     }
 }

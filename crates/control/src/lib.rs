@@ -25,7 +25,7 @@ use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::{ApprovalId, Id, Kind};
 use bailiwick_core::{Clock, Problem, Rng, Timestamp};
 use bailiwick_store::{Journal, Store};
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 pub use access::{Actor, Operation};
 
@@ -64,6 +64,8 @@ pub struct Control {
     approval_news: broadcast::Sender<ApprovalId>,
     /// Orders whose fences hold here but could not be stored yet.
     unsettled: Arc<Mutex<Vec<revocation::Order>>>,
+    /// Room for the one replay of recorded decisions that may run.
+    replaying: Arc<Semaphore>,
 }
 
 impl Control {
@@ -73,6 +75,7 @@ impl Control {
             parts: Arc::new(parts),
             approval_news: broadcast::Sender::new(APPROVAL_NEWS),
             unsettled: Arc::default(),
+            replaying: Arc::new(Semaphore::new(1)),
         }
     }
 

@@ -1,6 +1,10 @@
 //! Policy bundles: checked against the registry as it is, published, brought back, looked at (03).
 
+mod compare;
+mod explain;
+mod past;
 mod publish;
+mod replay;
 mod version;
 
 use bailiwick_core::{Code, Digest, Fault, Problem};
@@ -8,7 +12,10 @@ use bailiwick_crypto::hash::sha256;
 use bailiwick_policy::{Bundle, BundleSource, Flaw, Registry, Report, Workflow};
 use bailiwick_store::{PolicyVersion, StoreError};
 
+pub use compare::{BundleRef, Compared};
+pub use explain::{Explained, Grounds};
 pub use publish::{Expected, PublishError, RolledBack};
+pub use replay::{MAX_DECISIONS, MAX_TIME, Replayed, Window};
 pub use version::VersionRef;
 
 use crate::{Actor, Control, Operation};

@@ -15,7 +15,7 @@ use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::server::Server;
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Clock, Code, Digest, Fault, Problem};
-use bailiwick_policy::Input;
+use bailiwick_policy::{Input, Recorded};
 
 use crate::budgets::Budgets;
 use crate::caller::Caller;
@@ -66,6 +66,8 @@ pub struct Decided {
     pub server: Option<Arc<Server>>,
     /// The tool.
     pub tool: Option<Arc<Tool>>,
+    /// What policy was asked with, as the record keeps it; none if the call was refused before policy.
+    pub input: Option<Vec<u8>>,
     /// Microseconds it took.
     pub us: u64,
 }
@@ -168,7 +170,7 @@ impl LocalDecider {
             if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
                 continue;
             }
-            let decision = self.decide_rows(call, &rows, policy.as_deref());
+            let (decision, input) = self.decide_rows(call, &rows, policy.as_deref());
             let Rows {
                 view, server, tool, ..
             } = rows;
@@ -177,6 +179,7 @@ impl LocalDecider {
                 view: Some(view),
                 server: Some(server),
                 tool,
+                input,
                 us: 0,
             };
         }
@@ -187,49 +190,40 @@ impl LocalDecider {
         ))
     }
 
+    /// The decision, and what policy was asked with if it was asked.
     fn decide_rows(
         &self,
         call: &Call<'_>,
         rows: &Rows,
         policy: Result<&Compiled, &Problem>,
-    ) -> Decision {
+    ) -> (Decision, Option<Vec<u8>>) {
         let versions = rows.versions;
+        let refuse = |(code, source, reason, fix): Refusal| {
+            Decision::refused(code, source, reason, fix, versions)
+        };
         let before = fence_refusal(rows)
             .or_else(|| self.task_refusal(rows))
             .or_else(|| definition_refusal(call, rows))
             .or_else(|| scope_refusal(call, rows))
             .or_else(|| self.budget_refusal(rows, false));
-        if let Some((code, source, reason, fix)) = before {
-            return Decision::refused(code, source, reason, fix, versions);
+        if let Some(refusal) = before {
+            return (refuse(refusal), None);
         }
         let (compiled, tool) = match (policy, &rows.tool) {
             (Ok(compiled), Some(tool)) => (compiled, tool),
             (Err(problem), _) => {
-                return Decision::refused(
-                    problem.code,
-                    "policy",
-                    problem.message.clone(),
-                    problem.help.clone(),
-                    versions,
-                );
+                let (message, help) = (problem.message.clone(), problem.help.clone());
+                return (refuse((problem.code, "policy", message, help)), None);
             }
             // Refused above as unknown; a tool that is not there is never decided on.
             (_, None) => {
-                return Decision::refused(
-                    Code::ToolUnknown,
-                    "definition",
-                    "no such tool".to_owned(),
-                    String::new(),
-                    versions,
-                );
+                let message = "no such tool".to_owned();
+                let refusal = (Code::ToolUnknown, "definition", message, String::new());
+                return (refuse(refusal), None);
             }
         };
-        if let Some((code, source, reason, fix)) =
-            stage_refusal(call, rows, compiled.bundle.workflows())
-        {
-            return Decision::refused(code, source, reason, fix, versions);
-        }
-        let decision = compiled.bundle.decide(&Input {
+        let usage = self.budgets.usage(rows.view.task.id);
+        let input = Input {
             agent: &rows.view.agent,
             instance: Some(&rows.view.instance),
             chain: &rows.view.chain,
@@ -241,17 +235,27 @@ impl LocalDecider {
             now: self.clock.wall(),
             discharged: call.discharged,
             performs: PERFORMS,
-            usage: &self.budgets.usage(rows.view.task.id),
+            usage: &usage,
             versions,
+        };
+        // The record has the arguments beside it.
+        let asked = Recorded::of(&Input {
+            arguments: "",
+            ..input
         });
+        let asked = Some(asked.sealed());
+        if let Some(refusal) = stage_refusal(call, rows, compiled.bundle.workflows()) {
+            return (refuse(refusal), asked);
+        }
+        let decision = compiled.bundle.decide(&input);
         // Counted last, and only if allowed: of many calls at once exactly as many pass as the budget has left.
         if call.count
             && decision.outcome == Outcome::Allow
-            && let Some((code, source, reason, fix)) = self.budget_refusal(rows, true)
+            && let Some(refusal) = self.budget_refusal(rows, true)
         {
-            return Decision::refused(code, source, reason, fix, versions);
+            return (refuse(refusal), None);
         }
-        decision
+        (decision, asked)
     }
 
     fn rows(
@@ -355,6 +359,7 @@ fn refused(problem: Problem) -> Decided {
         view: None,
         server: None,
         tool: None,
+        input: None,
         us: 0,
     }
 }

@@ -57,6 +57,15 @@ pub(crate) fn decided(
     event
         .sealed
         .push(sealed("/args", call.arguments.as_bytes()));
+    // Who acted for whom is in it by name, so it is personal data; without the arguments it replays nothing.
+    event
+        .sealed
+        .extend(decided.input.as_ref().map(|input| Sealed {
+            path: "/input",
+            class: SealedClass::Pii,
+            value: input.clone(),
+            keep: call.arguments.len() <= KEEP_MAX,
+        }));
     event
 }
 

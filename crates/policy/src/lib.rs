@@ -34,6 +34,7 @@ mod schema;
 mod shadow;
 mod shape;
 mod source;
+mod stage;
 pub mod starter;
 mod tally;
 mod uid;
@@ -54,6 +55,7 @@ pub use registry::Registry;
 pub use replay::{Past, replay};
 pub use shadow::shadow;
 pub use source::{BundleSource, MAX_BYTES, MAX_FILES};
+pub use stage::StageRefusal;
 pub use tally::{Example, Group, MAX_EXAMPLES, MAX_GROUPS, Shift, Tally, Terms};
 pub use workflow::{
     DEFAULT as DEFAULT_WORKFLOW, MAX_STAGES, Stage, Transition, Who, Workflow, Workflows,

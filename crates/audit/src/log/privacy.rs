@@ -10,9 +10,10 @@ use tokio::sync::oneshot;
 use super::Log;
 use crate::erase::{EraseError, Erased, Erasure, Job, Selector, select};
 use crate::housekeeping::Order;
-use crate::read::ReadError;
+use crate::leaf::Leaf;
+use crate::read::{Directory, Entries, Entry, Opener, ReadError};
 use crate::record::{Class, RecordError, Recorder};
-use crate::seal::Revealed;
+use crate::seal::{Kek, Revealed};
 
 /// Longest basis or reason on record, in bytes.
 const MAX_WORDS: usize = 400;
@@ -83,12 +84,93 @@ impl Log {
         Ok(directory.reveal(index, std::slice::from_ref(&self.encoder.kek))?)
     }
 
+    /// Opens the kept values of a stretch of the log, each as it is come to, once it is on record who works through them and why.
+    /// `from` and `until` are indexes; what is not durable yet is left out.
+    pub async fn work_through(
+        &self,
+        from: u64,
+        until: u64,
+        actor: &str,
+        reason: &str,
+    ) -> Result<Stretch, RevealLogError> {
+        let until = until.min(self.size());
+        let mut event = self.own_event(EventType::LogRevealed, actor);
+        event.change = Some(ChangeRef {
+            kind: "stretch".into(),
+            id: format!("{from}..{until}"),
+            before: None,
+            after: Some(clip(reason)),
+        });
+        self.record(event, Class::Grant).await?;
+        Ok(Stretch {
+            directory: self.directory(),
+            kek: self.encoder.kek.clone(),
+            from,
+            until,
+        })
+    }
+
     fn own_event(&self, kind: EventType, actor: &str) -> Event {
         let id = Id::new(&*self.encoder.clock, &*self.encoder.rng);
         let mut event = Event::new(id, kind);
         event.actor = Some(actor.to_owned());
         event.action = Some(Action::named(kind.as_str()));
         event
+    }
+}
+
+/// A stretch of the log whose kept values may be opened.
+#[derive(Debug, Clone)]
+pub struct Stretch {
+    directory: Directory,
+    kek: Kek,
+    from: u64,
+    until: u64,
+}
+
+impl Stretch {
+    /// Its events, in `parts` pieces that follow each other, so that they can be read side by side.
+    pub fn split(&self, parts: usize) -> Vec<Piece> {
+        let parts = u64::try_from(parts).unwrap_or(1).max(1);
+        let length = self.until.saturating_sub(self.from);
+        let start = |part: u64| self.from + (length / parts) * part + (length % parts).min(part);
+        (0..parts)
+            .map(|part| Piece {
+                entries: self.directory.entries(start(part)),
+                opener: self.directory.opener(vec![self.kek.clone()]),
+                until: start(part + 1),
+            })
+            .collect()
+    }
+}
+
+/// A piece of a stretch.
+pub struct Piece {
+    entries: Entries,
+    opener: Opener,
+    until: u64,
+}
+
+impl Piece {
+    /// The kept values of one of its events, or none if they were erased or do not open. Ask in ascending order for speed.
+    pub fn open(&mut self, index: u64, leaf: &Leaf) -> Result<Option<Vec<Revealed>>, ReadError> {
+        self.opener.open(index, leaf)
+    }
+}
+
+impl Iterator for Piece {
+    type Item = Result<Entry, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.entries.position() >= self.until {
+            return None;
+        }
+        // What was durable when the stretch was taken is there; a gap must not pass for the end.
+        self.entries.next().or_else(|| {
+            let index = self.entries.position();
+            self.until = index;
+            Some(Err(ReadError::NoSuchIndex { index }))
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The refusals before policy, each with its reason and what to do: fence, definition, scope, stage. Nothing overrides them.
 
-use bailiwick_core::scope::{self, Scope};
+use bailiwick_core::scope;
 use bailiwick_core::{Code, Fault};
 use bailiwick_policy::Workflows;
 
@@ -63,7 +63,10 @@ pub(super) fn definition_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal
 
 /// No grant covers the call.
 pub(super) fn scope_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
-    outside(&rows.view.task.scope, "scope", call, rows)
+    as_scopes_ask(call, rows, "scope", |asked| {
+        let missing = rows.view.task.scope.permits(asked).err()?;
+        Some((missing.code(), "scope", missing.to_string(), missing.help()))
+    })
 }
 
 /// The workflow does not let the task do this in its stage. A stage that the bundle no longer has lets it do nothing.
@@ -73,19 +76,18 @@ pub(super) fn stage_refusal(
     workflows: &Workflows,
 ) -> Option<Refusal> {
     let task = &rows.view.task;
-    let workflow = workflows.named(&task.workflow);
-    let Some(stage) = workflow.and_then(|workflow| workflow.stage(&task.stage)) else {
-        let reason = format!(
-            "the policy bundle has no stage {} of workflow {}",
-            task.stage, task.workflow
-        );
-        let fix = "an operator moves the task to a stage there is, or publishes the stage again";
-        return Some((Code::StageDenied, "stage", reason, fix.to_owned()));
-    };
-    outside(stage.cap.as_ref()?, "stage", call, rows)
+    as_scopes_ask(call, rows, "stage", |asked| {
+        let refusal = workflows.refusal(&task.workflow, &task.stage, asked)?;
+        Some((refusal.code, "stage", refusal.reason, refusal.fix))
+    })
 }
 
-fn outside(scope: &Scope, source: &'static str, call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
+fn as_scopes_ask(
+    call: &Call<'_>,
+    rows: &Rows,
+    source: &'static str,
+    ask: impl FnOnce(&scope::Call<'_>) -> Option<Refusal>,
+) -> Option<Refusal> {
     let effect = rows.tool.as_ref()?.effect;
     let Ok(arguments) = call.arguments.leaves() else {
         return Some((
@@ -95,13 +97,11 @@ fn outside(scope: &Scope, source: &'static str, call: &Call<'_>, rows: &Rows) ->
             String::new(),
         ));
     };
-    let asked = scope::Call {
+    ask(&scope::Call {
         server: call.server.as_str(),
         tool: call.tool.as_str(),
         effect,
         arguments: &arguments,
         resources: None,
-    };
-    let missing = scope.permits(&asked).err()?;
-    Some((missing.code(), source, missing.to_string(), missing.help()))
+    })
 }

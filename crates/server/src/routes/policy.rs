@@ -1,5 +1,7 @@
 //! The policy bundle: check, publish, bring back, look at.
 
+pub mod trial;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -82,6 +84,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .merge(guarded(app, Operation::WritePolicy, routes!(check)))
         .merge(guarded(app, Operation::WritePolicy, routes!(publish)))
         .merge(guarded(app, Operation::WritePolicy, routes!(rollback)))
+        .merge(trial::routes(app))
 }
 
 /// The active version.

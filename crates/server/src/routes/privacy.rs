@@ -170,7 +170,7 @@ async fn pseudonym(app: &App, user: String) -> Result<String, Refused> {
 }
 
 /// Words that go on record, which must not be missing.
-fn said<'a>(name: &str, words: &'a str) -> Result<&'a str, Refused> {
+pub(super) fn said<'a>(name: &str, words: &'a str) -> Result<&'a str, Refused> {
     let words = words.trim();
     if words.is_empty() {
         return Err(Refused::new(

@@ -38,6 +38,41 @@ fn assert_kept(log: &Log, receipts: &[Receipt]) {
     }
 }
 
+/// A stretch over tiles, the bundle that is not full yet and the write-ahead log gives each event once, with its own values; that it is
+/// opened is on record before anything of it is.
+#[tokio::test]
+async fn a_stretch_is_worked_through_wherever_it_lies() {
+    let bench = Bench::new();
+    let log = bench.open();
+    let receipts = fill(&log, 40).await;
+    for parts in [1, 3, 64] {
+        let size = log.size();
+        let stretch = log.work_through(1, u64::MAX, "uid:0", "replay").await;
+        let mut seen = Vec::new();
+        for mut piece in stretch.unwrap().split(parts) {
+            while let Some(entry) = piece.next() {
+                let entry = entry.unwrap();
+                let leaf = entry.parse().unwrap();
+                if let Some(at) = receipts.iter().position(|one| one.index == entry.index) {
+                    let opened = piece.open(entry.index, &leaf).unwrap().unwrap();
+                    assert_eq!(opened[0].value.expose()[..8], (at as u64).to_le_bytes());
+                }
+                seen.push(entry.index);
+            }
+        }
+        assert!(seen.iter().copied().eq(1..size), "{parts}: {seen:?}");
+        let last = log.read(0).last().unwrap().unwrap().parse().unwrap().event;
+        assert_eq!(
+            (last.kind, last.actor.as_deref()),
+            (EventType::LogRevealed, Some("uid:0"))
+        );
+        assert_eq!(last.change.unwrap().id, format!("1..{size}"));
+    }
+    bench.disk.free.store(0, Ordering::SeqCst);
+    let refused = log.work_through(0, 9, "uid:0", "replay").await;
+    assert_eq!(refused.unwrap_err().code(), Code::AuditUnavailable);
+}
+
 #[tokio::test]
 async fn segments_are_retired_and_everything_is_still_there() {
     let bench = Bench::new();
