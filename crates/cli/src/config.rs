@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bailiwick_core::{Code, Fault as _, Problem};
-use bailiwick_policy::Flaw;
+use bailiwick_policy::{Flaw, FlawCode};
 use bailiwick_server::config::keys::Key;
 use bailiwick_server::config::{Config, ConfigError};
 use clap::Subcommand;
@@ -194,6 +194,7 @@ fn of_config(error: &ConfigError) -> Failure {
                 let (line, column) = flaws.place(flaw).unwrap_or((0, 0));
                 Place {
                     flaw: Flaw {
+                        code: FlawCode::Syntax,
                         file: flaws.file.clone(),
                         line,
                         column,

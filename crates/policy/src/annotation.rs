@@ -8,7 +8,7 @@ use bailiwick_core::approval::DEFAULT_VALID;
 use bailiwick_core::decision::Obligation;
 use cedar_policy_core::ast::{Effect, Template};
 
-use crate::flaw::Flaw;
+use crate::flaw::{Flaw, FlawCode};
 use crate::nearest::nearest;
 
 const KNOWN: &[&str] = &[
@@ -97,8 +97,9 @@ pub(crate) fn read(
             bounds = Some(place);
         }
     }
-    for (key, value) in [("id", &marks.id), ("reason", &marks.reason)] {
-        if value.is_empty() && reader.flaws.len() == before {
+    let written = |key: &str| template.annotations().any(|(name, _)| name.as_ref() == key);
+    for key in ["id", "reason"] {
+        if !written(key) {
             let help = format!("add @{key}(\"…\") above it");
             reader.wrong(
                 reader.policy.clone(),
@@ -126,8 +127,8 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn wrong(&mut self, place: Range<usize>, message: String, help: &str) {
-        self.flaws
-            .push(Flaw::at(self.file, self.text, place, message).help(help));
+        let flaw = Flaw::at(self.file, self.text, place, message);
+        self.flaws.push(flaw.code(FlawCode::Annotation).help(help));
     }
 
     fn one(

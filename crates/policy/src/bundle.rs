@@ -10,6 +10,7 @@ use crate::explain::{self, Explanation};
 use crate::flaw::{Flaw, PolicyErrors};
 use crate::index::Index;
 use crate::input::Input;
+use crate::lint::{self, Subject};
 use crate::load;
 use crate::manifest::Manifest;
 use crate::parties::Parties;
@@ -19,8 +20,19 @@ use crate::rule::Rule;
 use crate::schema;
 use crate::source::BundleSource;
 use crate::uid::{Types, uid};
-use crate::validate;
+use crate::validate::{self, Validated};
 use crate::workflow::Workflows;
+
+/// A bundle with all that is wrong with it.
+struct Built {
+    /// What of it could be read.
+    bundle: Bundle,
+    /// What does not validate.
+    flaws: Vec<Flaw>,
+    /// What cannot be read. A bundle with such flaws is none.
+    unread: Vec<Flaw>,
+    impossible: Vec<usize>,
+}
 
 /// A bundle, compiled for one registry.
 #[derive(Debug)]
@@ -29,6 +41,7 @@ pub struct Bundle {
     manifest: Manifest,
     workflows: Workflows,
     broken: Vec<Flaw>,
+    warnings: Vec<Flaw>,
     /// In order of id.
     pub(crate) rules: Vec<Rule>,
     /// Of `rules`.
@@ -40,14 +53,32 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Compiles a bundle that is to be published: every policy must validate strictly against the schema of `registry`.
+    /// Compiles a bundle that is to be published: every policy must validate strictly against the schema of `registry`, and no
+    /// lint may refuse it. All that is wrong is said at once; what is only doubtful is in [`Self::warnings`].
     /// `version` is the SHA-256 of [`BundleSource::canonical`].
     pub fn compile(
         source: &BundleSource,
         version: Digest,
         registry: &Registry,
     ) -> Result<Self, PolicyErrors> {
-        let (bundle, flaws) = Self::build(source, version, registry)?;
+        let built = Self::build(source, version, registry)?;
+        let Built {
+            mut bundle,
+            mut flaws,
+            unread,
+            impossible,
+        } = built;
+        let found = lint::lint(&Subject {
+            source,
+            rules: &bundle.rules,
+            workflows: &bundle.workflows,
+            registry,
+            types: &bundle.types,
+            impossible: &impossible,
+        });
+        flaws.extend(unread);
+        flaws.extend(found.errors);
+        bundle.warnings = found.warnings;
         PolicyErrors::check(flaws).map(|()| bundle)
     }
 
@@ -58,9 +89,10 @@ impl Bundle {
         version: Digest,
         registry: &Registry,
     ) -> Result<Self, PolicyErrors> {
-        let (mut bundle, flaws) = Self::build(source, version, registry)?;
-        bundle.broken.splice(0..0, flaws);
-        Ok(bundle)
+        let mut built = Self::build(source, version, registry)?;
+        PolicyErrors::check(built.unread)?;
+        built.bundle.broken.splice(0..0, built.flaws);
+        Ok(built.bundle)
     }
 
     /// Runs `tests/*.toml`, each file on `registry` with the agents, servers and tools that it declares itself.
@@ -120,6 +152,11 @@ impl Bundle {
         &self.broken
     }
 
+    /// What is doubtful about it and does not keep it from being published; only after [`Self::compile`].
+    pub fn warnings(&self) -> &[Flaw] {
+        &self.warnings
+    }
+
     /// The Cedar schema of a registry in Cedar's JSON form, for editors and analysers.
     pub fn schema_json(registry: &Registry) -> serde_json::Value {
         schema::json(registry)
@@ -129,20 +166,27 @@ impl Bundle {
         source: &BundleSource,
         version: Digest,
         registry: &Registry,
-    ) -> Result<(Self, Vec<Flaw>), PolicyErrors> {
-        let manifest = Manifest::read(source)?;
-        let mut rules = load::rules(source)?;
-        let workflows = Workflows::read(source)?;
+    ) -> Result<Built, PolicyErrors> {
+        let mut unread = Vec::new();
+        let mut or_flaws = |errors: PolicyErrors| unread.extend(errors.flaws);
+        let manifest = Manifest::read(source).map_err(&mut or_flaws).ok();
+        let workflows = Workflows::read(source).map_err(&mut or_flaws).ok();
+        let mut rules = load::rules(source, &mut unread);
         let types = Types::new()?;
         let schema = schema::compile(registry)?;
-        let (flaws, broken) = validate::rules(&mut rules, source, &schema, registry, &types);
+        let Validated {
+            flaws,
+            unreviewed: broken,
+            impossible,
+        } = validate::rules(&mut rules, source, &schema, registry, &types);
         let index = Index::new(rules.iter().map(|rule| &rule.clause.scope));
         let world = entities::world(registry, &types)?;
         let bundle = Self {
             version,
-            manifest,
-            workflows,
+            manifest: manifest.unwrap_or_default(),
+            workflows: workflows.unwrap_or_default(),
             broken,
+            warnings: Vec::new(),
             parties: Parties::new(registry, &world, &types, &index),
             world,
             index,
@@ -150,6 +194,11 @@ impl Bundle {
             types,
             rules,
         };
-        Ok((bundle, flaws))
+        Ok(Built {
+            bundle,
+            flaws,
+            unread,
+            impossible,
+        })
     }
 }

@@ -35,7 +35,7 @@ pub(crate) struct Bound {
 }
 
 /// Where in the hierarchy an entity must stand.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Anchor {
     Any,
     /// `==`.

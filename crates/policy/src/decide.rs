@@ -15,6 +15,7 @@ use crate::call::Call;
 use crate::clause::Verdict;
 use crate::context;
 use crate::explain;
+use crate::fold::fold_value;
 use crate::outcome::outcome;
 use crate::parties::{CompiledTool, Party, known};
 use crate::rule::Rule;
@@ -45,6 +46,21 @@ pub(crate) struct Weighed<'a> {
     /// Without what would change it.
     pub(crate) decision: Decision,
     pub(crate) evaluator: Evaluator<'a>,
+    /// With arguments as a person may read them, if that is another text than was sent.
+    folded: Option<Evaluator<'a>>,
+}
+
+impl<'a> Weighed<'a> {
+    /// With which this policy said what it said.
+    pub(crate) fn evaluator_of(&self, rule: &Rule) -> &Evaluator<'a> {
+        match &self.folded {
+            Some(folded) if !rule.is_permit() => match rule.clause.verdict(&self.evaluator) {
+                Verdict::NotSatisfied => folded,
+                Verdict::Satisfied | Verdict::Failed => &self.evaluator,
+            },
+            _ => &self.evaluator,
+        }
+    }
 }
 
 /// Why the policies cannot be asked.
@@ -96,17 +112,23 @@ pub(crate) fn weigh<'a>(bundle: &'a Bundle, call: &Call<'_>) -> Result<Weighed<'
         return Err(refuse(Code::PolicyLimit, message, fix));
     }
     let work = of(bundle, &candidates).map(|rule| rule.work.with(&arguments, call.arguments.len()));
-    if work.fold(0, u64::saturating_add) > MAX_WORK {
+    let folded = fold_value(&arguments);
+    let forms = if folded.is_some() { 2 } else { 1 };
+    if work.fold(0, u64::saturating_add) > MAX_WORK / forms {
         let message =
             "the policies that reach this call have too much to compare its arguments with";
         let fix = "send shorter arguments, or narrow the scopes of policies";
         return Err(refuse(Code::PolicyLimit, message.to_owned(), fix));
     }
     let evaluator = known.evaluator(bundle, call, Some(arguments));
+    let folded = folded.map(|arguments| known.evaluator(bundle, call, Some(arguments)));
     let mut sorted = Sorted::default();
     let mut observed = Vec::new();
     for rule in of(bundle, &candidates) {
-        let verdict = rule.verdict(&known.tool.action, call.now, &evaluator);
+        let mut verdict = rule.verdict(&known.tool.action, call.now, &evaluator);
+        if let (Some(folded), Verdict::NotSatisfied, false) = (&folded, verdict, rule.is_permit()) {
+            verdict = rule.verdict(&known.tool.action, call.now, folded);
+        }
         if rule.marks.observed {
             observed.push((rule, verdict));
         } else {
@@ -125,6 +147,7 @@ pub(crate) fn weigh<'a>(bundle: &'a Bundle, call: &Call<'_>) -> Result<Weighed<'
         sorted,
         decision,
         evaluator,
+        folded,
     })
 }
 

@@ -107,7 +107,8 @@ impl AgentFixture {
             launch_uids: Vec::new(),
             enabled: true,
             created_at: Timestamp::default(),
-            version: 1,
+            // Declared, not registered.
+            version: 0,
         })
     }
 }

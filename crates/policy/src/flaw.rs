@@ -6,9 +6,57 @@ use std::ops::Range;
 use bailiwick_core::{Code, Fault};
 use serde::{Deserialize, Serialize};
 
+/// What kind of thing is wrong. The name stands in answers of the API; it does not change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FlawCode {
+    /// The text is not Cedar or not TOML, or a file has no place in a bundle.
+    #[default]
+    Syntax,
+    /// A policy is too deep or a bundle too large.
+    Bound,
+    /// An annotation is missing, unknown or of no use.
+    Annotation,
+    /// An id is taken.
+    DuplicateId,
+    /// A workflow contradicts itself.
+    Workflow,
+    /// A case of `tests/` cannot be run.
+    Test,
+    /// An action, entity type, agent, owner or server that does not exist.
+    UnknownName,
+    /// An attribute that does not exist.
+    UnknownAttribute,
+    /// An attribute that may be absent and is not asked for first.
+    OptionalAttribute,
+    /// An operator on values of other types.
+    Type,
+    /// Arithmetic on arguments in a forbid.
+    Overflow,
+    /// A text that is another than it looks.
+    LookAlike,
+    /// Conditions that cannot hold.
+    NeverApplies,
+    /// A permit without any condition.
+    Broad,
+    /// Escalations that nobody looks at.
+    Escalation,
+    /// A policy that reaches no tool.
+    ReachesNothing,
+    /// A policy that another leaves nothing to decide.
+    Shadowed,
+    /// A permit for an agent that cannot be attested.
+    Unattested,
+    /// A bundle without tests.
+    Untested,
+}
+
 /// One thing that is wrong with a bundle.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flaw {
+    /// Its kind.
+    #[serde(default)]
+    pub code: FlawCode,
     /// Path within the bundle; empty if the whole bundle is meant.
     pub file: String,
     /// Line from 1; 0 if the whole file is meant.
@@ -30,6 +78,7 @@ impl Flaw {
 
     pub(crate) fn in_file(file: &str, message: String) -> Self {
         Self {
+            code: FlawCode::Syntax,
             file: file.to_owned(),
             line: 0,
             column: 0,
@@ -48,6 +97,7 @@ impl Flaw {
             .next()
             .map_or(1, |last| last.chars().count() + 1);
         Self {
+            code: FlawCode::Syntax,
             file: file.to_owned(),
             line,
             column,
@@ -55,6 +105,12 @@ impl Flaw {
             message,
             help: String::new(),
         }
+    }
+
+    #[must_use]
+    pub(crate) fn code(mut self, code: FlawCode) -> Self {
+        self.code = code;
+        self
     }
 
     #[must_use]

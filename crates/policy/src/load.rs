@@ -9,14 +9,18 @@ use miette::Diagnostic;
 
 use crate::annotation;
 use crate::clause::Clause;
-use crate::flaw::{Flaw, PolicyErrors};
+use crate::flaw::{Flaw, FlawCode};
 use crate::nesting;
 use crate::rule::Rule;
 use crate::source::BundleSource;
 
-/// All policies of the bundle, in order of id: nothing that is said of a call depends on where a policy stands.
-pub(crate) fn rules(source: &BundleSource) -> Result<Vec<Rule>, PolicyErrors> {
-    let mut flaws: Vec<Flaw> = source.bounds().into_iter().collect();
+/// All policies of the bundle, in order of id: nothing that is said of a call depends on where a policy stands. What cannot be
+/// read goes to `flaws`; the rest is handed back all the same, so that all that is wrong with a bundle is said at once.
+pub(crate) fn rules(source: &BundleSource, flaws: &mut Vec<Flaw>) -> Vec<Rule> {
+    if let Some(flaw) = source.bounds() {
+        flaws.push(flaw);
+        return Vec::new();
+    }
     let mut rules: Vec<Rule> = Vec::new();
     for (file, text) in source.below("", ".cedar") {
         if let Some(flaw) = nesting::of_text(file, text) {
@@ -29,7 +33,7 @@ pub(crate) fn rules(source: &BundleSource) -> Result<Vec<Rule>, PolicyErrors> {
                 templates.sort_by_key(|template| template.loc().map_or(0, Loc::start));
                 let file = Arc::from(file);
                 for template in templates {
-                    rules.extend(rule(template, &file, text, &mut flaws));
+                    rules.extend(rule(template, &file, text, flaws));
                 }
             }
             Err(errors) => flaws.extend(errors.iter().map(|error| flaw(file, text, error))),
@@ -44,12 +48,12 @@ pub(crate) fn rules(source: &BundleSource) -> Result<Vec<Rule>, PolicyErrors> {
                 rule.marks.id, first.file
             );
             let flaw = Flaw::at(&rule.file, text, rule.span.clone(), message);
-            flaws.push(flaw.help("give each policy of the bundle an id of its own"));
+            let help = "give each policy of the bundle an id of its own";
+            flaws.push(flaw.code(FlawCode::DuplicateId).help(help));
         }
     }
-    PolicyErrors::check(flaws)?;
     rules.sort_by(|a, b| a.marks.id.cmp(&b.marks.id));
-    Ok(rules)
+    rules
 }
 
 fn rule(template: Template, file: &Arc<str>, text: &str, flaws: &mut Vec<Flaw>) -> Option<Rule> {

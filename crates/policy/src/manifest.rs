@@ -8,7 +8,7 @@ use crate::source::BundleSource;
 const FILE: &str = "bundle.toml";
 
 /// What `bundle.toml` says.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Manifest {
     /// The bundle's name, for people.

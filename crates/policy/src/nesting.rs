@@ -4,7 +4,7 @@
 
 use cedar_policy_core::ast::{Expr, ExprKind, Template};
 
-use crate::flaw::Flaw;
+use crate::flaw::{Flaw, FlawCode};
 
 /// A policy has at most this many brackets open at once.
 const MAX_BRACKETS: usize = 16;
@@ -51,7 +51,7 @@ pub(crate) fn of_text(file: &str, text: &str) -> Option<Flaw> {
         } else {
             continue;
         };
-        let flaw = Flaw::at(file, text, start..at, TOO_DEEP.to_owned());
+        let flaw = Flaw::at(file, text, start..at, TOO_DEEP.to_owned()).code(FlawCode::Bound);
         return Some(flaw.help(format!("split it: a policy has at most {over}")));
     }
     None
@@ -69,7 +69,9 @@ pub(crate) fn of_body(template: &Template, file: &str, text: &str) -> Option<Fla
     let body = template.non_scope_constraints()?;
     is_deeper(body, MAX_DEPTH).then(|| {
         let span = template.loc().map_or(0..0, |loc| loc.start()..loc.end());
-        Flaw::at(file, text, span, TOO_DEEP.to_owned()).help(format!(
+        Flaw::at(file, text, span, TOO_DEEP.to_owned())
+            .code(FlawCode::Bound)
+            .help(format!(
             "at most {MAX_DEPTH} conditions in a row: compare with a set, [..].contains(..), or write several policies"
         ))
     })

@@ -4,6 +4,7 @@
 //! mention fails strict validation.
 
 use bailiwick_core::Effect;
+use bailiwick_core::definition::Tool;
 use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::validator::ValidatorSchema;
 use serde_json::{Map, Value, json};
@@ -26,28 +27,67 @@ pub(crate) fn json(registry: &Registry) -> Value {
     }
     for tool in &registry.tools {
         let parents = groups(tool.tool.server.as_str(), tool.effect).map(|id| json!({"id": id}));
-        let input = Record::of_definition(&tool.definition).cedar();
         let action = json!({
             "memberOf": parents.collect::<Vec<_>>(),
             "appliesTo": {
                 "principalTypes": ["Agent"],
                 "resourceTypes": ["Server"],
-                "context": {"type": "Record", "attributes": {"input": input, "bw": {"type": "Facts"}}},
+                "context": context(tool),
             },
         });
         actions.insert(tool.tool.to_string(), action);
     }
     json!({"Bailiwick": {
         "commonTypes": {"Facts": facts()},
-        "entityTypes": {
-            "Agent": {"shape": record([("owner", entity("Owner")), ("base_risk", long())])},
-            "Owner": {},
-            "User": {},
-            "Server": {"shape": record([("trust", string())])},
-            "Opaque": {},
-        },
+        "entityTypes": entity_types(),
         "actions": actions,
     }})
+}
+
+/// The type of the context of calls of a tool.
+pub(crate) fn context(tool: &Tool) -> Value {
+    let input = Record::of_definition(&tool.definition).cedar();
+    json!({"type": "Record", "attributes": {"input": input, "bw": {"type": "Facts"}}})
+}
+
+/// The attributes of an entity type, named in full.
+pub(crate) fn entity_shape(kind: &str) -> Value {
+    let name = kind.strip_prefix("Bailiwick::").unwrap_or(kind);
+    entity_types()
+        .get(name)
+        .and_then(|kind| kind.get("shape"))
+        .cloned()
+        .unwrap_or_else(|| json!({}))
+}
+
+/// The names of a record's members below `path`, in order.
+pub(crate) fn members(kind: &Value, path: &[impl AsRef<str>]) -> Vec<String> {
+    let facts = facts();
+    let named = |kind: &'_ Value| kind.get("type").and_then(Value::as_str) == Some("Facts");
+    let mut kind = kind;
+    for name in path {
+        let Some(member) = kind
+            .pointer("/attributes")
+            .and_then(|all| all.get(name.as_ref()))
+        else {
+            return Vec::new();
+        };
+        kind = if named(member) { &facts } else { member };
+    }
+    let members = kind.get("attributes").and_then(Value::as_object);
+    let mut names: Vec<String> = members.into_iter().flat_map(Map::keys).cloned().collect();
+    names.sort_unstable();
+    names
+}
+
+fn entity_types() -> Value {
+    json!({
+        "Agent": {"shape": record([("owner", entity("Owner")), ("base_risk", long())])},
+        "Owner": {},
+        "User": {},
+        "Server": {"shape": record([("trust", string())])},
+        "Opaque": {},
+    })
 }
 
 /// The schema as the validator takes it.

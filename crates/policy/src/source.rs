@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::flaw::{Flaw, PolicyErrors};
+use crate::flaw::{Flaw, FlawCode, PolicyErrors};
 
 /// A bundle has at most this many files.
 pub const MAX_FILES: usize = 1_024;
@@ -76,6 +76,7 @@ impl BundleSource {
                 "the bundle has {} files and {bytes} bytes",
                 self.files.len()
             ))
+            .code(FlawCode::Bound)
             .help("a bundle has at most 1,024 files and 16 MiB")
         })
     }

@@ -6,26 +6,39 @@ use bailiwick_core::name::ToolRef;
 use cedar_policy_core::ast::EntityUID;
 use cedar_policy_core::validator::typecheck::{PolicyCheck, Typechecker};
 use cedar_policy_core::validator::types::RequestEnv;
+use cedar_policy_core::validator::validation_errors::AttributeAccess;
 use cedar_policy_core::validator::{ValidationError, ValidationMode, Validator, ValidatorSchema};
 
 use crate::clause::{Anchor, Scope};
-use crate::flaw::Flaw;
+use crate::flaw::{Flaw, FlawCode};
 use crate::load::flaw;
 use crate::nearest::nearest;
 use crate::registry::Registry;
 use crate::rule::{Broken, Rule};
+use crate::schema;
 use crate::source::BundleSource;
 use crate::uid::{Types, USE, groups, uid};
 
-/// Marks in each rule the calls it does not fit, and says why. A flaw that concerns only tools without an approved
-/// definition is second in the pair: a server that nobody reviewed cannot make a bundle unpublishable.
+/// What validation found.
+#[derive(Debug, Default)]
+pub(crate) struct Validated {
+    /// These keep a bundle from being published.
+    pub(crate) flaws: Vec<Flaw>,
+    /// These concern only tools without an approved definition: a server that nobody reviewed cannot make a bundle
+    /// unpublishable.
+    pub(crate) unreviewed: Vec<Flaw>,
+    /// Numbers of the rules whose conditions exclude each other, by their types, for every tool they reach.
+    pub(crate) impossible: Vec<usize>,
+}
+
+/// Marks in each rule the calls it does not fit, and says why.
 pub(crate) fn rules(
     rules: &mut [Rule],
     source: &BundleSource,
     schema: &ValidatorSchema,
     registry: &Registry,
     types: &Types,
-) -> (Vec<Flaw>, Vec<Flaw>) {
+) -> Validated {
     let approved: HashSet<EntityUID> = registry
         .tools
         .iter()
@@ -34,17 +47,20 @@ pub(crate) fn rules(
         .collect();
     let checker = Typechecker::new(schema, ValidationMode::Strict);
     let environments = Environments::new(schema, registry, types);
-    let (mut hard, mut soft) = (Vec::new(), Vec::new());
-    for rule in rules {
+    let mut found = Validated::default();
+    for (number, rule) in rules.iter_mut().enumerate() {
         let text = source.files.get(&*rule.file).map_or("", String::as_str);
-        let place = |error: &ValidationError| named(flaw(&rule.file, text, error), &rule.marks.id);
+        let place = |error: &ValidationError| {
+            named(flaw(&rule.file, text, error), &rule.marks.id).code(code(error))
+        };
         let literal: Vec<Flaw> =
             Validator::validate_entity_types_and_literals(schema, &rule.template)
-                .map(|error| suggest(place(&error), &error, schema))
+                .map(|error| suggest(place(&error), &error, schema, registry))
                 .collect();
         let mut actions = HashSet::new();
         let mut everywhere = !literal.is_empty();
-        push(&mut hard, literal);
+        push(&mut found.flaws, literal);
+        let (mut reached, mut relevant) = (0, 0);
         for environment in environments.reached_by(&rule.clause.scope) {
             // The type checker does not know that a tool's resource is always its own server.
             if let Some(action) = environment.action_entity_uid()
@@ -53,19 +69,27 @@ pub(crate) fn rules(
                 continue;
             }
             let check = checker.typecheck_by_single_request_env(&rule.template, environment);
+            reached += 1;
             let errors = match check {
-                PolicyCheck::Success(_) => continue,
+                PolicyCheck::Success(_) => {
+                    relevant += 1;
+                    continue;
+                }
                 PolicyCheck::Irrelevant(errors, _) if errors.is_empty() => continue,
                 PolicyCheck::Irrelevant(errors, _) | PolicyCheck::Fail(errors) => errors,
             };
-            let mut flaws: Vec<Flaw> = errors.iter().map(&place).collect();
+            relevant += 1;
+            let mut flaws: Vec<Flaw> = errors
+                .iter()
+                .map(|error| suggest(place(error), error, schema, registry))
+                .collect();
             flaws.sort_by(|a, b| (a.span.start, &a.message).cmp(&(b.span.start, &b.message)));
             match environment.action_entity_uid() {
                 Some(action) => {
                     let list = if approved.contains(action) {
-                        &mut hard
+                        &mut found.flaws
                     } else {
-                        &mut soft
+                        &mut found.unreviewed
                     };
                     let tool = tool_of(action);
                     push(
@@ -82,8 +106,11 @@ pub(crate) fn rules(
             (false, true) => Broken::Nowhere,
             (false, false) => Broken::At(actions),
         };
+        if reached > 0 && relevant == 0 && rule.broken == Broken::Nowhere {
+            found.impossible.push(number);
+        }
     }
-    (hard, soft)
+    found
 }
 
 /// What calls there can be: one environment for each tool. A policy is checked in those that its scope reaches, and that once,
@@ -180,8 +207,24 @@ fn named(flaw: Flaw, id: &str) -> Flaw {
     }
 }
 
-/// Names the nearest action or entity type there is.
-fn suggest(flaw: Flaw, error: &ValidationError, schema: &ValidatorSchema) -> Flaw {
+fn code(error: &ValidationError) -> FlawCode {
+    match error {
+        ValidationError::UnrecognizedActionId(_) | ValidationError::UnrecognizedEntityType(_) => {
+            FlawCode::UnknownName
+        }
+        ValidationError::UnsafeAttributeAccess(_) => FlawCode::UnknownAttribute,
+        ValidationError::UnsafeOptionalAttributeAccess(_) => FlawCode::OptionalAttribute,
+        _ => FlawCode::Type,
+    }
+}
+
+/// Names the nearest action, entity type or attribute there is. Cedar's own suggestion depends on the order of a hash map.
+fn suggest(
+    flaw: Flaw,
+    error: &ValidationError,
+    schema: &ValidatorSchema,
+    registry: &Registry,
+) -> Flaw {
     let (written, known): (&str, Vec<String>) = match error {
         ValidationError::UnrecognizedActionId(unknown) => (
             &unknown.actual_action_id,
@@ -194,12 +237,48 @@ fn suggest(flaw: Flaw, error: &ValidationError, schema: &ValidatorSchema) -> Fla
                 .map(ToString::to_string)
                 .collect(),
         ),
+        ValidationError::UnsafeAttributeAccess(unsafe_access) => {
+            return match attribute(&unsafe_access.attribute_access, registry) {
+                Some(help) => flaw.help(help),
+                None => flaw,
+            };
+        }
         _ => return flaw,
     };
     match nearest(written, known.iter().map(String::as_str), 3) {
         Some(known) => flaw.help(format!("did you mean `{known}`?")),
         None => flaw.help("bailiwick policy schema lists what there is"),
     }
+}
+
+/// What there is instead of an attribute that there is not.
+fn attribute(access: &AttributeAccess, registry: &Registry) -> Option<String> {
+    // Cedar keeps the names from the last to the first.
+    let (written, known, of) = match access {
+        AttributeAccess::Context(action, path) => {
+            let tool = tool_of(action)?;
+            let tool = registry.tools.iter().find(|one| one.tool == tool)?;
+            let (written, above) = path.split_first()?;
+            let above: Vec<&str> = above.iter().rev().map(AsRef::as_ref).collect();
+            let known = schema::members(&schema::context(tool), &above);
+            let of: Vec<&str> = std::iter::once("context").chain(above).collect();
+            (written, known, of.join("."))
+        }
+        AttributeAccess::EntityLUB(lub, path) => {
+            let kind = lub.get_single_entity()?.to_string();
+            let (written, above) = path.split_first()?;
+            let above: Vec<&str> = above.iter().rev().map(AsRef::as_ref).collect();
+            let known = schema::members(&schema::entity_shape(&kind), &above);
+            (written, known, kind)
+        }
+        AttributeAccess::Other(_) => return None,
+    };
+    let near = nearest(written, known.iter().map(String::as_str), 2);
+    Some(match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => format!("`{of}` has no attributes"),
+        None => format!("`{of}` has {}", known.join(", ")),
+    })
 }
 
 fn without_number(text: &str) -> &str {

@@ -7,7 +7,7 @@ use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::{Bounds, Draft, Scope};
 use serde::{Deserialize, Serialize};
 
-use crate::flaw::{Flaw, PolicyErrors};
+use crate::flaw::{Flaw, FlawCode, PolicyErrors};
 use crate::source::BundleSource;
 
 /// A workflow has at most this many stages.
@@ -81,7 +81,7 @@ impl Workflow {
 }
 
 /// The workflows of a bundle by name; `default` is always there.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Workflows(BTreeMap<WorkflowName, Workflow>);
 
 impl Workflows {
@@ -110,7 +110,7 @@ impl Workflows {
                         ));
                     }
                 }
-                Err(flaw) => flaws.push(*flaw),
+                Err(flaw) => flaws.push(flaw.code(FlawCode::Workflow)),
             }
         }
         if !all.keys().any(|name| name.as_str() == DEFAULT) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_core::event::{ChangeRef, Event, EventType};
 use bailiwick_core::{Code, Digest, Fault, Problem};
-use bailiwick_policy::{Bundle, BundleSource, Flaw, Report};
+use bailiwick_policy::{Bundle, BundleSource, Flaw, FlawCode, Report};
 use bailiwick_store::{MAX_PAGE, PolicyVersion, StoreError};
 
 use super::{Checked, VersionRef};
@@ -228,6 +228,7 @@ fn refuse_flawed(checked: &Checked) -> Result<(), PublishError> {
     let failures = checked.report.iter().flat_map(Report::failures);
     let failures: Vec<Flaw> = failures
         .map(|case| Flaw {
+            code: FlawCode::Test,
             file: case.file.clone(),
             line: case.line,
             column: 1,

@@ -54,7 +54,7 @@ pub(super) fn because(bundle: &Bundle, call: &Call<'_>) -> Vec<Because> {
         return Vec::new();
     };
     let (sorted, evaluator) = (&weighed.sorted, &weighed.evaluator);
-    let held = |rule: &&Rule| of(rule, evaluator, true);
+    let held = |rule: &&Rule| of(rule, weighed.evaluator_of(rule), true);
     if weighed.decision.outcome == Outcome::Allow {
         return Vec::new();
     }
@@ -62,7 +62,7 @@ pub(super) fn because(bundle: &Bundle, call: &Call<'_>) -> Vec<Because> {
         let failed = sorted
             .failed_forbids
             .iter()
-            .flat_map(|rule| of(rule, evaluator, false));
+            .flat_map(|rule| of(rule, weighed.evaluator_of(rule), false));
         return sorted.forbids.iter().flat_map(held).chain(failed).collect();
     }
     if sorted.permits.is_empty() && sorted.soft_permits.is_empty() {

@@ -98,15 +98,15 @@ fn attempt(bundle: &Bundle, changed: &Recorded) -> Attempt {
     changed.ask(|call| match weigh(bundle, call) {
         Ok(weighed) if weighed.decision.outcome == Outcome::Allow => Attempt::Allowed,
         Ok(weighed) => {
-            let flip = Flip {
+            let flip = |rule: &Rule| Flip {
                 call: changed,
                 arguments,
                 workflows: bundle.workflows(),
-                evaluator: &weighed.evaluator,
+                evaluator: weighed.evaluator_of(rule),
             };
             Attempt::Refused {
                 policies: weighed.sorted.len(),
-                next: onward(&weighed.sorted, &weighed.decision, &flip),
+                next: onward(&weighed.sorted, &weighed.decision, flip),
             }
         }
         Err(Unasked::Unknown(_)) => Attempt::Refused {
@@ -121,20 +121,24 @@ fn attempt(bundle: &Bundle, changed: &Recorded) -> Attempt {
 }
 
 /// What may lead on from a decision that is not an allow.
-fn onward(sorted: &Sorted<'_>, decision: &Decision, flip: &Flip<'_>) -> Vec<Steps> {
+fn onward<'a>(
+    sorted: &Sorted<'_>,
+    decision: &Decision,
+    flip: impl Fn(&Rule) -> Flip<'a>,
+) -> Vec<Steps> {
     // One forbid at a time: what lifts the first may lift others.
     if let Some(rule) = sorted.forbids.first() {
-        return lifted(rule, flip);
+        return lifted(rule, &flip(rule));
     }
     if let Some(rule) = sorted.failed_forbids.first() {
-        return lifted(rule, flip);
+        return lifted(rule, &flip(rule));
     }
     if sorted.permits.is_empty() && sorted.soft_permits.is_empty() {
         return sorted
             .unsatisfied_permits
             .iter()
             .chain(&sorted.failed_permits)
-            .flat_map(|rule| permitted(rule, flip))
+            .flat_map(|rule| permitted(rule, &flip(rule)))
             .collect();
     }
     dischargeable(sorted, decision)
@@ -315,5 +319,5 @@ fn rules(permit: &Step) -> Vec<Rule> {
     let source = BundleSource {
         files: [("permit.cedar".to_owned(), cedar.clone())].into(),
     };
-    load::rules(&source).unwrap_or_default()
+    load::rules(&source, &mut Vec::new())
 }

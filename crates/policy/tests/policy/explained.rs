@@ -8,7 +8,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::{ProptestConfig, Strategy, prop, prop_assert, proptest};
 
 use crate::oracle::{Generated, given, policy, text};
-use crate::world::{Given, VERSION, WORLD, bundle, compile, registry};
+use crate::world::{Given, VERSION, WORLD, bundle, compile, compile_on, registry};
 
 /// Applies a change to the call, and if it asks for that to the bundle, and decides.
 fn outcome_of(
@@ -34,7 +34,7 @@ fn outcome_of(
             _ => {}
         }
     }
-    let bundle = Bundle::compile(&source, VERSION, registry).unwrap();
+    let bundle = compile_on(&source, registry).unwrap();
     bundle.explain_recorded(&changed).decision.outcome
 }
 

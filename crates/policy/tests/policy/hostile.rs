@@ -184,6 +184,43 @@ fn look_alikes_are_not_the_same() {
     }
 }
 
+/// What is forbidden by its name is not let through by a name that looks like it: a forbid is asked about the arguments as they
+/// were sent and as a person may read them. Explanations know both.
+#[test]
+fn look_alikes_do_not_get_past_a_forbid() {
+    let bundle = compile(POLICIES).unwrap();
+    for path in [
+        "s\u{435}crets/key",
+        "\u{ff53}ecrets/key",
+        "sec\u{200b}rets/key",
+        "secrets\u{2215}key",
+        "\u{202e}secrets/key",
+        "\\u0455ecrets/key",
+        "secrets/\u{43a}ey",
+    ] {
+        let given = Given::call("s/r", &format!(r#"{{"path":"{path}"}}"#));
+        let explanation = given.with(|input| bundle.explain(input));
+        assert_eq!(explanation.decision.code, Some(Code::Forbidden), "{path:?}");
+        assert_eq!(explanation.because.len(), 2, "{explanation:?}");
+        assert!(!explanation.would_allow.is_empty());
+    }
+    // Letters of other languages are letters.
+    for path in [
+        "\u{43e}\u{442}\u{447}\u{451}\u{442}/s",
+        "caf\u{e9}",
+        "\u{5317}\u{4eac}",
+    ] {
+        let arguments = format!(r#"{{"path":"{path}"}}"#);
+        assert_eq!(code("s/r", &arguments), None, "{arguments}");
+    }
+    let same = "@id(\"all\") @reason(\"r\") permit (principal, action, resource);\n\
+         @id(\"tags\") @reason(\"r\") forbid (principal, action == Bailiwick::Action::\"s/w\", resource)\n\
+         when { context.input has tags && context.input.tags.contains(\"secret\") };";
+    let bundle = compile(same).unwrap();
+    let given = Given::call("s/w", "{\"tags\":[\"a\",\"s\u{435}cret\"]}");
+    assert_eq!(given.decide(&bundle).code, Some(Code::Forbidden));
+}
+
 #[test]
 fn p8_more_policies_than_the_bound_deny() {
     let one = "@id(\"p#\") @reason(\"r\") permit (principal, action in Bailiwick::Action::\"read\", resource);\n";

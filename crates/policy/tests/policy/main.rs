@@ -28,6 +28,13 @@ mod invariants;
     clippy::needless_raw_string_hashes,
     reason = "expect-test writes its strings with hashes"
 )]
+mod lints;
+
+#[cfg(test)]
+#[expect(
+    clippy::needless_raw_string_hashes,
+    reason = "expect-test writes its strings with hashes"
+)]
 mod messages;
 
 #[cfg(test)]

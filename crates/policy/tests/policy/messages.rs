@@ -1,12 +1,13 @@
 //! What people read when a bundle is wrong: place, message, help.
 
 use bailiwick_core::{Code, Fault};
+use bailiwick_policy::Bundle;
 use expect_test::{Expect, expect};
 
-use crate::world::compile;
+use crate::world::{VERSION, WORLD, bundle, registry};
 
 fn check(policies: &str, expected: &Expect) {
-    let errors = compile(policies).unwrap_err();
+    let errors = Bundle::compile(&bundle(policies), VERSION, &registry(WORLD)).unwrap_err();
     assert_eq!(errors.code(), Code::PolicyInvalid);
     let lines = errors
         .flaws
@@ -99,7 +100,7 @@ fn only_the_rewriting_looks_at_discharged_tokens() {
         &body("context.bw.discharged.contains(\"approval:x\")"),
         &expect![[r#"
             p.cedar:3:8: policy `x`: attribute `bw.discharged` in context for Bailiwick::Action::"s/r" not found (for calls of s/r)
-              help: did you mean `chain`?
+              help: `context.bw` has user, chain, depth, effect, task, now
         "#]],
     );
 }
@@ -109,9 +110,11 @@ fn annotations_are_a_closed_list() {
     check(
         "permit (principal, action, resource);",
         &expect![[r#"
-        p.cedar:1:1: this policy has no @id
-          help: add @id("…") above it
-    "#]],
+            p.cedar:1:1: this policy has no @id
+              help: add @id("…") above it
+            p.cedar:1:1: this policy has no @reason
+              help: add @reason("…") above it
+        "#]],
     );
     check(
         "@id(\"a b\") @reason(\"r\")\npermit (principal, action, resource);",

@@ -57,8 +57,22 @@ pub(crate) fn registry(declared: &str) -> Registry {
     .unwrap()
 }
 
+/// Compiles policies as an enforcement point does: lints are not asked, so that what they refuse can be decided on.
 pub(crate) fn compile(policies: &str) -> Result<Bundle, PolicyErrors> {
-    Bundle::compile(&bundle(policies), VERSION, &registry(WORLD))
+    compile_on(&bundle(policies), &registry(WORLD))
+}
+
+pub(crate) fn compile_on(
+    source: &BundleSource,
+    registry: &Registry,
+) -> Result<Bundle, PolicyErrors> {
+    let bundle = Bundle::compile_lenient(source, VERSION, registry)?;
+    match bundle.broken() {
+        [] => Ok(bundle),
+        broken => Err(PolicyErrors {
+            flaws: broken.to_vec(),
+        }),
+    }
 }
 
 /// One call with everything a decision depends on.

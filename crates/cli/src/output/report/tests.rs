@@ -1,7 +1,7 @@
 //! Errors as people and scripts see them.
 
 use bailiwick_core::{Code, Problem};
-use bailiwick_policy::Flaw;
+use bailiwick_policy::{Flaw, FlawCode};
 use expect_test::{Expect, expect};
 
 use super::{as_json, as_text};
@@ -40,6 +40,7 @@ fn code_message_and_help() {
 fn a_place_in_a_file_is_drawn() {
     let text = "permit (\n  principal,\n  acton\n);\n";
     let flaw = Flaw {
+        code: FlawCode::Syntax,
         file: "a.cedar".to_owned(),
         line: 3,
         column: 3,
