@@ -15,7 +15,7 @@ use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::server::Server;
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Clock, Code, Digest, Fault, Problem};
-use bailiwick_policy::{Input, Recorded};
+use bailiwick_policy::{Input, NO_FACTS, Recorded};
 
 use crate::budgets::Budgets;
 use crate::caller::Caller;
@@ -236,6 +236,7 @@ impl LocalDecider {
             discharged: call.discharged,
             performs: PERFORMS,
             usage: &usage,
+            facts: &NO_FACTS,
             versions,
         };
         // The record has the arguments beside it.

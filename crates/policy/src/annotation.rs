@@ -9,6 +9,7 @@ use bailiwick_core::decision::Obligation;
 use cedar_policy_core::ast::{Effect, Template};
 
 use crate::flaw::{Flaw, FlawCode};
+use crate::load::place;
 use crate::nearest::nearest;
 
 const KNOWN: &[&str] = &[
@@ -55,18 +56,20 @@ impl Token {
     }
 }
 
-/// Reads the annotations of one policy of `file`; all that is wrong with them goes to `flaws`.
+/// Reads the annotations of one policy of `file`, of which the piece that was parsed begins at `offset`; all that is wrong with
+/// them goes to `flaws`.
 pub(crate) fn read(
     template: &Template,
     file: &str,
     text: &str,
+    offset: usize,
     flaws: &mut Vec<Flaw>,
 ) -> Option<Marks> {
     let before = flaws.len();
     let mut reader = Reader {
         file,
         text,
-        policy: template.loc().map_or(0..0, |loc| loc.start()..loc.end()),
+        policy: place(template.loc(), offset),
         flaws,
     };
     let mut marks = Marks {
@@ -82,10 +85,7 @@ pub(crate) fn read(
     let mut bounds = None;
     for (key, annotation) in template.annotations() {
         let key: &str = key.as_ref();
-        let place = annotation
-            .loc
-            .as_ref()
-            .map_or(0..0, |loc| loc.start()..loc.end());
+        let place = place(annotation.loc.as_ref(), offset);
         reader.one(
             key,
             &annotation.val,

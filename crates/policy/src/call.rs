@@ -9,6 +9,7 @@ use bailiwick_core::risk::Risk;
 use bailiwick_core::task::RequestSource;
 use bailiwick_core::{Digest, Effect, Timestamp};
 
+use crate::facts::Facts;
 use crate::input::Input;
 use crate::recorded::{Recorded, RecordedTask};
 
@@ -27,6 +28,7 @@ pub(crate) struct Call<'a> {
     pub(crate) now: Timestamp,
     pub(crate) discharged: &'a [String],
     pub(crate) performs: &'a [&'a str],
+    pub(crate) facts: &'a Facts,
     pub(crate) versions: Versions,
 }
 
@@ -74,6 +76,7 @@ impl Call<'_> {
                 .iter()
                 .map(|kind| (*kind).to_owned())
                 .collect(),
+            facts: self.facts.clone(),
             versions: self.versions,
         }
     }
@@ -107,6 +110,7 @@ impl Input<'_> {
             now: self.now,
             discharged: self.discharged,
             performs: self.performs,
+            facts: self.facts,
             versions: self.versions,
         })
     }

@@ -12,6 +12,7 @@ use bailiwick_core::{Code, Digest, Effect, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::bundle::Bundle;
+use crate::facts::Facts;
 use crate::fixtures::{self, Fixtures};
 use crate::flaw::{Flaw, PolicyErrors};
 use crate::input::Input;
@@ -127,6 +128,8 @@ struct Case {
     requested_by: RequestSource,
     #[serde(default)]
     usage: Usage,
+    #[serde(default)]
+    facts: Facts,
     #[serde(default = "time")]
     time: String,
     #[serde(default)]
@@ -218,6 +221,7 @@ impl Case {
             discharged: &self.discharged,
             performs: &performs,
             usage: &self.usage,
+            facts: &self.facts,
             versions: Versions {
                 bundle: None,
                 task: 1,

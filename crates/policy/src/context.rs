@@ -31,7 +31,7 @@ fn facts(call: &Call<'_>, types: &Types) -> Value {
         RequestSource::Orchestrator => "orchestrator",
         RequestSource::Agent => "agent",
     };
-    let task = record([
+    let known = [
         ("id", task.id.to_string().into()),
         ("workflow", task.workflow.as_str().into()),
         ("stage", task.stage.as_str().into()),
@@ -42,15 +42,18 @@ fn facts(call: &Call<'_>, types: &Types) -> Value {
         ("writes", long(task.usage.writes)),
         ("escalations", long(task.usage.escalations)),
         ("requested_by", requested_by.into()),
-    ]);
-    record([
+    ];
+    let more = call.facts.values_of_task();
+    let task = Value::record(known.into_iter().chain(more), None);
+    let known = [
         ("user", uid(&types.user, call.user.as_str()).into()),
         ("chain", Value::set(chain, None)),
         ("depth", long(call.task.depth)),
         ("effect", call.effect.as_str().into()),
         ("task", task),
         ("now", time(call.now)),
-    ])
+    ];
+    Value::record(known.into_iter().chain(call.facts.values()), None)
 }
 
 /// Seconds since the epoch, hour of the day and day of the week (0 is Monday), in UTC.

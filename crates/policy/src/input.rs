@@ -10,6 +10,8 @@ use bailiwick_core::server::Server;
 use bailiwick_core::task::Task;
 use bailiwick_core::{Effect, Timestamp};
 
+use crate::facts::Facts;
+
 /// One call to be decided. Fences, task state, scope and budget were checked before.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
@@ -37,6 +39,8 @@ pub struct Input<'a> {
     pub performs: &'a [&'a str],
     /// What the task has used before this call.
     pub usage: &'a Usage,
+    /// What else is known of the call; [`crate::NO_FACTS`] if nothing is.
+    pub facts: &'a Facts,
     /// What the decision is made on; copied into it.
     pub versions: Versions,
 }

@@ -16,6 +16,7 @@ mod diff;
 mod duty;
 mod entities;
 mod explain;
+mod facts;
 mod fixtures;
 mod flaw;
 mod fold;
@@ -49,6 +50,10 @@ pub use cases::{CaseResult, Report};
 pub use decide::{MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
 pub use diff::{Access, Change, Diff, MAX_PAIRS, MAX_REPORTED, Permission, Way, diff};
 pub use explain::{Because, Explanation, Remedy, Shown, Step};
+pub use facts::{
+    Attested, BudgetLeft, Evidence, Facts, FirstUse, History, NO_FACTS, Provenance, RequestFacts,
+    Session,
+};
 pub use fixtures::fixtures;
 pub use flaw::{Flaw, FlawCode, PolicyErrors};
 pub use input::Input;

@@ -8,6 +8,7 @@ mod text;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
 
 use crate::flaw::{Flaw, FlawCode};
+use crate::load::place;
 use crate::registry::Registry;
 use crate::rule::Rule;
 use crate::source::BundleSource;
@@ -90,21 +91,30 @@ impl Subject<'_> {
 
     /// A flaw of the whole rule.
     fn at(&self, rule: &Rule, message: String, code: FlawCode) -> Flaw {
-        let text = self.text(&rule.file);
+        let text = self.text(&rule.written.file);
         // Its first line is enough to find it.
         let end = text
-            .get(rule.span.clone())
+            .get(rule.written.span.clone())
             .and_then(|policy| policy.find('\n'))
-            .map_or(rule.span.end, |length| rule.span.start + length);
-        Flaw::at(&rule.file, text, rule.span.start..end, message).code(code)
+            .map_or(rule.written.span.end, |length| {
+                rule.written.span.start + length
+            });
+        Flaw::at(
+            &rule.written.file,
+            text,
+            rule.written.span.start..end,
+            message,
+        )
+        .code(code)
     }
 
     /// A flaw of one expression of the rule.
     fn within(&self, rule: &Rule, expression: &Expr, message: String, code: FlawCode) -> Flaw {
         match expression.source_loc() {
             Some(loc) => {
-                let text = self.text(&rule.file);
-                Flaw::at(&rule.file, text, loc.start()..loc.end(), message).code(code)
+                let text = self.text(&rule.written.file);
+                let span = place(Some(loc), rule.written.offset);
+                Flaw::at(&rule.written.file, text, span, message).code(code)
             }
             None => self.at(rule, message, code),
         }

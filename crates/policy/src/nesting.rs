@@ -2,6 +2,8 @@
 //! takes the process with it, and an evaluator that runs short fails the policy, so that the decision would depend on the
 //! thread. Within these bounds a policy fits 2 MiB, the stack of any of our threads, also without optimisation.
 
+use std::ops::Range;
+
 use cedar_policy_core::ast::{Expr, ExprKind, Template};
 
 use crate::flaw::{Flaw, FlawCode};
@@ -20,21 +22,8 @@ const TOO_DEEP: &str = "this policy is too deep";
 pub(crate) fn of_text(file: &str, text: &str) -> Option<Flaw> {
     let mut count = Nesting::default();
     let mut start = 0;
-    let mut characters = text.char_indices().peekable();
-    while let Some((at, character)) = characters.next() {
+    for (at, character) in code(text) {
         match character {
-            '"' => {
-                while let Some((_, inside)) = characters.next() {
-                    match inside {
-                        '\\' => drop(characters.next()),
-                        '"' => break,
-                        _ => {}
-                    }
-                }
-            }
-            '/' if characters.next_if(|(_, next)| *next == '/').is_some() => {
-                while characters.next_if(|(_, next)| *next != '\n').is_some() {}
-            }
             ';' => (count, start) = (Nesting::default(), at + 1),
             '(' | '[' | '{' => count.open += 1,
             ')' | ']' | '}' => count.open = count.open.saturating_sub(1),
@@ -57,6 +46,47 @@ pub(crate) fn of_text(file: &str, text: &str) -> Option<Flaw> {
     None
 }
 
+/// Where lines begin that follow the end of a policy, with nothing but blanks between.
+pub(crate) fn lines_after_policies(text: &str) -> impl Iterator<Item = usize> {
+    let mut ended = false;
+    code(text).filter_map(move |(at, character)| match character {
+        ';' => {
+            ended = true;
+            None
+        }
+        '\n' if ended => Some(at + 1),
+        character => {
+            ended &= character.is_whitespace();
+            None
+        }
+    })
+}
+
+/// The characters that are neither in a text nor in a comment. The line break after a comment is one of them.
+fn code(text: &str) -> impl Iterator<Item = (usize, char)> {
+    let mut characters = text.char_indices().peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let (at, character) = characters.next()?;
+            match character {
+                '"' => {
+                    while let Some((_, inside)) = characters.next() {
+                        match inside {
+                            '\\' => drop(characters.next()),
+                            '"' => break,
+                            _ => {}
+                        }
+                    }
+                }
+                '/' if characters.next_if(|(_, next)| *next == '/').is_some() => {
+                    while characters.next_if(|(_, next)| *next != '\n').is_some() {}
+                }
+                _ => return Some((at, character)),
+            }
+        }
+    })
+}
+
 #[derive(Default)]
 struct Nesting {
     open: usize,
@@ -65,10 +95,14 @@ struct Nesting {
 }
 
 /// A policy that is too much for the evaluator.
-pub(crate) fn of_body(template: &Template, file: &str, text: &str) -> Option<Flaw> {
+pub(crate) fn of_body(
+    template: &Template,
+    file: &str,
+    text: &str,
+    span: Range<usize>,
+) -> Option<Flaw> {
     let body = template.non_scope_constraints()?;
     is_deeper(body, MAX_DEPTH).then(|| {
-        let span = template.loc().map_or(0..0, |loc| loc.start()..loc.end());
         Flaw::at(file, text, span, TOO_DEEP.to_owned())
             .code(FlawCode::Bound)
             .help(format!(

@@ -12,6 +12,7 @@ use bailiwick_core::{Code, Digest, Effect, Fault, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::call::{Call, TaskFacts};
+use crate::facts::{Facts, NO_FACTS};
 use crate::input::Input;
 
 /// A call that was decided. Its JSON is what is sealed; members that are not known are refused, since a fact that is passed
@@ -44,6 +45,9 @@ pub struct Recorded {
     /// Kinds of duty that the enforcement point performed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub performs: Vec<String>,
+    /// What else was known.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub facts: Facts,
     /// What it was decided on.
     pub versions: Versions,
 }
@@ -70,6 +74,10 @@ pub struct RecordedTask {
     pub requested_by: RequestSource,
     /// What it had used before this call.
     pub usage: Usage,
+}
+
+fn is_none(facts: &Facts) -> bool {
+    *facts == NO_FACTS
 }
 
 /// A sealed input that this version cannot read: such a decision cannot be replayed.
@@ -139,6 +147,7 @@ impl Recorded {
             now: self.now,
             discharged: &self.discharged,
             performs: &performs,
+            facts: &self.facts,
             versions: self.versions,
         })
     }

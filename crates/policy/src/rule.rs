@@ -18,15 +18,27 @@ pub(crate) struct Rule {
     pub(crate) marks: Marks,
     pub(crate) clause: Clause,
     pub(crate) work: Work,
-    /// File and byte range.
-    pub(crate) file: Arc<str>,
-    pub(crate) span: Range<usize>,
-    /// Where it begins, from 1.
-    pub(crate) line: usize,
-    pub(crate) template: Arc<Template>,
+    pub(crate) written: Written,
+    /// Until it is validated: what is evaluated is in `clause`.
+    pub(crate) template: Option<Arc<Template>>,
     /// Calls for which it does not fit the schema.
     pub(crate) broken: Broken,
     conjuncts: Vec<Conjunct>,
+}
+
+/// Where a policy stands.
+#[derive(Debug)]
+pub(crate) struct Written {
+    /// File within the bundle.
+    pub(crate) file: Arc<str>,
+    /// Byte range in the file.
+    pub(crate) span: Range<usize>,
+    /// Where it begins, from 1.
+    pub(crate) line: usize,
+    /// Where the piece of the file begins that it was parsed from: places of its expressions count from there.
+    pub(crate) offset: usize,
+    /// How many lines are before that piece.
+    pub(crate) lines: usize,
 }
 
 /// For which actions a policy does not validate.
@@ -78,23 +90,20 @@ impl Rule {
     pub(crate) fn new(
         marks: Marks,
         clause: Clause,
-        file: Arc<str>,
+        written: Written,
         template: Arc<Template>,
-        line: usize,
     ) -> Self {
         let mut conjuncts = Vec::new();
         if let Some(body) = &clause.body {
             split(body, &mut conjuncts);
         }
         Self {
-            file,
-            span: template.loc().map_or(0..0, |loc| loc.start()..loc.end()),
-            line,
+            written,
             broken: Broken::Nowhere,
             work: Work::of(clause.body.as_deref()),
             marks,
             clause,
-            template,
+            template: Some(template),
             conjuncts,
         }
     }

@@ -9,6 +9,7 @@ use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::validator::ValidatorSchema;
 use serde_json::{Map, Value, json};
 
+use crate::facts;
 use crate::flaw::{Flaw, PolicyErrors};
 use crate::registry::Registry;
 use crate::shape::Record;
@@ -63,7 +64,7 @@ pub(crate) fn entity_shape(kind: &str) -> Value {
 /// The names of a record's members below `path`, in order.
 pub(crate) fn members(kind: &Value, path: &[impl AsRef<str>]) -> Vec<String> {
     let facts = facts();
-    let named = |kind: &'_ Value| kind.get("type").and_then(Value::as_str) == Some("Facts");
+    let is_facts = |kind: &'_ Value| kind.get("type").and_then(Value::as_str) == Some("Facts");
     let mut kind = kind;
     for name in path {
         let Some(member) = kind
@@ -72,7 +73,7 @@ pub(crate) fn members(kind: &Value, path: &[impl AsRef<str>]) -> Vec<String> {
         else {
             return Vec::new();
         };
-        kind = if named(member) { &facts } else { member };
+        kind = if is_facts(member) { &facts } else { member };
     }
     let members = kind.get("attributes").and_then(Value::as_object);
     let mut names: Vec<String> = members.into_iter().flat_map(Map::keys).cloned().collect();
@@ -114,17 +115,26 @@ fn facts() -> Value {
         ("escalations", long()),
         ("requested_by", string()),
     ]);
-    record([
+    let facts = record([
         ("user", entity("User")),
         ("chain", json!({"type": "Set", "element": entity("Agent")})),
         ("depth", long()),
         ("effect", string()),
-        ("task", task),
+        ("task", with(task, facts::kinds_of_task())),
         (
             "now",
             record([("epoch_s", long()), ("hour", long()), ("weekday", long())]),
         ),
-    ])
+    ]);
+    with(facts, facts::kinds())
+}
+
+/// The record with more members.
+fn with(mut record: Value, more: Map<String, Value>) -> Value {
+    if let Some(attributes) = record.get_mut("attributes").and_then(Value::as_object_mut) {
+        attributes.extend(more);
+    }
+    record
 }
 
 fn record<const N: usize>(attributes: [(&str, Value); N]) -> Value {

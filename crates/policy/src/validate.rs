@@ -49,14 +49,23 @@ pub(crate) fn rules(
     let environments = Environments::new(schema, registry, types);
     let mut found = Validated::default();
     for (number, rule) in rules.iter_mut().enumerate() {
-        let text = source.files.get(&*rule.file).map_or("", String::as_str);
-        let place = |error: &ValidationError| {
-            named(flaw(&rule.file, text, error), &rule.marks.id).code(code(error))
+        let Some(template) = rule.template.take() else {
+            continue;
         };
-        let literal: Vec<Flaw> =
-            Validator::validate_entity_types_and_literals(schema, &rule.template)
-                .map(|error| suggest(place(&error), &error, schema, registry))
-                .collect();
+        let text = source
+            .files
+            .get(&*rule.written.file)
+            .map_or("", String::as_str);
+        let place = |error: &ValidationError| {
+            named(
+                flaw(&rule.written.file, text, rule.written.offset, error),
+                &rule.marks.id,
+            )
+            .code(code(error))
+        };
+        let literal: Vec<Flaw> = Validator::validate_entity_types_and_literals(schema, &template)
+            .map(|error| suggest(place(&error), &error, schema, registry))
+            .collect();
         let mut actions = HashSet::new();
         let mut everywhere = !literal.is_empty();
         push(&mut found.flaws, literal);
@@ -68,7 +77,7 @@ pub(crate) fn rules(
             {
                 continue;
             }
-            let check = checker.typecheck_by_single_request_env(&rule.template, environment);
+            let check = checker.typecheck_by_single_request_env(&template, environment);
             reached += 1;
             let errors = match check {
                 PolicyCheck::Success(_) => {

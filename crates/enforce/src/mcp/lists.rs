@@ -7,7 +7,7 @@ use bailiwick_core::Code;
 use bailiwick_core::decision::Versions;
 use bailiwick_core::definition::{Tool, ToolState};
 use bailiwick_core::json::{Kind, Text};
-use bailiwick_policy::Input;
+use bailiwick_policy::{Input, NO_FACTS};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
@@ -270,6 +270,7 @@ fn previews(
         discharged: &[],
         performs: PERFORMS,
         usage: &gateway.decider.usage(view.task.id),
+        facts: &NO_FACTS,
         versions: Versions {
             bundle: Some(policy.version),
             task: view.task.version,

@@ -17,7 +17,7 @@ use bailiwick_core::scope::{Bounds, Draft};
 use bailiwick_core::server::Server;
 use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
 use bailiwick_core::{Digest, Timestamp};
-use bailiwick_policy::{Bundle, BundleSource, Input, Registry, fixtures, starter};
+use bailiwick_policy::{Bundle, BundleSource, Input, NO_FACTS, Registry, fixtures, starter};
 
 use crate::timing::time;
 
@@ -137,6 +137,7 @@ impl World {
             discharged: &[],
             performs: &[],
             usage: &self.usage,
+            facts: &NO_FACTS,
             versions: Versions {
                 bundle: None,
                 task: 1,

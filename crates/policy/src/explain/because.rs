@@ -107,8 +107,8 @@ fn whole(rule: &Rule) -> Because {
     Because {
         policy: rule.marks.id.clone(),
         permits: rule.is_permit(),
-        file: rule.file.to_string(),
-        line: rule.line,
+        file: rule.written.file.to_string(),
+        line: rule.written.line,
         column: 1,
         clause: None,
         holds: Some(true),
@@ -119,9 +119,9 @@ fn whole(rule: &Rule) -> Because {
 fn placed(rule: &Rule, conjunct: &Conjunct) -> Because {
     let place = conjunct.expression.source_loc().map(|loc| {
         let place = Flaw::at("", &loc.src, loc.start()..loc.end(), String::new());
-        (place.line, place.column)
+        (rule.written.lines + place.line, place.column)
     });
-    let (line, column) = place.unwrap_or((rule.line, 1));
+    let (line, column) = place.unwrap_or((rule.written.line, 1));
     Because {
         line,
         column,

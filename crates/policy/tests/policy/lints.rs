@@ -401,7 +401,7 @@ fn typos_of_attributes_name_what_there_is() {
         &forbid("context.bw.chain_of_command == 1"),
         &expect![[r#"
             error UnknownAttribute p.cedar:3:8: policy `x`: attribute `bw.chain_of_command` in context for Bailiwick::Action::"s/r" not found (for calls of s/r)
-              help: `context.bw` has user, chain, depth, effect, task, now
+              help: `context.bw` has attested, budget_left, chain, depth, effect, evidence, first_use, history, now, provenance, request, session, task, user
         "#]],
     );
     check(

@@ -18,6 +18,9 @@ mod differ;
 mod explained;
 
 #[cfg(test)]
+mod facts;
+
+#[cfg(test)]
 mod hostile;
 
 #[cfg(test)]

@@ -12,7 +12,9 @@ use bailiwick_core::scope::{Bounds, Draft};
 use bailiwick_core::server::Server;
 use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
 use bailiwick_core::{Digest, Effect, Timestamp};
-use bailiwick_policy::{Bundle, BundleSource, Input, PolicyErrors, Recorded, Registry, fixtures};
+use bailiwick_policy::{
+    Bundle, BundleSource, Facts, Input, PolicyErrors, Recorded, Registry, fixtures,
+};
 use serde::{Deserialize, Serialize};
 
 /// Agents `a` and `b`; server `s` with tools of each effect.
@@ -89,7 +91,13 @@ pub(crate) struct Given {
     pub(crate) discharged: Vec<String>,
     pub(crate) performs: Vec<String>,
     pub(crate) usage: Usage,
+    #[serde(default, skip_serializing_if = "is_unknown")]
+    pub(crate) facts: Facts,
     pub(crate) versions: Versions,
+}
+
+fn is_unknown(facts: &Facts) -> bool {
+    *facts == Facts::default()
 }
 
 impl Given {
@@ -138,6 +146,7 @@ impl Given {
             discharged: Vec::new(),
             performs: Vec::new(),
             usage: Usage::default(),
+            facts: Facts::default(),
             versions: Versions {
                 bundle: Some(VERSION),
                 task: 1,
@@ -179,6 +188,7 @@ impl Given {
             discharged: &self.discharged,
             performs: &performs,
             usage: &self.usage,
+            facts: &self.facts,
             versions: self.versions,
         })
     }
