@@ -13,11 +13,13 @@ use tokio::sync::{oneshot, watch};
 
 use crate::disk::Disk;
 use crate::erase::Job;
+use crate::read::{Directory, ReadError};
+use crate::retention::{self, Pruner};
 use crate::standing::{AdvanceError, Claim};
 use crate::state::State;
 use crate::tiler::{TileError, Tiler};
-use crate::wal::commit::Abort;
-use crate::wal::queue::Queue;
+use crate::wal::commit::{Abort, Announce, Notice};
+use crate::wal::queue::{Pending, Queue};
 use crate::wal::segment;
 use crate::wal::spare::Spare;
 
@@ -122,6 +124,8 @@ pub(crate) struct Housekeeping {
     pub(crate) tiler: Tiler,
     /// None once the log's key turned out to have signed another history: nothing more is signed.
     pub(crate) claim: Option<Claim>,
+    pub(crate) pruner: Pruner,
+    pub(crate) announce: Announce,
     pub(crate) queue: Arc<Queue>,
     pub(crate) abort: Abort,
     pub(crate) dir: PathBuf,
@@ -178,6 +182,13 @@ impl Housekeeping {
                 settled = false;
             }
             settled &= self.carry_out();
+            match self.prune() {
+                Ok(done) => settled &= done,
+                Err(error) => {
+                    tracing::warn!(%error, "the audit log cannot be pruned now");
+                    settled = false;
+                }
+            }
             if stop {
                 return;
             }
@@ -274,6 +285,40 @@ impl Housekeeping {
         self.disk.sync_dir(&self.wal)?;
         self.first_segment.store(first, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Lets go of what is older than the log is kept; true if nothing is left to do now.
+    fn prune(&mut self) -> Result<bool, ReadError> {
+        let io = |path: &PathBuf| {
+            let path = path.clone();
+            move |source| ReadError::Io { path, source }
+        };
+        let bound = self.state.base.index.min(*self.published.borrow());
+        let directory = Directory::new(self.dir.clone());
+        let now = (self.clock.wall(), self.clock.monotonic());
+        let mut state = self.state.clone();
+        let step = self.pruner.step(&mut state, &directory, bound, now)?;
+        if step.changed {
+            state.write(&*self.disk, &self.dir).map_err(io(&self.dir))?;
+            self.state = state;
+        }
+        if let Some((minimum, due)) = step.announce
+            && let Some(pending) = (self.announce)(Notice::Retention { minimum, due })
+        {
+            let (answer, waiting) = oneshot::channel();
+            let answer = Some(answer);
+            // Where the queue is full the answer is dropped, and it is announced again at the next look.
+            let _ = self.queue.try_push(Pending { answer, ..pending });
+            self.pruner.asked(waiting, (minimum, due));
+            return Ok(false);
+        }
+        let mut state = self.state.clone();
+        let more = retention::prune(&*self.disk, &self.dir, &mut state).map_err(io(&self.dir))?;
+        if more {
+            state.write(&*self.disk, &self.dir).map_err(io(&self.dir))?;
+            self.state = state;
+        }
+        Ok(!more && !step.more && !step.changed)
     }
 
     /// Makes the spare if it is wanted. At the end there is no need for one.

@@ -29,6 +29,7 @@ pub mod projection;
 pub mod proof;
 pub mod read;
 pub mod record;
+pub mod retention;
 pub mod seal;
 pub mod standing;
 mod state;

@@ -17,7 +17,7 @@ use crate::housekeeping::Wake;
 use crate::leaf::Source;
 use crate::read::{Directory, Entries, Opener};
 use crate::record::{Class, RecordError, Recorder, Recording, Unavailable};
-use crate::seal::Kek;
+use crate::seal::{Kek, Payload};
 use crate::standing::{CheckpointStore, Volatile};
 use crate::wal::commit::Abort;
 use crate::wal::queue::{Pending, Queue};
@@ -65,6 +65,12 @@ pub struct Options {
     pub publish_every: Duration,
     /// Longest sealed value that is kept; longer ones are committed to only. Default 256 KiB.
     pub value_max: usize,
+    /// Which values are kept. Default: all.
+    pub payload: Payload,
+    /// How long leaves are kept. Default: 400 days.
+    pub retention: Duration,
+    /// How long kept values are. Default: 90 days.
+    pub payload_retention: Duration,
     /// Nothing recorded from then on is erased or pruned.
     pub hold_from: Option<Timestamp>,
     /// Remembers how far the log was signed and who writes it, apart from its directory. Default: memory, which notices nothing; a node
@@ -103,6 +109,9 @@ impl Options {
             max_untiled: 4 << 30,
             publish_every: Duration::from_secs(1),
             value_max: 256 << 10,
+            payload: Payload::default(),
+            retention: Duration::from_hours(400 * 24),
+            payload_retention: Duration::from_hours(90 * 24),
             hold_from: None,
             checkpoints: Arc::new(Volatile::default()),
             seen: Vec::new(),

@@ -23,6 +23,11 @@ pub(crate) fn slot_place(index: u64) -> (PathBuf, u64) {
     (path, index % SLOTS * SLOT as u64)
 }
 
+/// The first leaf whose slot is in the next file.
+pub(crate) fn next_file(index: u64) -> u64 {
+    (index / SLOTS + 1) * SLOTS
+}
+
 /// Bytes of a payload file: each box behind its length as a little-endian u32; no box has length 0.
 pub(crate) fn encode(boxes: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::with_capacity(boxes.iter().map(|sealed| sealed.len() + 4).sum());

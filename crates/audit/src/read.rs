@@ -72,7 +72,7 @@ impl Directory {
         &self.dir
     }
 
-    /// Leaves from index `from` on.
+    /// Leaves from index `from` on, or from the first that is kept.
     pub fn entries(&self, from: u64) -> Entries {
         Entries {
             dir: self.dir.clone(),
@@ -85,7 +85,25 @@ impl Directory {
 
     /// The leaf at an index, or `None` beyond the end.
     pub fn entry(&self, index: u64) -> Result<Option<Entry>, ReadError> {
-        self.entries(index).next().transpose()
+        let found = self.entries(index).next().transpose()?;
+        if found.as_ref().is_some_and(|entry| entry.index != index) {
+            return Err(self.pruned(index)?);
+        }
+        Ok(found)
+    }
+
+    /// First index whose leaf is kept; those before are pruned.
+    pub fn minimum(&self) -> Result<u64, ReadError> {
+        Ok(self.state()?.minimum.leaves)
+    }
+
+    fn state(&self) -> Result<State, ReadError> {
+        State::read(&self.dir).map_err(ReadError::State)
+    }
+
+    fn pruned(&self, index: u64) -> Result<ReadError, ReadError> {
+        let by = self.state()?.retained_by;
+        Ok(ReadError::Pruned { index, by })
     }
 
     /// The first event with this id, by looking at every leaf.
@@ -122,6 +140,9 @@ impl Directory {
 
     /// A proof that the leaf at `index` is in the tree of the newest checkpoint. It carries the leaf.
     pub fn prove(&self, index: u64) -> Result<Proof, ProveError> {
+        if index < self.minimum()? {
+            return Err(self.pruned(index)?.into());
+        }
         proof::prove(self, index)
     }
 
@@ -180,9 +201,13 @@ impl Directory {
 
     /// From the files that the tiler wrote; none for what it has not made durable yet.
     fn kept_behind_wal(&self, index: u64) -> Result<Option<Kept>, ReadError> {
-        let state = State::read(&self.dir).map_err(ReadError::State)?;
+        let state = self.state()?;
         if index >= state.base.index {
             return Ok(None);
+        }
+        if index < state.minimum.values {
+            let by = state.retained_by;
+            return Err(ReadError::PrunedValues { index, by });
         }
         let Some(entry) = self.entry(index)? else {
             return Ok(None);
@@ -253,8 +278,8 @@ impl Entries {
             self.scan = None;
         }
         // The log moves from its write-ahead log into tiles while it is read: what was not in one place yet may be gone from the other
-        // at the second look, and is then at the third where it was not at the first.
-        for _ in 0..2 {
+        // at the second look, and is then at the third where it was not at the first. And what is not there at all may be pruned.
+        for _ in 0..3 {
             let tile = Tile::full(Kind::Entries, self.next / WIDTH as u64);
             if self.fill_from_bundle(tile)? {
                 return Ok(());
@@ -275,6 +300,8 @@ impl Entries {
                 return Ok(());
             }
             self.scan = None;
+            let kept = State::read(&self.dir).map_err(ReadError::State)?.minimum;
+            self.next = self.next.max(kept.leaves);
         }
         Ok(())
     }

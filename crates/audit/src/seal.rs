@@ -17,6 +17,29 @@ pub const SLOT: usize = 64;
 /// Most bytes of values kept for one event; what is beyond is committed to only.
 pub const MAX_KEPT: usize = 512 << 10;
 
+/// Which values are kept; all are committed to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Payload {
+    /// All.
+    #[default]
+    ArgsAndResult,
+    /// All but what tools answered.
+    Args,
+    /// None. Calls cannot be shown or replayed then.
+    None,
+}
+
+impl Payload {
+    /// Whether the value at a path is kept.
+    pub fn keeps(self, path: &str) -> bool {
+        match self {
+            Self::ArgsAndResult => true,
+            Self::Args => path != "/result",
+            Self::None => false,
+        }
+    }
+}
+
 /// A key-encryption key of this node, with its number.
 #[derive(Debug, Clone)]
 pub struct Kek {

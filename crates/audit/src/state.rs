@@ -5,11 +5,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bailiwick_core::{Code, Digest, Fault, Timestamp};
+use bailiwick_core::{Code, Digest, Fault};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
 use crate::proof::{TileReadError, Tiles};
+use crate::retention::{Announced, Minimum};
 use crate::tile::RightEdge;
 
 /// Its name in the log's directory.
@@ -22,24 +23,18 @@ pub(crate) const MAX_OPEN: usize = 16_384;
 pub(crate) struct State {
     /// Where the write-ahead log begins.
     pub(crate) base: Base,
-    /// Leaves below this index are pruned.
+    /// Leaves and values below are pruned.
+    #[serde(default, rename = "kept_from")]
+    pub(crate) minimum: Minimum,
+    /// Files below are deleted; behind the minimum while that goes on.
     #[serde(default)]
-    pub(crate) minimum: u64,
-    /// Kept values below this index are pruned.
-    #[serde(default)]
-    pub(crate) payload_minimum: u64,
+    pub(crate) gone: Minimum,
+    /// Place of the event that announced the newest pruning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) retained_by: Option<u64>,
     /// A pruning that is on record and waits for its day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) announced: Option<Announced>,
-}
-
-/// A pruning on record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Announced {
-    /// Leaves below this index go.
-    pub(crate) minimum: u64,
-    /// When.
-    pub(crate) due: Timestamp,
 }
 
 /// The first segment of the write-ahead log, and what its header says. Everything before it is in synced tiles, right edge included.

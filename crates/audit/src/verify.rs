@@ -12,10 +12,12 @@ use bailiwick_crypto::note::{NoteError, NoteVerifier};
 use crate::bundle;
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::proof::{TileReadError, read_tile};
+use crate::retention;
 use crate::state::State;
 use crate::tile::{self, Kind, RightEdge, Tile, WIDTH};
 use crate::tree::{CompactRange, leaf_hash};
 
+mod pruned;
 mod tail;
 
 /// What a check found.
@@ -40,12 +42,16 @@ impl fmt::Display for Verdict {
             Self::Proven(Report {
                 checkpoint,
                 wal_size,
+                pruned,
             }) => {
                 write!(
                     f,
                     "proven: {} events of {}",
                     checkpoint.size, checkpoint.origin
                 )?;
+                if *pruned > 0 {
+                    write!(f, ", of which the first {pruned} were pruned on record")?;
+                }
                 match wal_size.map(|size| size.saturating_sub(checkpoint.size)) {
                     Some(0) => f.write_str(", and none behind the checkpoint"),
                     Some(behind) => write!(
@@ -79,6 +85,8 @@ pub struct Report {
     pub checkpoint: Checkpoint,
     /// Events in the write-ahead log, which chains those behind the checkpoint but does not sign them. `None` if the directory has none.
     pub wal_size: Option<u64>,
+    /// Leaves before this index were pruned, on record; 0 if none were.
+    pub pruned: u64,
 }
 
 /// What was altered, and where.
@@ -105,6 +113,8 @@ pub enum Altered {
     Tile,
     /// The write-ahead log.
     Wal,
+    /// Leaves are missing, and no event says that they were pruned.
+    Missing,
     /// All of it fits together but not the checkpoint: the whole log was rewritten.
     Everything,
 }
@@ -117,6 +127,7 @@ impl Altered {
             Self::Leaf => "leaf_altered",
             Self::Tile => "tile_altered",
             Self::Wal => "wal_altered",
+            Self::Missing => "leaves_missing",
             Self::Everything => "tree_altered",
         }
     }
@@ -129,6 +140,9 @@ impl fmt::Display for Alteration {
             Altered::Leaf => "a leaf was altered",
             Altered::Tile => "a tile was altered",
             Altered::Wal => "the write-ahead log was altered or cut",
+            Altered::Missing => {
+                "leaves are missing, and no `log.retention` event says that they were pruned"
+            }
             Altered::Everything => "the files fit together but not the signed checkpoint",
         };
         write!(f, "{what}: {}", self.file.display())?;
@@ -164,7 +178,9 @@ type Checked<T> = Result<T, Verdict>;
 
 fn check(dir: &Path, keys: &[NoteVerifier]) -> Checked<Report> {
     let checkpoint = signed_checkpoint(dir, keys)?;
-    let found = check_tree(dir, &checkpoint)?;
+    let state = State::read(dir).unwrap_or_default();
+    let pruned = state.minimum.leaves.min(checkpoint.size) / WIDTH as u64 * WIDTH as u64;
+    let found = check_tree(dir, &checkpoint, pruned)?;
     if let Some(alteration) = found {
         return Err(Verdict::Altered(alteration));
     }
@@ -172,6 +188,7 @@ fn check(dir: &Path, keys: &[NoteVerifier]) -> Checked<Report> {
     Ok(Report {
         checkpoint,
         wal_size,
+        pruned,
     })
 }
 
@@ -198,18 +215,20 @@ fn signed_checkpoint(dir: &Path, keys: &[NoteVerifier]) -> Checked<Checkpoint> {
 }
 
 /// Reads every leaf and tile, and compares each with what the leaves give.
-fn check_tree(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<Alteration>> {
+fn check_tree(dir: &Path, checkpoint: &Checkpoint, pruned: u64) -> Checked<Option<Alteration>> {
     let size = checkpoint.size;
+    let edge = pruned::edge(dir, pruned, size)?;
+    let mut tree = edge.tree();
     let mut walk = Walk {
         dir,
         size,
         origin: &checkpoint.origin,
-        edge: RightEdge::default(),
-        tile: None,
+        edge,
+        tile: pruned::first_altered(dir, pruned, &checkpoint.origin, size)?,
         unsure: None,
+        announced: 0,
     };
-    let mut tree = CompactRange::default();
-    for number in 0..size.div_ceil(WIDTH as u64) {
+    for number in pruned / WIDTH as u64..size.div_ceil(WIDTH as u64) {
         for hash in walk.bundle(number)? {
             tree.push(hash);
             walk.push(hash)?;
@@ -218,8 +237,21 @@ fn check_tree(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<Alteration>
     for (tile, hashes) in walk.edge.clone().partials() {
         walk.compare(tile, hashes)?;
     }
-    let Walk { tile, unsure, .. } = walk;
+    let Walk {
+        tile,
+        unsure,
+        announced,
+        ..
+    } = walk;
     if tree.root() == checkpoint.root {
+        if announced < pruned {
+            return Ok(Some(Alteration {
+                what: Altered::Missing,
+                origin: Some(checkpoint.origin.clone()),
+                index: Some(announced),
+                file: PathBuf::from(crate::state::FILE),
+            }));
+        }
         // Every leaf is right, so a difference can only lie in a tile.
         let unsure = unsure.map(|difference| difference.in_tile);
         return Ok(tile
@@ -251,6 +283,8 @@ struct Walk<'a> {
     tile: Option<Alteration>,
     /// First difference where only the root tells whether leaf or tile was altered.
     unsure: Option<Difference>,
+    /// Highest index below which an event says that leaves are pruned.
+    announced: u64,
 }
 
 /// A place where tile and leaves differ, as it reads either way.
@@ -262,7 +296,7 @@ struct Difference {
 
 impl Walk<'_> {
     /// Leaf hashes of a bundle.
-    fn bundle(&self, number: u64) -> Checked<Vec<Digest>> {
+    fn bundle(&mut self, number: u64) -> Checked<Vec<Digest>> {
         let first = number * WIDTH as u64;
         let width = (self.size - first).min(WIDTH as u64);
         let tile = Tile {
@@ -277,10 +311,13 @@ impl Walk<'_> {
         if leaves.len() > usize::from(found.width) {
             return Err(wrong(first + u64::from(found.width)));
         }
+        let leaves = leaves.into_iter().take(usize::from(tile.width));
         Ok(leaves
-            .into_iter()
-            .take(usize::from(tile.width))
-            .map(leaf_hash)
+            .map(|leaf| {
+                let announced = retention::announced_in(leaf).unwrap_or(0);
+                self.announced = self.announced.max(announced);
+                leaf_hash(leaf)
+            })
             .collect())
     }
 

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use bailiwick_audit::seal::Payload;
 use bailiwick_core::Timestamp;
 use bailiwick_core::name::NodeName;
 use bailiwick_core::spiffe_id::TrustDomain;
@@ -109,7 +110,13 @@ pub struct Audit {
     pub max_untiled: u64,
     /// Longest sealed value that is kept.
     pub payload_max: u64,
-    /// Values recorded from then on cannot be erased.
+    /// Which values are kept.
+    pub payload: Payload,
+    /// How long events are kept.
+    pub retention: Duration,
+    /// How long kept values are.
+    pub payload_retention: Duration,
+    /// What was recorded from then on is neither erased nor pruned.
     pub hold_from: Option<Timestamp>,
     /// Who cosigns its checkpoints.
     pub witnesses: Vec<WitnessAt>,

@@ -17,6 +17,7 @@ use super::unanswered;
 use super::{Log, Options};
 use crate::hlc::{Hlc, HlcClock};
 use crate::housekeeping::{Housekeeping, Wake};
+use crate::retention::{Pruner, Retention};
 use crate::standing::Claim;
 use crate::tiler::Tiler;
 use crate::wal::commit::{Commit, Notice, Standing};
@@ -59,7 +60,7 @@ pub(super) fn assemble(
     let spare = Arc::new(Spare::new(segment::has_spare(wal)));
     let wake = Arc::new(Wake::default());
     let degraded = Arc::new(AtomicBool::new(false));
-    let kept = (options.kek, options.value_max);
+    let kept = (options.kek, options.payload, options.value_max);
     let time = (options.clock.clone(), options.rng);
     let hlc = HlcClock::after(Hlc(recovered.hlc));
     let encoder = Encoder::new(options.node, options.source, kept, time, hlc);
@@ -88,6 +89,12 @@ pub(super) fn assemble(
             (edge, intents, state.base.hlc),
         )?,
         claim: Some(claim),
+        pruner: Pruner::new(Retention {
+            leaves: options.retention,
+            values: options.payload_retention,
+            hold_from: options.hold_from,
+        }),
+        announce: announcer(encoder.clone(), origin.clone()),
         queue: queue.clone(),
         abort: options.abort.clone(),
         dir: options.dir.clone(),

@@ -8,7 +8,8 @@ use bailiwick_core::{Clock, Id, Rng};
 use crate::hlc::HlcClock;
 use crate::leaf::{Leaf, Source};
 use crate::record::{Class, RecordError};
-use crate::seal::{self, Kek};
+use crate::retention::{self, Minimum};
+use crate::seal::{self, Kek, Payload};
 use crate::wal::commit::{Announce, Notice};
 use crate::wal::queue::Pending;
 
@@ -17,6 +18,7 @@ pub(super) struct Encoder {
     pub(super) node: String,
     pub(super) source: Source,
     pub(super) kek: Kek,
+    pub(super) payload: Payload,
     pub(super) value_max: usize,
     pub(super) hlc: HlcClock,
     pub(super) clock: Arc<dyn Clock>,
@@ -28,7 +30,7 @@ impl Encoder {
     pub(super) fn new(
         node: String,
         source: Source,
-        (kek, value_max): (Kek, usize),
+        (kek, payload, value_max): (Kek, Payload, usize),
         (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>),
         hlc: HlcClock,
     ) -> Self {
@@ -36,6 +38,7 @@ impl Encoder {
             node,
             source,
             kek,
+            payload,
             value_max,
             hlc,
             clock,
@@ -45,7 +48,10 @@ impl Encoder {
 
     pub(super) fn encode(&self, mut event: Event, class: Class) -> Result<Pending, RecordError> {
         let id = event.id;
-        let values = std::mem::take(&mut event.sealed);
+        let mut values = std::mem::take(&mut event.sealed);
+        for value in &mut values {
+            value.keep &= self.payload.keeps(value.path);
+        }
         let sealed = seal::seal(&self.kek, &*self.rng, id, &values, self.value_max)?;
         let hlc = self.hlc.tick(&*self.clock);
         let leaf = Leaf {
@@ -72,6 +78,7 @@ impl Encoder {
 /// What the log says of itself, as events.
 pub(super) fn announcer(encoder: Arc<Encoder>, origin: Arc<str>) -> Announce {
     Box::new(move |notice| {
+        let mut about = ("log", origin.to_string());
         let (kind, after) = match notice {
             Notice::Opened => (EventType::LogOpened, None),
             Notice::Closed => (EventType::LogClosed, None),
@@ -84,11 +91,17 @@ pub(super) fn announcer(encoder: Arc<Encoder>, origin: Arc<str>) -> Announce {
                 EventType::LogRestored,
                 Some(format!("{refused} events could only be counted")),
             ),
+            Notice::Retention { minimum, due } => {
+                about = (retention::KIND, retention::named(minimum));
+                let Minimum { leaves, values } = minimum;
+                let words = format!("events below {leaves} and values below {values} go on {due}");
+                (EventType::LogRetention, Some(words))
+            }
         };
         let mut event = Event::new(Id::new(&*encoder.clock, &*encoder.rng), kind);
         event.change = Some(ChangeRef {
-            kind: "log".into(),
-            id: origin.to_string(),
+            kind: about.0.into(),
+            id: about.1,
             before: None,
             after,
         });

@@ -39,6 +39,22 @@ pub enum ReadError {
         /// The index asked for.
         index: u64,
     },
+    /// Older than the log is kept.
+    #[error("the event at index {index} is older than the log is kept{}", told(*by))]
+    Pruned {
+        /// The index asked for.
+        index: u64,
+        /// Place of the `log.retention` event that announced it.
+        by: Option<u64>,
+    },
+    /// Its values are older than values are kept.
+    #[error("the values of event {index} are older than values are kept{}", told(*by))]
+    PrunedValues {
+        /// The index asked for.
+        index: u64,
+        /// Place of the `log.retention` event that announced it.
+        by: Option<u64>,
+    },
     /// The log's state cannot be read.
     #[error(transparent)]
     State(StateError),
@@ -53,6 +69,7 @@ impl Fault for ReadError {
             Self::Io { .. } => Code::LogUnverifiable,
             Self::Bundle { .. } | Self::Leaf { .. } => Code::LogAltered,
             Self::NoSuchIndex { .. } => Code::NotFound,
+            Self::Pruned { .. } | Self::PrunedValues { .. } => Code::Pruned,
             Self::State(error) => error.code(),
             Self::Reveal(error) => error.code(),
         }
@@ -65,8 +82,18 @@ impl Fault for ReadError {
                 "Run `bailiwick audit verify` on the directory: it names what was altered.".into()
             }
             Self::NoSuchIndex { .. } => String::new(),
+            Self::Pruned { .. } => "A proof of it that somebody kept still holds.".into(),
+            Self::PrunedValues { .. } => {
+                "The commitment in the leaf still proves what a copy of the value is worth.".into()
+            }
             Self::State(error) => error.help(),
             Self::Reveal(error) => error.help(),
         }
     }
+}
+
+fn told(by: Option<u64>) -> String {
+    by.map_or_else(String::new, |index| {
+        format!("; `log.retention` at index {index} says so")
+    })
 }

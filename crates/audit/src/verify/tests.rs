@@ -1,6 +1,7 @@
 //! Every altered byte that a checkpoint covers is found, and the first bad index and file are named.
 
 use bailiwick_core::Secret;
+use bailiwick_core::event::EventType;
 use bailiwick_crypto::keys::Ed25519Key;
 use bailiwick_crypto::note::NoteSigner;
 use tempfile::TempDir;
@@ -294,4 +295,67 @@ fn a_write_ahead_log_of_other_leaves_is_named() {
     let forged = fs::read(other.path().join(segment)).unwrap();
     let verdict = after(dir.path(), segment, |bytes| *bytes = forged);
     assert_altered(&verdict, Altered::Wal, Some(150), segment);
+}
+
+/// A `log.retention` event over leaves below `minimum`.
+fn retention_leaf(minimum: u64) -> Vec<u8> {
+    let mut event = crate::fixtures::event(EventType::LogRetention);
+    event.change = Some(bailiwick_core::event::ChangeRef {
+        kind: "retention".into(),
+        id: format!("{minimum}/{minimum}"),
+        before: None,
+        after: None,
+    });
+    let leaf = crate::leaf::Leaf {
+        v: 1,
+        node: "node-1".into(),
+        src: crate::leaf::Source {
+            svc: "serve".into(),
+            version: "0".into(),
+        },
+        ts: bailiwick_core::Timestamp::from_secs(1),
+        hlc: crate::hlc::Hlc(1),
+        event,
+        sealed: Vec::new(),
+    };
+    serde_json::to_vec(&leaf).unwrap()
+}
+
+#[test]
+fn what_is_left_of_a_large_pruned_log_is_proven_and_its_upper_tiles_are_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let minimum = 65_536 + 512;
+    published(dir.path(), 70_000, 4_000);
+    crate::fixtures::append_and_publish(dir.path(), &retention_leaf(minimum));
+    fs::remove_dir_all(dir.path().join("wal")).unwrap();
+    for bundle in 0..minimum / 256 {
+        for kind in [Kind::Entries, Kind::Hashes(0)] {
+            fs::remove_file(dir.path().join(Tile::full(kind, bundle).path())).unwrap();
+        }
+    }
+    let mut state = State::default();
+    state.minimum.leaves = minimum;
+    state
+        .write(&crate::fixtures::TestDisk::default(), dir.path())
+        .unwrap();
+    match verify(dir.path(), &keys()) {
+        Verdict::Proven(report) => {
+            assert_eq!((report.pruned, report.checkpoint.size), (minimum, 70_001));
+        }
+        other => panic!("{other:?}"),
+    }
+    let directory = crate::read::Directory::new(dir.path().to_path_buf());
+    for index in [minimum, 70_000] {
+        directory.prove(index).unwrap().verify(&keys()).unwrap();
+    }
+    // Of what is pruned only the upper tiles are left, and they are checked all the same.
+    for (file, at) in [("tile/1/000", 77), ("tile/1/001.p/17", 20)] {
+        let path = dir.path().join(file);
+        let intact = fs::read(&path).unwrap();
+        let mut bytes = intact.clone();
+        bytes[at] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        assert_eq!(verify(dir.path(), &keys()).exit_code(), 1, "{file}");
+        fs::write(&path, intact).unwrap();
+    }
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bailiwick_core::{Clock, Digest};
+use bailiwick_core::{Clock, Digest, Timestamp};
 use tokio::sync::watch;
 
 use super::batch::Stored;
@@ -16,6 +16,7 @@ use super::writer::Writer;
 use crate::disk::{Disk, WriteFault};
 use crate::housekeeping::Wake;
 use crate::record::{Class, Receipt, RecordError, Unavailable};
+use crate::retention::Minimum;
 use crate::tree::leaf_hash;
 
 /// What the log says of itself.
@@ -26,6 +27,7 @@ pub(crate) enum Notice {
     Recovered { zeroed: u64 },
     Degraded { reason: String },
     Restored { refused: u64 },
+    Retention { minimum: Minimum, due: Timestamp },
 }
 
 /// Turns a notice into an event in its stored form. `None` if it does not encode, which is logged where it is tried.

@@ -152,6 +152,7 @@ pub(crate) fn as_json(verdict: &Verdict) -> Value {
             "size": report.checkpoint.size,
             "root": report.checkpoint.root,
             "wal_size": report.wal_size,
+            "pruned": report.pruned,
         }),
         Verdict::Altered(alteration) => json!({
             "verdict": "altered",
@@ -169,12 +170,17 @@ pub(crate) fn as_json(verdict: &Verdict) -> Value {
 fn as_text(out: &Out, verdict: &Verdict) -> String {
     use crate::output::Style;
     match verdict {
-        Verdict::Proven(report) => format!(
-            "{}: all {} events of {} are as they were when the checkpoint was signed",
-            out.paint(Style::Good, "proven"),
-            report.checkpoint.size,
-            report.checkpoint.origin
-        ),
+        Verdict::Proven(report) => {
+            let proven = out.paint(Style::Good, "proven");
+            let (size, origin) = (report.checkpoint.size, &report.checkpoint.origin);
+            let pruned = match report.pruned {
+                0 => String::new(),
+                pruned => format!("; the first {pruned} were pruned by retention, on record"),
+            };
+            format!(
+                "{proven}: all {size} events of {origin} are as they were when the checkpoint was signed{pruned}"
+            )
+        }
         Verdict::Altered(alteration) => {
             format!("{}: {alteration}", out.paint(Style::Bad, "altered"))
         }

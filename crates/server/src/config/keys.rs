@@ -148,8 +148,17 @@ keys! {
     PayloadMax "audit" "payload_max" Size "256KiB" "1KiB to 512KiB"
         "Longest sealed value that is kept; a longer one is committed to only."
         "Arguments of nearly every call; a large file is not copied into the record.";
+    Payload "audit" "payload" Text "args+result" "args+result, args or none"
+        "Which values of calls are kept, sealed, beside the record; all of them are committed to."
+        "What a call did can be shown and replayed; `none` ends both.";
+    PayloadRetention "audit" "payload_retention" Duration "90d" "1d to 36500d"
+        "How long kept values are; after that they and the keys of their commitments go, announced a week ahead."
+        "Long enough to look into what happened; what is not kept cannot leak.";
+    Retention "audit" "retention" Duration "400d" "1d to 36500d"
+        "How long events are kept; after that they go, announced a week ahead, and proofs of the others still hold."
+        "A year and a month to compare with the last one. The EU AI Act (articles 19 and 26) asks for at least six months.";
     HoldFrom "audit" "hold_from" Text "" "a day such as 2026-11-01, UTC"
-        "Legal hold: values recorded from that day on cannot be erased."
+        "Legal hold: what was recorded from that day on is neither erased nor pruned."
         "None: a hold is ordered.";
     AuditWitnesses "audit" "witnesses" Witnesses "" "{vkey = \"…\", url = \"https://…\"}, at most 16"
         "Who cosigns the checkpoints of the audit log, each at its URL (C2SP tlog-witness)."

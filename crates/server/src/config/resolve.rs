@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use bailiwick_audit::seal::Payload;
 use bailiwick_core::Timestamp;
 use bailiwick_crypto::cosignature::CosignatureVerifier;
 
@@ -147,6 +148,21 @@ fn audit(reader: &mut Reader<'_>) -> Option<Audit> {
     let min_free = reader.size(Key::MinFree, "1MiB", "1TiB");
     let max_untiled = reader.size(Key::MaxUntiled, "8MiB", "1TiB");
     let payload_max = reader.size(Key::PayloadMax, "1KiB", "512KiB");
+    let payload = match reader.text(Key::Payload).as_deref() {
+        Some("args+result") => Some(Payload::ArgsAndResult),
+        Some("args") => Some(Payload::Args),
+        Some("none") => Some(Payload::None),
+        _ => {
+            reader.flaw(
+                Key::Payload,
+                "it says which values are kept",
+                format!("it takes {}", Key::Payload.range()),
+            );
+            None
+        }
+    };
+    let retention = reader.duration(Key::Retention, "1d", "36500d");
+    let payload_retention = reader.duration(Key::PayloadRetention, "1d", "36500d");
     let hold_from = reader.text(Key::HoldFrom).map(|day| {
         let start = format!("{day}T00:00:00Z").parse::<Timestamp>();
         if start.is_err() {
@@ -177,6 +193,10 @@ fn audit(reader: &mut Reader<'_>) -> Option<Audit> {
         min_free: min_free?,
         max_untiled: max_untiled?,
         payload_max: payload_max?,
+        payload: payload?,
+        retention: retention?,
+        // Values without their events would be nobody's.
+        payload_retention: payload_retention?.min(retention?),
         hold_from: match hold_from {
             Some(day) => Some(day?),
             None => None,

@@ -63,6 +63,9 @@ fn an_empty_document_is_all_defaults() {
                     min_free: 1073741824,
                     max_untiled: 4294967296,
                     payload_max: 262144,
+                    payload: ArgsAndResult,
+                    retention: 34560000s,
+                    payload_retention: 7776000s,
                     hold_from: None,
                     witnesses: [],
                     quorum: 0,
@@ -158,6 +161,9 @@ filter = "warn,bailiwick_enforce=debug"
                     min_free: 16777216,
                     max_untiled: 4294967296,
                     payload_max: 262144,
+                    payload: ArgsAndResult,
+                    retention: 34560000s,
+                    payload_retention: 7776000s,
                     hold_from: None,
                     witnesses: [
                         WitnessAt {

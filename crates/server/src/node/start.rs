@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_audit::{Log, Options as LogOptions, Recorder};
 use bailiwick_broker::Broker;
@@ -189,6 +190,11 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
         let dir = dir.clone();
         blocking(move || Store::open(&dir, StoreOptions::default())).await??
     };
+    if config.audit.retention < SIX_MONTHS {
+        tracing::warn!(
+            "[audit] retention is under 183 days: the EU AI Act (articles 19 and 26) asks for six months of logs"
+        );
+    }
     let key = keys::log_key(&store, &seal, clock.wall(), &*rng).await?;
     let kek = keys::kek(&store, &seal, &*rng).await?;
     let origin = format!("{}/{}", config.identity.trust_domain, config.node.name);
@@ -199,6 +205,9 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
         min_free: config.audit.min_free,
         max_untiled: config.audit.max_untiled,
         value_max: usize::try_from(config.audit.payload_max).unwrap_or(usize::MAX),
+        payload: config.audit.payload,
+        retention: config.audit.retention,
+        payload_retention: config.audit.payload_retention,
         hold_from: config.audit.hold_from,
         publish_every: config.audit.publish_every,
         checkpoints: Arc::new(StoredCheckpoints(store.clone())),
@@ -222,6 +231,9 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
         rng,
     })
 }
+
+/// What articles 19 and 26 of the EU AI Act call at least six months.
+const SIX_MONTHS: Duration = Duration::from_hours(183 * 24);
 
 async fn follow(state: &State) -> Result<Point, StartError> {
     let replica = Arc::new(Replica::new(Arc::new(Live::default())));
