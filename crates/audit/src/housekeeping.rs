@@ -8,13 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use bailiwick_core::Clock;
+use bailiwick_core::{Clock, Rng};
 use tokio::sync::{oneshot, watch};
 
 use crate::disk::Disk;
 use crate::erase::Job;
 use crate::read::{Directory, ReadError};
 use crate::retention::{self, Pruner};
+use crate::seal::Keks;
 use crate::standing::{AdvanceError, Claim};
 use crate::state::State;
 use crate::tiler::{TileError, Tiler};
@@ -48,9 +49,28 @@ impl Default for Wake {
 /// Something to do to files that the thread alone writes. It is tried at every tick until it is done.
 #[derive(Debug)]
 pub(crate) struct Order {
-    pub(crate) job: Job,
+    pub(crate) work: Work,
     /// Told when it is done; dropped where the thread ends first.
     pub(crate) done: Option<oneshot::Sender<()>>,
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// Destroy values and keys.
+    Erase(Job),
+    /// Wrap anew all keys of events before `from`, where a segment begins; those before `done` are.
+    Rewrap { from: u64, done: u64 },
+}
+
+impl Work {
+    /// Whether everything concerned has left the write-ahead log, which begins at `base`.
+    fn is_ready(&self, base: u64) -> bool {
+        match self {
+            Self::Erase(job) => job.last() < base,
+            Self::Rewrap { from, .. } => *from <= base,
+        }
+    }
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -124,6 +144,8 @@ pub(crate) struct Housekeeping {
     pub(crate) tiler: Tiler,
     /// None once the log's key turned out to have signed another history: nothing more is signed.
     pub(crate) claim: Option<Claim>,
+    pub(crate) keks: Arc<Keks>,
+    pub(crate) rng: Arc<dyn Rng>,
     pub(crate) pruner: Pruner,
     pub(crate) announce: Announce,
     pub(crate) queue: Arc<Queue>,
@@ -228,29 +250,41 @@ impl Housekeeping {
     /// Carries out the orders that can be; true if none is left.
     fn carry_out(&mut self) -> bool {
         self.orders.extend(self.wake.take_orders());
-        for order in std::mem::take(&mut self.orders) {
-            let before = self.state.base.index;
-            if order.job.last() < before
-                && self.first_segment.load(Ordering::Relaxed) == self.state.base.segment
-            {
-                let erased = self
-                    .tiler
-                    .erase(&order.job.indexes)
-                    .and_then(|()| Ok(Job::remove(&*self.disk, &self.dir)?));
-                match erased {
-                    Ok(()) => {
+        let base = self.state.base.index;
+        let retired = self.first_segment.load(Ordering::Relaxed) == self.state.base.segment;
+        for mut order in std::mem::take(&mut self.orders) {
+            if retired && order.work.is_ready(base) {
+                match self.work(&mut order.work) {
+                    Ok(true) => {
                         // Nobody may be waiting any more.
                         let _ = order.done.map(|done| done.send(()));
                         continue;
                     }
+                    Ok(false) => {}
                     Err(error) => {
-                        tracing::warn!(%error, "values of the audit log cannot be erased now");
+                        tracing::warn!(%error, "keys and values of the audit log cannot be destroyed or renewed now");
                     }
                 }
             }
             self.orders.push(order);
         }
         self.orders.is_empty()
+    }
+
+    /// Does a part of what was ordered; true if it is done.
+    fn work(&mut self, work: &mut Work) -> Result<bool, TileError> {
+        match work {
+            Work::Erase(job) => {
+                self.tiler.erase(&job.indexes)?;
+                Job::remove(&*self.disk, &self.dir)?;
+                Ok(true)
+            }
+            Work::Rewrap { from, done } => {
+                let keks = self.keks.all();
+                *done = self.tiler.rewrap(*done, *from, &keks, &*self.rng)?;
+                Ok(done >= from)
+            }
+        }
     }
 
     /// Lets the write-ahead log begin where everything before is in synced files and under the checkpoint, and does away with the

@@ -19,17 +19,19 @@ use crate::read::{Directory, Entries, Opener};
 use crate::record::{Class, RecordError, Recorder, Recording, Unavailable};
 use crate::seal::{Kek, Payload};
 use crate::standing::{CheckpointStore, Volatile};
-use crate::wal::commit::Abort;
+use crate::wal::commit::{Abort, Roll};
 use crate::wal::queue::{Pending, Queue};
 use crate::wal::spare::Spare;
 
 use encoder::Encoder;
+pub use keks::RotateError;
 pub use open::OpenError;
 pub use privacy::{Piece, RevealLogError, Stretch};
 
 mod assemble;
 mod encoder;
 mod found;
+mod keks;
 mod open;
 mod privacy;
 mod unanswered;
@@ -49,6 +51,8 @@ pub struct Options {
     pub signer: NoteSigner,
     /// Wraps the keys of sealed values.
     pub kek: Kek,
+    /// Keys that did before, newest first, where re-wrapping was interrupted ([`Log::rotate_kek`]).
+    pub older_keks: Vec<Kek>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -101,6 +105,7 @@ impl Options {
             },
             signer,
             kek,
+            older_keks: Vec::new(),
             clock,
             rng,
             disk: Arc::new(SystemDisk),
@@ -135,7 +140,7 @@ pub struct Log {
     pub(crate) spare: Arc<Spare>,
     wake: Arc<Wake>,
     disk: Arc<dyn Disk>,
-    roll: Arc<AtomicBool>,
+    roll: Arc<Roll>,
     hold_from: Option<Timestamp>,
     /// Held while an erasure goes on.
     erasing: tokio::sync::Mutex<()>,
@@ -183,7 +188,8 @@ impl Log {
 
     /// A reader of kept values, for an index.
     pub fn opener(&self) -> Opener {
-        self.directory().opener(vec![self.encoder.kek.clone()])
+        let keks = self.encoder.keks.clone();
+        self.directory().opener_asking(Box::new(move || keks.all()))
     }
 
     /// Stops taking events, writes those that wait and `log.closed`, publishes, and ends the log's threads. Blocks.

@@ -10,7 +10,7 @@ use crate::seal::SLOT;
 use crate::tile::{WIDTH, numbered};
 
 /// Leaves whose slots share a file.
-const SLOTS: u64 = 65_536;
+pub(crate) const SLOTS: u64 = 65_536;
 
 /// The payload file of a bundle, below the log's directory; a bundle that is not full has its width in the name.
 pub(crate) fn path(bundle: u64, width: u16) -> PathBuf {

@@ -2,6 +2,8 @@
 //!
 //! Destroying a 64-byte key slot erases the values of an event, the salts of its commitments with them, and changes no proof.
 
+use std::sync::{PoisonError, RwLock};
+
 use bailiwick_core::event::{Sealed, SealedClass};
 use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Digest, Fault, Rng, Secret};
@@ -47,6 +49,48 @@ pub struct Kek {
     pub id: u32,
     /// The key.
     pub key: Secret<[u8; 32]>,
+}
+
+/// The keys of this node that wrap event keys. What is sealed from now on is wrapped by the newest; the older ones open what is not
+/// re-wrapped yet.
+#[derive(Debug)]
+pub(crate) struct Keks(RwLock<(Kek, Vec<Kek>)>);
+
+impl Keks {
+    pub(crate) fn new(newest: Kek, older: Vec<Kek>) -> Self {
+        Self(RwLock::new((newest, older)))
+    }
+
+    /// The one that wraps.
+    pub(crate) fn newest(&self) -> Kek {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .clone()
+    }
+
+    /// All that open, newest first.
+    pub(crate) fn all(&self) -> Vec<Kek> {
+        let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        std::iter::once(&held.0).chain(&held.1).cloned().collect()
+    }
+
+    /// Wraps with this one from now on.
+    pub(crate) fn renew(&self, newest: Kek) {
+        let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut held.0, newest);
+        held.1.insert(0, before);
+    }
+
+    /// Forgets all but the newest.
+    pub(crate) fn forget_older(&self) {
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .1
+            .clear();
+    }
 }
 
 /// What sealing an event's values gives.
@@ -105,6 +149,19 @@ pub(crate) fn seal(
         // The key seals this one box and nothing else, so the zero nonce is used once.
         box_key(&event_key).seal_with_nonce([0; NONCE_LEN], id.as_bytes(), &kept)?
     };
+    Ok(SealedValues {
+        commitments,
+        slot: wrap(kek, rng, &id, &event_key)?,
+        sealed,
+    })
+}
+
+fn wrap(
+    kek: &Kek,
+    rng: &dyn Rng,
+    id: &str,
+    event_key: &Secret<[u8; 32]>,
+) -> Result<[u8; SLOT], AeadError> {
     let wrapped = AeadKey::new(kek.key.expose()).seal(rng, id.as_bytes(), event_key.expose())?;
     let mut slot = [0; SLOT];
     for (byte, from) in slot
@@ -113,11 +170,36 @@ pub(crate) fn seal(
     {
         *byte = from;
     }
-    Ok(SealedValues {
-        commitments,
-        slot,
-        sealed,
-    })
+    Ok(slot)
+}
+
+/// Whether a slot holds a key that another than `newest` wraps.
+pub(crate) fn is_stale(newest: &Kek, slot: &[u8]) -> bool {
+    slot.first_chunk::<4>()
+        .is_some_and(|number| u32::from_le_bytes(*number) != newest.id)
+        && slot.iter().any(|byte| *byte != 0)
+}
+
+/// The slot of an event under the newest of `keks`, if it is under another of them. One that does not open stays as it is: it is lost
+/// already.
+pub(crate) fn rewrap(
+    keks: &[Kek],
+    rng: &dyn Rng,
+    event: EventId,
+    slot: &[u8; SLOT],
+) -> Option<[u8; SLOT]> {
+    let newest = keks.first().filter(|newest| is_stale(newest, slot))?;
+    let id = event.to_string();
+    let renewed = unwrap(keks, &id, slot)
+        .ok()
+        .and_then(|key| wrap(newest, rng, &id, &key).ok());
+    if renewed.is_none() {
+        tracing::warn!(
+            event = id,
+            "the key of an event's values does not open and is not re-wrapped"
+        );
+    }
+    renewed
 }
 
 /// A value that was opened and fits the leaf's commitment.

@@ -10,6 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bailiwick_core::Rng;
 use bailiwick_crypto::note::NoteSigner;
 
 use crate::bundle;
@@ -17,7 +18,8 @@ use crate::checkpoint::{self, Checkpoint};
 use crate::disk::Disk;
 use crate::intents::OpenIntents;
 use crate::proof::{self, read_tile};
-use crate::read::Directory;
+use crate::read::{Directory, ReadError};
+use crate::seal::Kek;
 use crate::standing::{AdvanceError, Claim};
 use crate::state::Base;
 use crate::tile::{self, Kind, RightEdge, Tile, WIDTH};
@@ -69,6 +71,8 @@ pub(crate) enum TileError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Advance(#[from] AdvanceError),
+    #[error("a leaf cannot be read")]
+    Read(#[from] ReadError),
     #[error("batch {batch} reads back with another root than it names")]
     Root { batch: u64 },
 }
@@ -197,6 +201,23 @@ impl Tiler {
             self.sidecar.erase(bundle, &places)?;
         }
         Ok(self.sidecar.sync()?)
+    }
+
+    /// Wraps the keys of leaves from `first` on anew, up to the end of their file; gives the first leaf of the next. The first time round
+    /// it also does what is kept in memory, so that nothing under an old key is written any more. Safe to repeat.
+    pub(crate) fn rewrap(
+        &mut self,
+        first: u64,
+        until: u64,
+        keks: &[Kek],
+        rng: &dyn Rng,
+    ) -> Result<u64, TileError> {
+        if first == 0 {
+            self.flush()?;
+            let leaves = bundle::leaves(&self.bundle).unwrap_or_default();
+            self.kept.rewrap(&leaves, keks, rng);
+        }
+        self.sidecar.rewrap(first, until, keks, rng)
     }
 
     /// Makes everything taken in so far durable without the segments that it was read from, of which the last one has just ended.

@@ -18,9 +18,10 @@ use super::{Log, Options};
 use crate::hlc::{Hlc, HlcClock};
 use crate::housekeeping::{Housekeeping, Wake};
 use crate::retention::{Pruner, Retention};
+use crate::seal::Keks;
 use crate::standing::Claim;
 use crate::tiler::Tiler;
-use crate::wal::commit::{Commit, Notice, Standing};
+use crate::wal::commit::{Commit, Notice, Roll, Standing};
 use crate::wal::queue::Queue;
 use crate::wal::scan::Scan;
 use crate::wal::segment;
@@ -60,15 +61,16 @@ pub(super) fn assemble(
     let spare = Arc::new(Spare::new(segment::has_spare(wal)));
     let wake = Arc::new(Wake::default());
     let degraded = Arc::new(AtomicBool::new(false));
-    let kept = (options.kek, options.payload, options.value_max);
-    let time = (options.clock.clone(), options.rng);
+    let keks = Arc::new(Keks::new(options.kek, options.older_keks));
+    let kept = (keks.clone(), options.payload, options.value_max);
+    let time = (options.clock.clone(), options.rng.clone());
     let hlc = HlcClock::after(Hlc(recovered.hlc));
     let encoder = Encoder::new(options.node, options.source, kept, time, hlc);
     let encoder = Arc::new(encoder);
     let scan = Scan::start(wal, Some(origin_hash), state.base.segment)?;
     let scan = scan.ok_or_else(|| io::Error::other("the first segment cannot be read back"))?;
     let first_segment = Arc::new(AtomicU64::new(state.base.segment));
-    let roll = Arc::new(AtomicBool::new(false));
+    let roll = Arc::new(Roll::default());
     // Batches of two runs never share an epoch, so a writer that lost the directory cannot pass for the one that has it.
     let epoch = claim.epoch();
     let housekeeping = Housekeeping {
@@ -89,6 +91,8 @@ pub(super) fn assemble(
             (edge, intents, state.base.hlc),
         )?,
         claim: Some(claim),
+        keks: keks.clone(),
+        rng: options.rng.clone(),
         pruner: Pruner::new(Retention {
             leaves: options.retention,
             values: options.payload_retention,
@@ -124,6 +128,8 @@ pub(super) fn assemble(
         max_untiled: options.max_untiled,
         first_segment,
         roll: roll.clone(),
+        keks,
+        rng: options.rng,
         durable,
         degraded: degraded.clone(),
         wake: wake.clone(),

@@ -9,7 +9,7 @@ use crate::hlc::HlcClock;
 use crate::leaf::{Leaf, Source};
 use crate::record::{Class, RecordError};
 use crate::retention::{self, Minimum};
-use crate::seal::{self, Kek, Payload};
+use crate::seal::{self, Keks, Payload};
 use crate::wal::commit::{Announce, Notice};
 use crate::wal::queue::Pending;
 
@@ -17,7 +17,7 @@ use crate::wal::queue::Pending;
 pub(super) struct Encoder {
     pub(super) node: String,
     pub(super) source: Source,
-    pub(super) kek: Kek,
+    pub(super) keks: Arc<Keks>,
     pub(super) payload: Payload,
     pub(super) value_max: usize,
     pub(super) hlc: HlcClock,
@@ -30,14 +30,14 @@ impl Encoder {
     pub(super) fn new(
         node: String,
         source: Source,
-        (kek, payload, value_max): (Kek, Payload, usize),
+        (keks, payload, value_max): (Arc<Keks>, Payload, usize),
         (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>),
         hlc: HlcClock,
     ) -> Self {
         Self {
             node,
             source,
-            kek,
+            keks,
             payload,
             value_max,
             hlc,
@@ -52,7 +52,7 @@ impl Encoder {
         for value in &mut values {
             value.keep &= self.payload.keeps(value.path);
         }
-        let sealed = seal::seal(&self.kek, &*self.rng, id, &values, self.value_max)?;
+        let sealed = seal::seal(&self.keks.newest(), &*self.rng, id, &values, self.value_max)?;
         let hlc = self.hlc.tick(&*self.clock);
         let leaf = Leaf {
             v: 1,

@@ -12,7 +12,7 @@ use super::open::OpenError;
 use crate::checkpoint;
 use crate::disk::Disk;
 use crate::erase::Job;
-use crate::housekeeping::Order;
+use crate::housekeeping::{Order, Work};
 use crate::intents::OpenIntents;
 use crate::read::{Directory, ReadError, mentions};
 use crate::standing::{Signed, Standing};
@@ -71,7 +71,10 @@ impl Found {
             edge,
             intents: before,
             orders: interrupted_erasure(&*options.disk, &options.dir)?
-                .map(|job| Order { job, done: None })
+                .map(|job| Order {
+                    work: Work::Erase(job),
+                    done: None,
+                })
                 .into_iter()
                 .collect(),
         })

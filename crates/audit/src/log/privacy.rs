@@ -1,7 +1,7 @@
 //! What the open log does about values that stand in no leaf: reveals them once that is on record, and erases them.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
 
 use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
 use bailiwick_core::{Code, Fault, Id};
@@ -9,11 +9,11 @@ use tokio::sync::oneshot;
 
 use super::Log;
 use crate::erase::{EraseError, Erased, Erasure, Job, Selector, select};
-use crate::housekeeping::Order;
+use crate::housekeeping::{Order, Work};
 use crate::leaf::Leaf;
 use crate::read::{Directory, Entries, Entry, Opener, ReadError};
 use crate::record::{Class, RecordError, Recorder};
-use crate::seal::{Kek, Revealed};
+use crate::seal::{Keks, Revealed};
 
 /// Longest basis or reason on record, in bytes.
 const MAX_WORDS: usize = 400;
@@ -47,7 +47,7 @@ impl Log {
         };
         job.write(&*self.disk, &self.dir)?;
         // The event's batch begins a segment, so that those with the values end before it and can go.
-        self.roll.store(true, Ordering::Release);
+        self.roll.order();
         let receipt = match self.record(event, Class::Narrow).await {
             Ok(receipt) => receipt,
             Err(error) => {
@@ -57,7 +57,8 @@ impl Log {
         };
         let (done, waiting) = oneshot::channel();
         let done = Some(done);
-        self.wake.order(Order { job, done });
+        let work = Work::Erase(job);
+        self.wake.order(Order { work, done });
         waiting.await.map_err(|_| EraseError::Interrupted)?;
         Ok(Erased { count, receipt })
     }
@@ -81,7 +82,7 @@ impl Log {
             after: Some(clip(reason)),
         });
         self.record(event, Class::Grant).await?;
-        Ok(directory.reveal(index, std::slice::from_ref(&self.encoder.kek))?)
+        Ok(directory.reveal(index, &self.encoder.keks.all())?)
     }
 
     /// Opens the kept values of a stretch of the log, each as it is come to, once it is on record who works through them and why.
@@ -104,13 +105,13 @@ impl Log {
         self.record(event, Class::Grant).await?;
         Ok(Stretch {
             directory: self.directory(),
-            kek: self.encoder.kek.clone(),
+            keks: self.encoder.keks.clone(),
             from,
             until,
         })
     }
 
-    fn own_event(&self, kind: EventType, actor: &str) -> Event {
+    pub(super) fn own_event(&self, kind: EventType, actor: &str) -> Event {
         let id = Id::new(&*self.encoder.clock, &*self.encoder.rng);
         let mut event = Event::new(id, kind);
         event.actor = Some(actor.to_owned());
@@ -123,7 +124,7 @@ impl Log {
 #[derive(Debug, Clone)]
 pub struct Stretch {
     directory: Directory,
-    kek: Kek,
+    keks: Arc<Keks>,
     from: u64,
     until: u64,
 }
@@ -137,7 +138,10 @@ impl Stretch {
         (0..parts)
             .map(|part| Piece {
                 entries: self.directory.entries(start(part)),
-                opener: self.directory.opener(vec![self.kek.clone()]),
+                opener: {
+                    let keks = self.keks.clone();
+                    self.directory.opener_asking(Box::new(move || keks.all()))
+                },
                 until: start(part + 1),
             })
             .collect()

@@ -17,6 +17,7 @@ use crate::verify::{Verdict, verify};
 
 mod disk;
 mod erase;
+mod keks;
 mod retention;
 mod retire;
 mod standing;

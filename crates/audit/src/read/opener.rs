@@ -19,7 +19,8 @@ type Stored = ([u8; SLOT], Vec<u8>);
 /// A reader of kept values.
 pub struct Opener {
     directory: Directory,
-    keks: Vec<Kek>,
+    /// Asked each time: keys change while a log is followed.
+    keks: Box<dyn Fn() -> Vec<Kek> + Send + Sync>,
     /// Where the write-ahead log began when it was last looked at: what is before is in files of its own.
     base: u64,
     bundle: Option<(u64, Vec<Vec<u8>>)>,
@@ -31,6 +32,10 @@ pub struct Opener {
 impl Directory {
     /// A reader of kept values, given the keys that wrap event keys.
     pub fn opener(&self, keks: Vec<Kek>) -> Opener {
+        self.opener_asking(Box::new(move || keks.clone()))
+    }
+
+    pub(crate) fn opener_asking(&self, keks: Box<dyn Fn() -> Vec<Kek> + Send + Sync>) -> Opener {
         Opener {
             directory: self.clone(),
             keks,
@@ -163,6 +168,6 @@ impl Opener {
 
     /// Erased between two looks, sealed under a key that is gone, altered: whatever does not open says nothing.
     fn reveal(&self, leaf: &Leaf, slot: &[u8; SLOT], sealed: &[u8]) -> Option<Vec<Revealed>> {
-        seal::reveal(&self.keks, leaf, slot, sealed).ok()
+        seal::reveal(&(self.keks)(), leaf, slot, sealed).ok()
     }
 }

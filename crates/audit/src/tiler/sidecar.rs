@@ -7,9 +7,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bailiwick_core::Rng;
+use bailiwick_core::id::EventId;
+use serde::Deserialize;
+
+use super::TileError;
 use crate::disk::Disk;
 use crate::payload;
-use crate::seal::SLOT;
+use crate::read::Directory;
+use crate::seal::{self, Kek, SLOT};
 use crate::tile::WIDTH;
 
 /// A bundle's worth of boxes and slots.
@@ -24,6 +30,14 @@ impl Kept {
     pub(super) fn push(&mut self, slot: &[u8; SLOT], sealed: &[u8]) {
         self.boxes.push(sealed.to_vec());
         self.slots.extend_from_slice(slot);
+    }
+
+    /// Wraps the keys of these leaves anew.
+    pub(super) fn rewrap(&mut self, leaves: &[&[u8]], keks: &[Kek], rng: &dyn Rng) {
+        let (slots, _) = self.slots.as_chunks_mut::<SLOT>();
+        for (slot, leaf) in slots.iter_mut().zip(leaves) {
+            renew(slot, leaf, keks, rng);
+        }
     }
 
     /// Forgets what is kept at some places.
@@ -125,6 +139,44 @@ impl Sidecar {
         Ok(())
     }
 
+    /// Wraps the keys of leaves from `first` on anew, up to `until` or the end of their file; gives where the next file begins. The file is
+    /// replaced whole, so that a stop leaves each slot under one key or the other.
+    pub(super) fn rewrap(
+        &self,
+        first: u64,
+        until: u64,
+        keks: &[Kek],
+        rng: &dyn Rng,
+    ) -> Result<u64, TileError> {
+        let next = payload::next_file(first);
+        let path = self.dir.join(payload::slot_place(first).0);
+        let mut bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(next),
+            Err(error) => return Err(error.into()),
+        };
+        let begin = payload::next_file(first) - payload::SLOTS;
+        let (slots, _) = bytes.as_chunks_mut::<SLOT>();
+        let stale = |slot: &[u8; SLOT]| keks.first().is_some_and(|kek| seal::is_stale(kek, slot));
+        if !slots.iter().any(stale) {
+            return Ok(next);
+        }
+        // Most files hold few slots that are in use; leaves are read from the first to the last of those.
+        let at = slots.iter().position(stale).unwrap_or(0);
+        for entry in Directory::new(self.dir.clone()).entries(begin + at as u64) {
+            let entry = entry?;
+            if entry.index >= next.min(until) {
+                break;
+            }
+            let place = usize::try_from(entry.index - begin).unwrap_or(usize::MAX);
+            if let Some(slot) = slots.get_mut(place) {
+                renew(slot, &entry.leaf, keks, rng);
+            }
+        }
+        self.disk.replace(&path, &bytes, true)?;
+        Ok(next)
+    }
+
     fn rewrite(&self, path: &Path, places: &[usize]) -> io::Result<()> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
@@ -171,6 +223,21 @@ impl Sidecar {
         }
         self.unsynced.clear();
         Ok(())
+    }
+}
+
+/// The part of a leaf that its slot is bound to.
+#[derive(Deserialize)]
+struct Brief {
+    id: EventId,
+}
+
+fn renew(slot: &mut [u8; SLOT], leaf: &[u8], keks: &[Kek], rng: &dyn Rng) {
+    if keks.first().is_some_and(|kek| seal::is_stale(kek, slot))
+        && let Ok(Brief { id }) = serde_json::from_slice(leaf)
+        && let Some(renewed) = seal::rewrap(keks, rng, id, slot)
+    {
+        *slot = renewed;
     }
 }
 

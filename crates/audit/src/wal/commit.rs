@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bailiwick_core::{Clock, Digest, Timestamp};
+use bailiwick_core::{Clock, Digest, Rng, Timestamp};
 use tokio::sync::watch;
 
 use super::batch::Stored;
@@ -17,6 +17,7 @@ use crate::disk::{Disk, WriteFault};
 use crate::housekeeping::Wake;
 use crate::record::{Class, Receipt, RecordError, Unavailable};
 use crate::retention::Minimum;
+use crate::seal::{self, Keks};
 use crate::tree::leaf_hash;
 
 /// What the log says of itself.
@@ -36,6 +37,25 @@ pub(crate) type Announce = Box<dyn Fn(Notice) -> Option<Pending> + Send>;
 /// Called when the disk or the claim to the log cannot be trusted any more; does not return in production.
 pub(crate) type Abort = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// An order to begin a segment with the next batch.
+#[derive(Debug, Default)]
+pub(crate) struct Roll {
+    ordered: AtomicBool,
+    /// First leaf of the newest segment that was begun so.
+    at: AtomicU64,
+}
+
+impl Roll {
+    pub(crate) fn order(&self) {
+        self.ordered.store(true, Ordering::Release);
+    }
+
+    /// First leaf of the newest segment that was begun by order.
+    pub(crate) fn at(&self) -> u64 {
+        self.at.load(Ordering::Acquire)
+    }
+}
+
 /// The commit thread's state.
 pub(crate) struct Commit {
     pub(crate) writer: Writer,
@@ -50,8 +70,9 @@ pub(crate) struct Commit {
     pub(crate) max_untiled: u64,
     /// First segment that is not.
     pub(crate) first_segment: Arc<AtomicU64>,
-    /// Set to have the next batch begin a segment.
-    pub(crate) roll: Arc<AtomicBool>,
+    pub(crate) roll: Arc<Roll>,
+    pub(crate) keks: Arc<Keks>,
+    pub(crate) rng: Arc<dyn Rng>,
     pub(crate) durable: watch::Sender<u64>,
     pub(crate) degraded: Arc<AtomicBool>,
     pub(crate) wake: Arc<Wake>,
@@ -85,7 +106,10 @@ impl Commit {
         let _ = self.commit(last);
     }
 
-    fn commit(&mut self, batch: Vec<Pending>) -> Result<(), Broken> {
+    fn commit(&mut self, mut batch: Vec<Pending>) -> Result<(), Broken> {
+        // In this order: who orders a segment after renewing the key finds nothing under the old one in it.
+        let roll = self.roll.ordered.load(Ordering::Acquire);
+        self.renew(&mut batch);
         let (mut batch, notice) = match self.shortage() {
             Some(reason) => {
                 let (kept, grants) = batch
@@ -108,10 +132,28 @@ impl Commit {
         if batch.is_empty() {
             return Ok(());
         }
-        self.write(batch, notice.as_ref())
+        self.write(batch, notice.as_ref(), roll)
     }
 
-    fn write(&mut self, batch: Vec<Pending>, notice: Option<&Notice>) -> Result<(), Broken> {
+    /// Wraps anew what was sealed under a key that has been replaced while it waited.
+    fn renew(&self, batch: &mut [Pending]) {
+        let newest = self.keks.newest();
+        for pending in batch {
+            if seal::is_stale(&newest, &pending.slot)
+                && let Some(slot) =
+                    seal::rewrap(&self.keks.all(), &*self.rng, pending.id, &pending.slot)
+            {
+                pending.slot = slot;
+            }
+        }
+    }
+
+    fn write(
+        &mut self,
+        batch: Vec<Pending>,
+        notice: Option<&Notice>,
+        roll: bool,
+    ) -> Result<(), Broken> {
         let stored: Vec<Stored<'_>> = batch
             .iter()
             .map(|pending| Stored {
@@ -130,7 +172,6 @@ impl Commit {
             .max()
             .unwrap_or_default();
         let bytes = super::batch::FIXED + batch.iter().map(Pending::cost).sum::<usize>();
-        let roll = self.roll.load(Ordering::Acquire);
         if (roll || self.writer.needs_spare(bytes)) && !self.spare.wait_ready() {
             self.count_refused(batch);
             return Ok(());
@@ -144,7 +185,10 @@ impl Commit {
         });
         if self.writer.segment() != segment {
             self.spare.taken();
-            self.roll.store(false, Ordering::Release);
+            if roll {
+                self.roll.at.store(index, Ordering::Release);
+                self.roll.ordered.store(false, Ordering::Release);
+            }
         }
         match written {
             Ok(()) => {

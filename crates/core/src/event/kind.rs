@@ -65,4 +65,5 @@ event_types! {
     LogRevealed "log.revealed";
     LogErased "log.erased";
     LogRetention "log.retention";
+    LogKeyRotated "log.key_rotated";
 }

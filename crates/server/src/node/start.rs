@@ -143,6 +143,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         connections: connections.clone(),
         stop: stop.clone(),
     });
+    tasks.spawn(keys::renew_keks(Arc::clone(&state.seal), Arc::clone(&app)));
     if !bailiwick_identity::peer::pins_peers() {
         tracing::warn!(
             "this kernel (before Linux 6.5) does not pin processes that connect; see docs/threat-model.md"
@@ -196,7 +197,7 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
         );
     }
     let key = keys::log_key(&store, &seal, clock.wall(), &*rng).await?;
-    let kek = keys::kek(&store, &seal, &*rng).await?;
+    let keks = keys::keks(&store, &seal, clock.wall(), &*rng).await?;
     let origin = format!("{}/{}", config.identity.trust_domain, config.node.name);
     let signer = NoteSigner::new(&origin, key)?;
     let log_vkey = signer.verifier()?.vkey();
@@ -210,13 +211,14 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
         payload_retention: config.audit.payload_retention,
         hold_from: config.audit.hold_from,
         publish_every: config.audit.publish_every,
+        older_keks: keks.older,
         checkpoints: Arc::new(StoredCheckpoints(store.clone())),
         seen: witnesses::held(&config.audit.witnesses, http, &origin).await,
         ..LogOptions::new(
             dir.join("audit"),
             config.node.name.to_string(),
             signer,
-            kek,
+            keks.newest,
             Arc::clone(&clock),
             Arc::clone(&rng),
         )

@@ -292,7 +292,7 @@ async fn a_refused_batch_does_not_come_back_when_its_segment_is_left() {
     // Half of its block is written, which holds all of it.
     assert!(grant(&log).await.is_err());
     bench.disk.write.store(0, Ordering::SeqCst);
-    log.roll.store(true, Ordering::SeqCst);
+    log.roll.order();
     let after = grant(&log).await.unwrap();
     assert_eq!(after.index, before.index + 1);
     let size = log.size();
