@@ -1,5 +1,7 @@
 //! Tests beside policy: `tests/*.toml` say what is given and what the decision must be.
 
+use std::time::Duration;
+
 use bailiwick_core::budget::Usage;
 use bailiwick_core::chain::{Chain, Link};
 use bailiwick_core::decision::{Decision, Outcome, Versions};
@@ -130,6 +132,12 @@ struct Case {
     usage: Usage,
     #[serde(default)]
     facts: Facts,
+    /// How many tasks are above the task.
+    #[serde(default)]
+    depth: u8,
+    /// Seconds since the task was opened.
+    #[serde(default)]
+    age_s: u64,
     #[serde(default = "time")]
     time: String,
     #[serde(default)]
@@ -247,7 +255,7 @@ impl Case {
         Ok(Task {
             id: TaskId::from_bits(1),
             parent: None,
-            ancestors: Vec::new(),
+            ancestors: vec![TaskId::from_bits(2); usize::from(self.depth)],
             agent: self.agent.clone(),
             instance: None,
             user,
@@ -262,7 +270,7 @@ impl Case {
             scope_digest: Digest([0; 32]),
             risk: self.risk,
             labels: self.labels.clone(),
-            created_at: now,
+            created_at: now.minus(Duration::from_secs(self.age_s)),
             expires_at: now.plus(bailiwick_core::task::DEFAULT_LIFE),
             state: TaskState::Open,
             born_seq: 0,

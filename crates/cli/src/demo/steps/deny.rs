@@ -36,10 +36,10 @@ pub(super) async fn play(
         !is_ok(&answer) && text(&answer, "code") == "forbidden",
         format!("refused: {}", text(&answer, "code")),
     );
-    narrator.check(
-        text(&answer, "message").contains("for people only"),
-        text(&answer, "message"),
-    );
+    // The message ends with the help, which is shown next.
+    let message = text(&answer, "message");
+    let why = message.split(" What to do: ").next().unwrap_or(message);
+    narrator.check(why.contains("for people only"), why);
     narrator.check(
         !member("help").is_empty(),
         format!("what would change it: {}", member("help")),
