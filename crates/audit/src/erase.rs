@@ -71,6 +71,11 @@ pub struct Erasure {
     pub basis: String,
     /// Who has it done, as the record names them.
     pub actor: String,
+    /// Who asked for it, where somebody else had to confirm.
+    pub asked_by: Option<String>,
+    /// Things outside the log that go with it, such as tasks of the store. With any of them an erasure goes on record even if the log has
+    /// nothing for it.
+    pub besides: usize,
 }
 
 /// An erasure that is done.
@@ -82,7 +87,7 @@ pub struct Erased {
     pub receipt: Receipt,
 }
 
-/// Collects what a selector takes from the leaves of a log, in order.
+/// Collects what a selector takes from the leaves of a log, in order; it may be nothing.
 pub(crate) fn select(
     leaves: impl Iterator<Item = Result<crate::read::Entry, ReadError>>,
     selector: &Selector,
@@ -103,9 +108,6 @@ pub(crate) fn select(
             return Err(EraseError::TooMany);
         }
         indexes.insert(entry.index);
-    }
-    if indexes.is_empty() {
-        return Err(EraseError::Nothing);
     }
     Ok(indexes)
 }

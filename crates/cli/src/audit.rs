@@ -76,6 +76,12 @@ pub(crate) enum AuditCommand {
     },
     /// Erases kept values and the keys of their commitments, for good; proofs stand. It says first how much, and asks.
     Erase(privacy::EraseArgs),
+    /// Confirms an erasure that another admin asked for, and carries it out. Needs an account of its own.
+    #[command(after_help = "Example: bailiwick audit confirm-erasure ers_0123456789abcdef")]
+    ConfirmErasure {
+        /// What `audit erase` printed for whoever asked.
+        id: String,
+    },
     /// Checks a log's files, or a proof, against a key. Exit 0: proven, 1: altered, 6: cannot tell.
     #[command(
         after_help = "Example: bailiwick audit verify /var/lib/bailiwick/audit --vkey log.vkey"
@@ -173,6 +179,7 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
         }
         AuditCommand::Reveal { event, reason } => privacy::reveal(context, event, &reason).await,
         AuditCommand::Erase(args) => privacy::erase(context, args).await,
+        AuditCommand::ConfirmErasure { id } => privacy::confirm_erasure(context, &id).await,
         AuditCommand::Verify { path, vkey, held } => offline::verify(context, &path, &vkey, &held),
     }
 }

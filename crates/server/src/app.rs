@@ -15,6 +15,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::discovery::Discovery;
+use crate::erasures::Waiting;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
 
@@ -41,6 +42,8 @@ pub struct App {
     pub log_vkey: String,
     /// Who cosigns its checkpoints.
     pub witnesses: Arc<Witnesses>,
+    /// Erasures that wait for a second admin.
+    pub erasures: Waiting,
     /// Fresh DPoP proofs.
     pub dpop: Guard,
     /// Metrics.

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod config;
 pub mod discovery;
+pub mod erasures;
 pub mod http;
 pub mod init;
 pub mod node;

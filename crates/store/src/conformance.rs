@@ -11,7 +11,7 @@ pub(crate) use authority::{approvals, fences, lease_versions, revocations, signi
 pub(crate) use feed::{
     feed_has_no_gap, observers_see_commits_in_order, rolled_back_leaves_nothing, snapshots,
 };
-pub(crate) use people::{accounts, meta, outbox, pseudonyms, sealed_values};
+pub(crate) use people::{accounts, erasures, meta, outbox, pseudonyms, sealed_values};
 pub(crate) use registry::{agents, instances, policies, servers_and_tools};
 pub(crate) use tasks::{task_ends, task_rules, task_trees};
 

@@ -9,6 +9,7 @@
 mod accounts;
 mod agents;
 mod approvals;
+mod erasures;
 mod error;
 pub mod facts;
 mod feed;
@@ -39,6 +40,7 @@ mod conformance;
 pub use accounts::{Accounts, AccountsMut, ApiToken};
 pub use agents::{Agents, AgentsMut};
 pub use approvals::{ApprovalFilter, Approvals, ApprovalsMut};
+pub use erasures::{Erasures, ErasuresMut, Spoken, Words};
 pub use error::{OpenError, StoreError};
 pub use feed::Feed;
 pub use fences::{Fences, FencesMut};

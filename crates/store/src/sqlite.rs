@@ -8,6 +8,7 @@ mod agents;
 mod approvals;
 mod directory;
 mod engine;
+mod erasures;
 mod feed;
 mod fences;
 mod instances;

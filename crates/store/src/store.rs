@@ -69,6 +69,12 @@ impl Store {
         self.engine.read(closure).await
     }
 
+    /// Folds the database's write-ahead log into it, so that what was erased is in no file any more; false if others read or wrote all the
+    /// while. Waits for them up to a few seconds: call it where blocking is allowed.
+    pub fn fold(&self) -> Result<bool, StoreError> {
+        self.engine.fold()
+    }
+
     /// Adds an observer; it is told about commits from now on.
     pub fn observe(&self, observer: Arc<dyn Observer>) {
         self.engine.observe(observer);

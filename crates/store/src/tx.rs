@@ -1,16 +1,17 @@
 //! What a closure handed to [`crate::Store`] can do: all noun traits in one object.
 
 use crate::{
-    Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Feed, Fences, FencesMut,
-    Instances, InstancesMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut,
-    Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut,
-    Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut,
+    Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Erasures, ErasuresMut, Feed,
+    Fences, FencesMut, Instances, InstancesMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut,
+    Outbox, OutboxMut, Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut,
+    Servers, ServersMut, Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut,
 };
 
 /// Everything that can be read, as of one commit.
 pub trait Reads:
     Agents
     + Instances
+    + Erasures
     + Tasks
     + Servers
     + Tools
@@ -35,6 +36,7 @@ pub trait Tx:
     Reads
     + AgentsMut
     + InstancesMut
+    + ErasuresMut
     + TasksMut
     + ServersMut
     + ToolsMut

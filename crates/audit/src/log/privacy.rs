@@ -33,13 +33,20 @@ impl Log {
         let selected = tokio::task::spawn_blocking(move || select(leaves, &selector, hold_from));
         let indexes = selected.await.map_err(|_| EraseError::Interrupted)??;
         let count = indexes.len();
+        if count + erasure.besides == 0 {
+            return Err(EraseError::Nothing);
+        }
         let mut event = self.own_event(EventType::LogErased, &erasure.actor);
         event.change = Some(ChangeRef {
             kind: "erasure".into(),
             id: erasure.selector.digest().to_string(),
             before: None,
-            after: Some(format!("{count} events; {}", clip(&erasure.basis))),
+            after: Some(said(&erasure, count)),
         });
+        if count == 0 {
+            let receipt = self.record(event, Class::Narrow).await?;
+            return Ok(Erased { count, receipt });
+        }
         let job = Job {
             event: event.id,
             size,
@@ -203,6 +210,17 @@ impl Fault for RevealLogError {
             Self::Read(error) => error.help(),
         }
     }
+}
+
+/// What the record says of an erasure.
+fn said(erasure: &Erasure, count: usize) -> String {
+    let besides = match erasure.besides {
+        0 => String::new(),
+        tasks => format!(", words of {tasks} tasks"),
+    };
+    let asked = erasure.asked_by.as_ref();
+    let asked = asked.map_or_else(String::new, |who| format!("; asked for by {who}"));
+    format!("{count} events{besides}{asked}; {}", clip(&erasure.basis))
 }
 
 fn clip(words: &str) -> String {

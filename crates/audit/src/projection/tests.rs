@@ -135,6 +135,8 @@ async fn what_arguments_name_is_found_in_the_log_and_behind_it_and_not_after_an_
         selector: Selector::Event(erased.event),
         basis: "request 17".into(),
         actor: "uid:0".into(),
+        asked_by: None,
+        besides: 0,
     };
     log.erase(erasure).await.unwrap();
     assert!(!log.directory().is_erasing().unwrap());

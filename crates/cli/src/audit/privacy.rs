@@ -70,13 +70,49 @@ pub(super) async fn erase(context: &Context, args: EraseArgs) -> Outcome {
         }
     }
     let erased = api.post("/v1/audit/erasures", &body(false)).await?;
-    context.out.show(&erased, |out, answer| {
-        format!(
-            "erased the values of {} events; proofs stand",
-            count(out, answer)
-        )
-    });
+    context.out.show(&erased, told);
     Ok(Exit::DONE)
+}
+
+/// Confirms what another admin asked for.
+pub(super) async fn confirm_erasure(context: &Context, id: &str) -> Outcome {
+    let path = format!("/v1/audit/erasures/{}/confirm", segment(id)?);
+    let erased = context.api()?.post(&path, &json!({})).await?;
+    context.out.show(&erased, told);
+    Ok(Exit::DONE)
+}
+
+/// An id as it may stand in a path.
+fn segment(id: &str) -> Result<&str, Problem> {
+    let plain = id
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if plain && !id.is_empty() {
+        return Ok(id);
+    }
+    Err(Problem::new(
+        Code::InvalidInput,
+        "this is no id of an erasure",
+        "",
+    ))
+}
+
+/// What came of an erasure.
+fn told(out: &Out, answer: &Value) -> String {
+    let (events, tasks) = (count(out, answer), table::cell(out, answer.get("tasks")));
+    if let Some(id) = answer.get("waits").and_then(Value::as_str) {
+        return format!(
+            "waits for a second admin, for a day: {events} events, {tasks} tasks\n\n    bailiwick audit confirm-erasure {}",
+            Untrusted(id)
+        );
+    }
+    let open = match answer.get("open_tasks").and_then(Value::as_u64) {
+        None | Some(0) => String::new(),
+        Some(open) => format!("; {open} tasks are still open and keep their words"),
+    };
+    format!(
+        "erased the values of {events} events and the words of {tasks} tasks{open}; proofs stand"
+    )
 }
 
 fn count(out: &Out, answer: &Value) -> String {

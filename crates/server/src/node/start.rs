@@ -33,6 +33,7 @@ use super::{Addresses, Node, StartError, keys, usage};
 use crate::app::{App, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
+use crate::erasures::Waiting;
 use crate::telemetry::Metrics;
 use crate::witnesses::{self, Witnesses};
 
@@ -121,6 +122,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         log: Arc::clone(&state.log),
         log_vkey: state.log_vkey.clone(),
         witnesses: Arc::clone(&witnesses),
+        erasures: Waiting::default(),
         dpop: Guard::new(&*state.rng),
         metrics: metrics(&config, &gateway, &witnesses),
         node: config.node.name.clone(),

@@ -1,7 +1,9 @@
 //! Accounts, pseudonyms, sealed values, the outbox, single values.
 
-use super::fixture::{account, at, digest, id, read, write};
-use crate::{ApiToken, Pending, SecretName, SecretRow, Store, StoreError};
+use super::fixture::{account, approval, at, child, digest, id, read, task, write};
+use bailiwick_core::task::{Task, TaskState};
+
+use crate::{ApiToken, Pending, SecretName, SecretRow, Spoken, Store, StoreError, Words};
 
 pub(crate) async fn accounts(store: &Store) {
     write(store, |tx| tx.put_account(&account(1, "root")))
@@ -178,4 +180,79 @@ pub(crate) async fn meta(store: &Store) {
         read(store, |db| db.meta("epoch")).await.as_deref(),
         Some("2")
     );
+}
+
+pub(crate) async fn erasures(store: &Store) {
+    let mut root = task(1);
+    let user = root.user.clone();
+    let below = child(2, &root);
+    let other = Task {
+        user: "user:local:bob".parse().unwrap(),
+        ..task(5)
+    };
+    let rows = [root.clone(), below.clone(), other.clone()];
+    let asked = approval(7, 1, 2);
+    write(store, move |tx| {
+        rows.iter().try_for_each(|task| tx.put_task(task))?;
+        tx.put_approval(&asked)
+    })
+    .await
+    .unwrap();
+    let named = user.clone();
+    write(store, move |tx| tx.pseudonym_or(&named, "usr_1"))
+        .await
+        .unwrap();
+    let instead: bailiwick_core::name::UserId = "user:erased:usr_1".parse().unwrap();
+    let words = Words::User {
+        user: user.clone(),
+        instead: instead.clone(),
+    };
+
+    // Open tasks keep their words, and their user's name with them.
+    let of = words.clone();
+    let spoken = write(store, move |tx| tx.erase_words(&of)).await.unwrap();
+    assert_eq!(spoken, Spoken { ended: 0, open: 2 });
+    assert_eq!(read(store, |db| db.task(id(1))).await, Some(root.clone()));
+    let named = user.clone();
+    assert!(read(store, move |db| db.pseudonym(&named)).await.is_some());
+
+    root.end(TaskState::Completed).unwrap();
+    let mut ended = below.clone();
+    ended.end(TaskState::Completed).unwrap();
+    let rows = [ended, root.clone()];
+    write(store, move |tx| {
+        rows.iter().try_for_each(|task| tx.put_task(task))
+    })
+    .await
+    .unwrap();
+    let of = words.clone();
+    assert_eq!(
+        read(store, move |db| db.spoken(&of)).await,
+        Spoken { ended: 2, open: 0 }
+    );
+    let head = store.head();
+    let of = words.clone();
+    write(store, move |tx| tx.erase_words(&of)).await.unwrap();
+    assert_eq!(store.head(), head, "nothing changes for enforcement points");
+    let mut expected = root.clone();
+    expected.user = instead.clone();
+    expected.request.text = String::new();
+    assert_eq!(read(store, |db| db.task(id(1))).await, Some(expected));
+    assert_eq!(read(store, |db| db.task(id(5))).await, Some(other.clone()));
+    let asked = read(store, |db| db.approval(id(7))).await.unwrap();
+    assert_eq!((asked.arguments.as_str(), &asked.user), ("", &instead));
+    let named = user.clone();
+    assert_eq!(read(store, move |db| db.pseudonym(&named)).await, None);
+    let feed = read(store, |db| db.changes(0, 100)).await;
+    let told = serde_json::to_string(&feed).unwrap();
+    assert!(!told.contains(user.as_str()), "{told}");
+    assert!(told.contains(other.user.as_str()));
+    let kept = serde_json::to_string(&other.request.text).unwrap();
+    assert!(told.contains(&kept), "{told}");
+    assert!(store.fold().unwrap());
+
+    // A task's words go with everything below it.
+    let of = Words::Task(id(5));
+    let spoken = read(store, move |db| db.spoken(&of)).await;
+    assert_eq!(spoken, Spoken { ended: 0, open: 1 });
 }

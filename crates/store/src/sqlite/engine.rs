@@ -12,6 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::directory::Directory;
 use super::migrate;
 use super::readers::Readers;
+use super::view::failure;
 use super::writer::Writer;
 use crate::job::Job;
 use crate::{MAX_QUEUED_WRITES, Observer, OpenError, Options, Reads, StoreError};
@@ -115,6 +116,18 @@ impl Engine {
             .push(observer);
     }
 
+    /// Folds the write-ahead log into the database and cuts it to nothing; false if somebody read or wrote all the while.
+    pub(crate) fn fold(&self) -> Result<bool, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(self.readers.path(), flags);
+        let connection = connection.map_err(failure)?;
+        connect(&connection).map_err(failure)?;
+        let busy: i64 = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .map_err(failure)?;
+        Ok(busy == 0)
+    }
+
     pub(crate) fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
     }
@@ -154,6 +167,8 @@ fn configure(connection: &Connection, options: Options) -> rusqlite::Result<()> 
     }
     // FULL: the WAL is synced at each commit; NORMAL could lose the newest ones when power fails.
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is overwritten or deleted leaves zeros, not itself: erasing a person's words, destroying a key.
+    connection.pragma_update(None, "secure_delete", true)?;
     connection.pragma_update(None, "journal_size_limit", MAX_IDLE_WAL)?;
     if let Some(pages) = options.max_pages {
         connection.pragma_update(None, "max_page_count", pages)?;

@@ -1,6 +1,6 @@
 //! Reads: each on its own read-only connection and thread, on a snapshot of the newest commit.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
@@ -48,6 +48,11 @@ impl Readers {
             Ok(result) => result,
             Err(error) => Err(StoreError::Defect(format!("a read was cut short: {error}")).into()),
         }
+    }
+
+    /// The database.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Drops the idle connections.

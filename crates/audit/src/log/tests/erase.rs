@@ -11,6 +11,8 @@ fn erasure(selector: Selector) -> Erasure {
         selector,
         basis: "request 17 under GDPR article 17".into(),
         actor: "uid:0".into(),
+        asked_by: None,
+        besides: 0,
     }
 }
 

@@ -82,6 +82,8 @@ async fn the_old_key_opens_nothing_any_more_and_the_new_one_everything() {
         selector: Selector::Event(gone.event),
         basis: "request".into(),
         actor: "uid:0".into(),
+        asked_by: None,
+        besides: 0,
     })
     .await
     .unwrap();
