@@ -24,6 +24,7 @@ struct Bench {
 
 const BENCHES: &[Bench] = &[
     product::DECIDE,
+    product::POLICY,
     product::AUDIT,
     product::GATEWAY,
     tidy::BENCH,

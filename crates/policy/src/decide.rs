@@ -19,6 +19,7 @@ use crate::fold::fold_value;
 use crate::outcome::outcome;
 use crate::parties::{CompiledTool, Party, known};
 use crate::rule::Rule;
+use crate::sample;
 use crate::work::MAX_WORK;
 
 /// Arguments longer than this many bytes are a deny.
@@ -106,6 +107,20 @@ pub(crate) fn weigh<'a>(bundle: &'a Bundle, call: &Call<'_>) -> Result<Weighed<'
     let arguments = arguments::read(call.arguments, &known.tool.arguments, &bundle.opaque)
         .map_err(|error| refuse(error.code(), error.to_string(), &error.help()))?;
     let candidates = known.candidates(bundle, call);
+    if sample::is_sampled(call) {
+        let parties = (
+            &known.principal.uid,
+            &known.tool.action,
+            &known.resource.uid,
+        );
+        if sample::reached(bundle, call, parties) != candidates {
+            let message =
+                "the index of policies does not find what the policies say, so it is not trusted";
+            let fix =
+                "restart the node, and report this with the bundle: it is a fault of Bailiwick";
+            return Err(refuse(Code::PolicyError, message.to_owned(), fix));
+        }
+    }
     if candidates.len() > MAX_CANDIDATES {
         let message = format!("more than {MAX_CANDIDATES} policies reach this call");
         let fix = "narrow the scopes of policies";

@@ -33,6 +33,7 @@ mod recorded;
 mod registry;
 mod replay;
 mod rule;
+mod sample;
 mod schema;
 mod shadow;
 mod shape;

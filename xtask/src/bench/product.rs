@@ -8,6 +8,17 @@ pub(super) const DECIDE: Bench = Bench {
     run: |figure| cargo::run("bailiwick-policy", "decide", figure),
 };
 
+/// Policy as a whole: decisions, a million of them held against plain Cedar, and a million replayed.
+pub(super) const POLICY: Bench = Bench {
+    name: "policy",
+    run: |figure| {
+        for target in ["decide", "replay", "equivalence"] {
+            cargo::run("bailiwick-policy", target, figure)?;
+        }
+        Ok(())
+    },
+};
+
 /// Events made durable, beside a bare group commit, a bare `fdatasync` and peers; logs read back.
 pub(super) const AUDIT: Bench = Bench {
     name: "audit",

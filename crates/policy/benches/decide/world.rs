@@ -123,8 +123,21 @@ impl World {
         })
     }
 
+    pub(crate) fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
     pub(crate) fn decide(&self, caller: &Caller, arguments: &str) -> Decision {
-        self.bundle.decide(&Input {
+        self.with(caller, arguments, |input| self.bundle().decide(input))
+    }
+
+    pub(crate) fn with<T>(
+        &self,
+        caller: &Caller,
+        arguments: &str,
+        ask: impl FnOnce(&Input<'_>) -> T,
+    ) -> T {
+        ask(&Input {
             agent: &caller.agent,
             instance: None,
             chain: &caller.chain,

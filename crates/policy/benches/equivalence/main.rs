@@ -29,6 +29,28 @@ const POLICIES: usize = 24;
 fn main() -> Result<()> {
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let wanted = if is_bench { DECISIONS } else { SMOKE };
+    let threads = std::thread::available_parallelism()?.get();
+    let share = wanted.div_ceil(threads);
+    let compared = std::thread::scope(|scope| -> Result<usize> {
+        let running: Vec<_> = (0..threads)
+            .map(|_| scope.spawn(|| compare(share)))
+            .collect();
+        let mut all = 0;
+        for one in running {
+            all += one.join().ok().context("a thread stopped")??;
+        }
+        Ok(all)
+    })?;
+    ensure!(compared >= wanted, "fewer than {wanted}");
+    let mut out = std::io::stdout().lock();
+    Ok(writeln!(
+        out,
+        "figure decisions_as_in_full {compared} decisions target >={wanted}"
+    )?)
+}
+
+/// Compares so many decisions, or a few more.
+fn compare(wanted: usize) -> Result<usize> {
     // Each run looks elsewhere; a difference is printed in full, so that no seed is needed to see it again.
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed()?);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
@@ -43,12 +65,7 @@ fn main() -> Result<()> {
         }
         compared += CALLS * oracle::SUBSETS;
     }
-    ensure!(compared >= wanted, "fewer than {wanted}");
-    let mut out = std::io::stdout().lock();
-    Ok(writeln!(
-        out,
-        "figure decisions_as_in_full {compared} decisions target >={wanted}"
-    )?)
+    Ok(compared)
 }
 
 fn sample<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> Result<S::Value> {
