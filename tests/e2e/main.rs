@@ -20,6 +20,10 @@ mod cli_basics;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod evidence;
+#[cfg(test)]
+mod exports;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod gateway_http;

@@ -12,6 +12,7 @@ pub mod bundle;
 pub mod checkpoint;
 pub mod disk;
 pub mod erase;
+pub mod export;
 pub mod filter;
 #[cfg(test)]
 mod fixtures;
@@ -27,6 +28,7 @@ mod oracle;
 mod payload;
 pub mod projection;
 pub mod proof;
+pub mod published;
 pub mod read;
 pub mod record;
 pub mod retention;

@@ -165,7 +165,16 @@ pub(crate) fn prove(directory: &Directory, index: u64) -> Result<Proof, ProveErr
     let note = directory
         .checkpoint()?
         .ok_or(ProveError::Unpublished { index })?;
-    let parsed = Note::parse(&note).map_err(CheckpointError::from)?;
+    prove_under(directory, &note, index)
+}
+
+/// Makes a proof under one of the log's checkpoints.
+pub(crate) fn prove_under(
+    directory: &Directory,
+    note: &[u8],
+    index: u64,
+) -> Result<Proof, ProveError> {
+    let parsed = Note::parse(note).map_err(CheckpointError::from)?;
     let checkpoint = Checkpoint::parse(parsed.text())?;
     if index >= checkpoint.size {
         return Err(ProveError::Unpublished { index });

@@ -117,6 +117,10 @@ pub enum Altered {
     Missing,
     /// All of it fits together but not the checkpoint: the whole log was rewritten.
     Everything,
+    /// A value that a bundle discloses: it is not what the leaf commits to.
+    Disclosure,
+    /// A file of a bundle that its statement names otherwise.
+    Evidence,
 }
 
 impl Altered {
@@ -129,6 +133,8 @@ impl Altered {
             Self::Wal => "wal_altered",
             Self::Missing => "leaves_missing",
             Self::Everything => "tree_altered",
+            Self::Disclosure => "payload_altered",
+            Self::Evidence => "evidence_altered",
         }
     }
 }
@@ -144,6 +150,8 @@ impl fmt::Display for Alteration {
                 "leaves are missing, and no `log.retention` event says that they were pruned"
             }
             Altered::Everything => "the files fit together but not the signed checkpoint",
+            Altered::Disclosure => "a disclosed value is not what the leaf commits to",
+            Altered::Evidence => "a file is not the one that the bundle was made with",
         };
         write!(f, "{what}: {}", self.file.display())?;
         if let Some(index) = self.index {

@@ -1,6 +1,8 @@
 //! `audit`: the record. `verify`, and `prove`, `search` and `task` with `--dir`, need no node: only the log's files, and for
 //! `verify` a key that the reader brings.
 
+mod bundle;
+mod export;
 mod held;
 mod offline;
 mod privacy;
@@ -82,16 +84,21 @@ pub(crate) enum AuditCommand {
         /// What `audit erase` printed for whoever asked.
         id: String,
     },
-    /// Checks a log's files, or a proof, against a key. Exit 0: proven, 1: altered, 6: cannot tell.
+    /// Writes the record in a shape that other people's tools read.
+    Export(export::ExportArgs),
+    /// Checks a log, a bundle of evidence or a proof against a key. Exit 0: proven, 1: altered, 6: cannot tell.
     #[command(
         after_help = "Example: bailiwick audit verify /var/lib/bailiwick/audit --vkey log.vkey"
     )]
     Verify {
-        /// The log's directory, or a file with a proof.
+        /// The log's directory, a bundle (packed or not), or a file with a proof.
         path: PathBuf,
         /// The log's public key: the key itself or a file with it.
         #[arg(long, value_name = "KEY")]
         vkey: String,
+        /// Bundles only: the public key of the bundle's maker, or a file with it. Without it the maker's signature is not looked at.
+        #[arg(long, value_name = "KEY")]
+        evidence_key: Option<String>,
         #[command(flatten)]
         held: held::Held,
     },
@@ -160,28 +167,41 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
             });
             Ok(Exit::DONE)
         }
-        AuditCommand::Log => {
-            let body = context.api()?.get("/v1/audit/log").await?;
-            context.out.show(&body, |_, body| {
-                let text = |name: &str| {
-                    body.get(name)
-                        .and_then(Value::as_str)
-                        .unwrap_or_default()
-                        .to_owned()
-                };
-                let checkpoint: Vec<_> = text("checkpoint")
-                    .lines()
-                    .map(|line| Untrusted(line).to_string())
-                    .collect();
-                format!("{}\n\n{}", text("vkey"), checkpoint.join("\n"))
-            });
-            Ok(Exit::DONE)
-        }
+        AuditCommand::Log => log(context).await,
         AuditCommand::Reveal { event, reason } => privacy::reveal(context, event, &reason).await,
         AuditCommand::Erase(args) => privacy::erase(context, args).await,
         AuditCommand::ConfirmErasure { id } => privacy::confirm_erasure(context, &id).await,
-        AuditCommand::Verify { path, vkey, held } => offline::verify(context, &path, &vkey, &held),
+        AuditCommand::Export(args) => export::run(context, args).await,
+        AuditCommand::Verify {
+            path,
+            vkey,
+            evidence_key,
+            held,
+        } => match bundle::at(&path)? {
+            Some(files) => bundle::verify(context, &files, &vkey, evidence_key.as_deref(), &held),
+            None => offline::verify(context, &path, &vkey, &held),
+        },
     }
+}
+
+async fn log(context: &Context) -> Outcome {
+    let body = context.api()?.get("/v1/audit/log").await?;
+    context.out.show(&body, |_, body| {
+        let text = |name: &str| {
+            body.get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
+        let checkpoint: Vec<_> = text("checkpoint")
+            .lines()
+            .map(|line| Untrusted(line).to_string())
+            .collect();
+        let (log, evidence) = (text("vkey"), text("evidence_vkey"));
+        let checkpoint = checkpoint.join("\n");
+        format!("{log}\n\n{checkpoint}\n\nbundles of evidence are signed with\n{evidence}")
+    });
+    Ok(Exit::DONE)
 }
 
 async fn tail(context: &Context) -> Outcome {

@@ -145,22 +145,41 @@ impl Client {
     /// The lines of an answer that does not end by itself.
     pub(crate) async fn follow(&self, path: &str) -> Result<Lines, Failure> {
         let response = self.send(Method::GET, path, None, Bytes::new()).await?;
-        if !response.status().is_success() {
-            let (parts, body) = response.into_parts();
-            let body = Limited::new(body, LARGEST_ANSWER).collect().await;
-            let body = body
-                .map_err(|error| self.unreachable(&error.to_string()))?
-                .to_bytes();
-            return Err(refused(&Exchange {
-                status: parts.status,
-                headers: parts.headers,
-                body,
-            }));
-        }
         Ok(Lines {
-            body: response.into_body(),
+            body: self.good(response).await?.into_body(),
             buffer: Vec::new(),
         })
+    }
+
+    /// An answer of any length, piece by piece.
+    pub(crate) async fn download(&self, path: &str, body: &Value) -> Result<Download, Failure> {
+        let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+        let body = body.to_string().into();
+        let response = self.send(Method::POST, path, headers, body).await?;
+        Ok(Download {
+            client: self.clone(),
+            body: self.good(response).await?.into_body(),
+        })
+    }
+
+    /// The response, if it is no refusal.
+    async fn good(
+        &self,
+        response: http::Response<Incoming>,
+    ) -> Result<http::Response<Incoming>, Failure> {
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, LARGEST_ANSWER).collect().await;
+        let body = body
+            .map_err(|error| self.unreachable(&error.to_string()))?
+            .to_bytes();
+        Err(refused(&Exchange {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }))
     }
 
     async fn send(
@@ -244,6 +263,35 @@ impl Client {
 enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
+}
+
+/// An answer that comes in pieces.
+#[derive(Debug)]
+pub(crate) struct Download {
+    client: Client,
+    body: Incoming,
+}
+
+impl Download {
+    /// The next piece; `None` once the answer is complete. An answer that breaks off is a failure.
+    pub(crate) async fn piece(&mut self) -> Result<Option<Bytes>, Failure> {
+        loop {
+            let Some(frame) = self.body.frame().await else {
+                return Ok(None);
+            };
+            let frame = frame.map_err(|error| {
+                let message = format!("the answer of {} broke off: {error}", self.client.target);
+                Failure::from(Problem::new(
+                    Code::NodeUnreachable,
+                    message,
+                    "see the node's log",
+                ))
+            })?;
+            if let Ok(data) = frame.into_data() {
+                return Ok(Some(data));
+            }
+        }
+    }
 }
 
 /// Lines of a stream, bounded.

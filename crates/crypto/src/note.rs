@@ -102,6 +102,11 @@ impl NoteVerifier {
         self.id
     }
 
+    /// Whether this key signed these bytes, where they are no note (a DSSE envelope).
+    pub fn verify_bytes(&self, message: &[u8], signature: &[u8]) -> bool {
+        signature.len() == SIGNATURE_LEN && self.parsed.verify_sig(message, signature).is_ok()
+    }
+
     /// The public key.
     pub fn public(&self) -> &[u8; 32] {
         &self.public

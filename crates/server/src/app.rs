@@ -8,6 +8,7 @@ use bailiwick_control::Control;
 use bailiwick_core::name::NodeName;
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
+use bailiwick_crypto::note::NoteSigner;
 use bailiwick_enforce::Replica;
 use bailiwick_identity::authority::Authority;
 use bailiwick_store::Store;
@@ -23,6 +24,8 @@ use crate::witnesses::Witnesses;
 pub const MAX_REQUESTS: usize = 256;
 /// Followers of the record at once; each holds a connection for long.
 pub const MAX_FOLLOWERS: usize = 64;
+/// Exports at once; each reads the log.
+pub const MAX_EXPORTS: usize = 4;
 
 /// The parts of one node that routes use.
 pub struct App {
@@ -40,6 +43,10 @@ pub struct App {
     pub log: Arc<Log>,
     /// The key that others verify the log with, in text form.
     pub log_vkey: String,
+    /// Signs statements over bundles of evidence.
+    pub evidence: Arc<NoteSigner>,
+    /// The key that others verify them with, in text form.
+    pub evidence_vkey: String,
     /// Who cosigns its checkpoints.
     pub witnesses: Arc<Witnesses>,
     /// Erasures that wait for a second admin.
@@ -64,6 +71,8 @@ pub struct App {
     pub requests: Semaphore,
     /// Room for followers.
     pub followers: Arc<Semaphore>,
+    /// Room for exports.
+    pub exports: Arc<Semaphore>,
     /// Cancelled when the node stops.
     pub stop: CancellationToken,
 }

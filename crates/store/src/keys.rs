@@ -19,17 +19,20 @@ pub enum KeyClass {
     Receipt,
     /// Checkpoints of the audit log.
     Log,
+    /// Statements over bundles of evidence.
+    Evidence,
 }
 
 impl KeyClass {
     /// All classes.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::X509,
         Self::JwtSvid,
         Self::Task,
         Self::Head,
         Self::Receipt,
         Self::Log,
+        Self::Evidence,
     ];
 
     /// Lower-case name.
@@ -41,6 +44,7 @@ impl KeyClass {
             Self::Head => "head",
             Self::Receipt => "receipt",
             Self::Log => "log",
+            Self::Evidence => "evidence",
         }
     }
 }

@@ -22,6 +22,11 @@ pub(crate) fn tlog(program: &str) -> Command {
     Command::new(installed(&format!(".deps/tlog/bin/{program}")))
 }
 
+/// A program of the environment in which readers of exports and moto's S3 server are.
+pub(crate) fn exports(program: &str) -> PathBuf {
+    installed(&format!(".deps/exports/bin/{program}"))
+}
+
 /// aics-tlog, asked about the log in a directory.
 pub(crate) fn tlog_verify(dir: &Path, vkey: &str) -> Command {
     let mut command = tlog("python");

@@ -108,6 +108,18 @@ const WALLS: &[Wall] = &[
         why: "what a terminal shows is made only in cli: return an error type with code and help",
     },
     Wall {
+        packages: &["parquet", "tar"],
+        product: &["audit"],
+        tests: &[],
+        why: "shapes of exports are made only in audit: write an Exporter there",
+    },
+    Wall {
+        packages: &["object_store"],
+        product: &["server"],
+        tests: &[],
+        why: "object stores are spoken to only by server, which ships the record",
+    },
+    Wall {
         packages: &["anyhow"],
         product: &["xtask"],
         tests: ANYONE,

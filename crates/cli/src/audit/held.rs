@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use bailiwick_audit::checkpoint::{Checkpoint, CheckpointError};
+use bailiwick_audit::checkpoint::{self, Checkpoint, CheckpointError};
+use bailiwick_audit::export::evidence::Files;
 use bailiwick_audit::proof::TileReadError;
 use bailiwick_audit::read::Directory;
 use bailiwick_audit::witnessed::{self, Continuation, Cosigned};
@@ -147,6 +148,38 @@ impl Expected {
             return Ok(None);
         }
         Ok(self.cosigned(file, note, keys)?.err())
+    }
+
+    /// Holds it against a bundle, whose events are proven under `proven`.
+    pub(super) fn check_bundle(
+        &self,
+        files: &Files,
+        proven: &Checkpoint,
+        keys: &[NoteVerifier],
+    ) -> Result<Option<Refuted>, Failure> {
+        if let Some((path, seen)) = self.seen.iter().find(|(_, seen)| seen.size == proven.size)
+            && seen.root != proven.root
+        {
+            return Ok(Some(Refuted {
+                code: Some(Code::LogAltered),
+                file: path.clone(),
+                why: "there are two histories: this checkpoint has as many events and another root"
+                    .into(),
+            }));
+        }
+        if self.seen.iter().any(|(_, seen)| seen.size != proven.size) {
+            let message =
+                "a bundle does not show whether the log continues a checkpoint of another size";
+            let help = "give the log's directory with --seen";
+            return Err(Problem::new(Code::InvalidInput, message, help).into());
+        }
+        if self.quorum == 0 {
+            return Ok(None);
+        }
+        let note = files.bytes(checkpoint::FILE).unwrap_or_default();
+        Ok(self
+            .cosigned(Path::new(checkpoint::FILE), note, keys)?
+            .err())
     }
 
     fn cosigned(

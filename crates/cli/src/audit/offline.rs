@@ -167,7 +167,7 @@ pub(crate) fn as_json(verdict: &Verdict) -> Value {
     }
 }
 
-fn as_text(out: &Out, verdict: &Verdict) -> String {
+pub(super) fn as_text(out: &Out, verdict: &Verdict) -> String {
     use crate::output::Style;
     match verdict {
         Verdict::Proven(report) => {

@@ -1,4 +1,5 @@
-//! The audit log's own keys: the Ed25519 key of its checkpoints and the key that wraps its sealed values, both sealed in the store.
+//! The audit log's own keys: the Ed25519 keys of its checkpoints and of bundles of evidence, and the key that wraps its sealed values, all
+//! sealed in the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,19 +32,41 @@ pub(super) async fn log_key(
     now: Timestamp,
     rng: &dyn Rng,
 ) -> Result<Ed25519Key, StartError> {
-    let rows = store.read(|rows| rows.keys(KeyClass::Log)).await?;
+    lasting(KeyClass::Log, store, seal, now, rng).await
+}
+
+/// The key that signs statements over bundles of evidence; made once.
+pub(super) async fn evidence_key(
+    store: &Store,
+    seal: &Seal,
+    now: Timestamp,
+    rng: &dyn Rng,
+) -> Result<Ed25519Key, StartError> {
+    lasting(KeyClass::Evidence, store, seal, now, rng).await
+}
+
+/// The one key of a class, which is made when it is first asked for.
+async fn lasting(
+    class: KeyClass,
+    store: &Store,
+    seal: &Seal,
+    now: Timestamp,
+    rng: &dyn Rng,
+) -> Result<Ed25519Key, StartError> {
+    let rows = store.read(move |rows| rows.keys(class)).await?;
+    let name = class.as_str();
     if let Some(row) = rows.iter().find(|row| row.state == KeyState::Active) {
-        let private = seal.unseal(place("log", &row.kid), &row.sealed_private)?;
+        let private = seal.unseal(place(name, &row.kid), &row.sealed_private)?;
         return Ok(Ed25519Key::from_pkcs8(private)?);
     }
     let key = Ed25519Key::generate()?;
     let x = URL_SAFE_NO_PAD.encode(key.public());
-    let kid = format!("log-{}", x.chars().take(16).collect::<String>());
+    let kid = format!("{name}-{}", x.chars().take(16).collect::<String>());
     let row = KeyRow {
-        sealed_private: seal.seal(rng, place("log", &kid), key.pkcs8().expose())?,
+        sealed_private: seal.seal(rng, place(name, &kid), key.pkcs8().expose())?,
         public: KeyPublic::Jwk(json!({"kty": "OKP", "crv": "Ed25519", "x": x}).to_string()),
         kid,
-        class: KeyClass::Log,
+        class,
         state: KeyState::Active,
         created_at: now,
         not_after: FOREVER,

@@ -30,7 +30,7 @@ use super::ports::{Bundles, Credentials, Definitions, Here, People};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
 use super::{Addresses, Node, StartError, keys, usage};
-use crate::app::{App, MAX_FOLLOWERS, MAX_REQUESTS};
+use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
@@ -53,6 +53,7 @@ struct State {
     seal: Arc<Seal>,
     log: Arc<Log>,
     log_vkey: String,
+    evidence: Arc<NoteSigner>,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
 }
@@ -121,6 +122,8 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         store: state.store.clone(),
         log: Arc::clone(&state.log),
         log_vkey: state.log_vkey.clone(),
+        evidence_vkey: state.evidence.verifier()?.vkey(),
+        evidence: Arc::clone(&state.evidence),
         witnesses: Arc::clone(&witnesses),
         erasures: Waiting::default(),
         dpop: Guard::new(&*state.rng),
@@ -133,6 +136,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         rng: Arc::clone(&state.rng),
         requests: Semaphore::new(MAX_REQUESTS),
         followers: Arc::new(Semaphore::new(MAX_FOLLOWERS)),
+        exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
         stop: stop.clone(),
     });
     let connections = TaskTracker::new();
@@ -203,6 +207,8 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
     let origin = format!("{}/{}", config.identity.trust_domain, config.node.name);
     let signer = NoteSigner::new(&origin, key)?;
     let log_vkey = signer.verifier()?.vkey();
+    let evidence = keys::evidence_key(&store, &seal, clock.wall(), &*rng).await?;
+    let evidence = Arc::new(NoteSigner::new(&format!("{origin}/evidence"), evidence)?);
     let options = LogOptions {
         segment_size: config.audit.segment,
         min_free: config.audit.min_free,
@@ -231,6 +237,7 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
         seal,
         log,
         log_vkey,
+        evidence,
         clock,
         rng,
     })

@@ -33,7 +33,7 @@ const MAX_SCAN: usize = 100_000;
 /// Leaves that a follower reads at once.
 const BATCH: usize = 256;
 /// How long a proof waits for the checkpoint that covers its event.
-const PUBLISHED_WITHIN: Duration = Duration::from_secs(5);
+pub(super) const PUBLISHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// One event of the record. The hash is over the leaf's exact bytes.
 #[derive(Debug, Serialize)]
@@ -50,6 +50,8 @@ pub struct LogAnswer {
     origin: String,
     /// The key that its checkpoints verify with.
     vkey: String,
+    /// The key that statements over bundles of evidence verify with.
+    evidence_vkey: String,
     /// Durable events.
     size: u64,
     /// The newest published checkpoint, a C2SP signed note, with the cosignatures there are; none before the first.
@@ -206,6 +208,7 @@ async fn log(
     Ok(Json(LogAnswer {
         origin: app.log.origin().to_owned(),
         vkey: app.log_vkey.clone(),
+        evidence_vkey: app.evidence_vkey.clone(),
         size: app.log.size(),
         checkpoint: note
             .map(|note| String::from_utf8_lossy(&app.witnesses.dressed(note)).into_owned()),
@@ -318,7 +321,7 @@ fn behind(conditions: &mut Conditions) -> Result<Option<u64>, Refused> {
     Ok(after.map(|index| index.saturating_add(1)))
 }
 
-fn filter(conditions: &Conditions) -> Result<Filter, Refused> {
+pub(super) fn filter(conditions: &Conditions) -> Result<Filter, Refused> {
     let mut filter = Filter::default();
     for (key, value) in conditions {
         let set = filter.set(key, value);
