@@ -38,6 +38,8 @@ mod policy_life;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod ship;
+#[cfg(test)]
 mod spiffe_clients;
 #[cfg(test)]
 mod step_up;

@@ -19,7 +19,7 @@ use crate::record::{Receipt, RecordError};
 /// Most events that one erasure takes.
 pub const MAX_ERASED: usize = 1_000_000;
 /// The job on disk, from before its event is recorded until it is done.
-const FILE: &str = "erasing.json";
+pub(crate) const FILE: &str = "erasing.json";
 
 /// Whose values go.
 #[derive(Debug, Clone, PartialEq, Eq)]

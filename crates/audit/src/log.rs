@@ -170,6 +170,11 @@ impl Log {
         self.published.clone()
     }
 
+    /// Whether an erasure is being carried out: what lies beside the tree may still be from before it.
+    pub fn is_erasing(&self) -> bool {
+        self.dir.join(crate::erase::FILE).exists()
+    }
+
     /// Whether space is so short that only what narrows authority is recorded.
     pub fn is_degraded(&self) -> bool {
         self.degraded.load(Ordering::Relaxed) || self.spare.failed()

@@ -6,12 +6,14 @@ mod export;
 mod held;
 mod offline;
 mod privacy;
+mod remote;
 mod story;
 mod task;
 
 use std::path::PathBuf;
 
 use bailiwick_core::id::EventId;
+use bailiwick_server::ship::Place;
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -86,12 +88,14 @@ pub(crate) enum AuditCommand {
     },
     /// Writes the record in a shape that other people's tools read.
     Export(export::ExportArgs),
+    /// Fetches a log that was shipped, into a directory for reading, and checks it.
+    Restore(remote::RestoreArgs),
     /// Checks a log, a bundle of evidence or a proof against a key. Exit 0: proven, 1: altered, 6: cannot tell.
     #[command(
         after_help = "Example: bailiwick audit verify /var/lib/bailiwick/audit --vkey log.vkey"
     )]
     Verify {
-        /// The log's directory, a bundle (packed or not), or a file with a proof.
+        /// The log's directory or URL (s3://, file://, http://, https://), a bundle (packed or not), or a file with a proof.
         path: PathBuf,
         /// The log's public key: the key itself or a file with it.
         #[arg(long, value_name = "KEY")]
@@ -172,6 +176,12 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
         AuditCommand::Erase(args) => privacy::erase(context, args).await,
         AuditCommand::ConfirmErasure { id } => privacy::confirm_erasure(context, &id).await,
         AuditCommand::Export(args) => export::run(context, args).await,
+        AuditCommand::Restore(args) => remote::restore(context, &args).await,
+        AuditCommand::Verify {
+            path, vkey, held, ..
+        } if path.to_str().is_some_and(Place::is_url) => {
+            remote::verify(context, &path.to_string_lossy(), &vkey, &held).await
+        }
         AuditCommand::Verify {
             path,
             vkey,

@@ -42,6 +42,13 @@ impl Context {
         Ok(Client::new(target))
     }
 
+    /// The token for a URL: only if it is one of the node that the token is for.
+    pub(crate) fn bearer_for(&self, url: &str) -> Option<Secret<String>> {
+        let node = self.node.as_deref()?.trim_end_matches('/');
+        let of_node = node.starts_with("http") && url.strip_prefix(node)?.starts_with('/');
+        self.token.clone().filter(|_| of_node)
+    }
+
     /// A socket in the runtime directory of the node that runs here.
     pub(crate) fn socket(&self, name: &str) -> Result<PathBuf, Failure> {
         if let Some(Ok(Target::Unix(admin))) =

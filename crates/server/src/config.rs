@@ -122,6 +122,30 @@ pub struct Audit {
     pub witnesses: Vec<WitnessAt>,
     /// How many of them have to.
     pub quorum: usize,
+    /// Where it is shipped to.
+    pub ship: Option<ShipTo>,
+    /// A collector that gets every event as a log record.
+    pub otlp: Option<String>,
+    /// A directory that gets the record as Parquet files.
+    pub parquet: Option<ParquetTo>,
+}
+
+/// Where the log is shipped to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShipTo {
+    /// `s3://bucket/prefix` or `file:///directory`.
+    pub url: String,
+    /// Time between rounds.
+    pub every: Duration,
+}
+
+/// Where Parquet files of the record are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParquetTo {
+    /// The directory.
+    pub dir: PathBuf,
+    /// Time between files.
+    pub every: Duration,
 }
 
 /// A witness of the audit log.

@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod directories;
+mod elsewhere;
 mod error;
 mod keys;
 mod ports;

@@ -15,6 +15,7 @@ pub mod revocations;
 pub mod secrets;
 pub mod servers;
 pub mod tasks;
+pub mod tiles;
 pub mod timeline;
 pub mod tools;
 
@@ -105,6 +106,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(timeline::routes(app))
         .merge(exports::routes(app))
         .merge(privacy::routes(app))
+        .merge(tiles::routes(app))
         .merge(health::routes())
         .merge(oauth::routes())
         .merge(metadata::routes())

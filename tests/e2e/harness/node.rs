@@ -23,6 +23,10 @@ pub(crate) struct Setup {
     pub(crate) min_free: &'static str,
     /// Address of the API.
     pub(crate) console: String,
+    /// More keys of `[audit]`.
+    pub(crate) audit: String,
+    /// Variables that the node gets beside those of the test.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Default for Setup {
@@ -32,6 +36,8 @@ impl Default for Setup {
             approval_wait: "60s",
             min_free: "1MiB",
             console: "127.0.0.1:0".to_owned(),
+            audit: String::new(),
+            environment: Vec::new(),
         }
     }
 }
@@ -42,6 +48,7 @@ pub(crate) struct Node {
     process: Process,
     ready: Value,
     token: String,
+    environment: Vec<(String, String)>,
     home: TempDir,
 }
 
@@ -73,7 +80,7 @@ impl Node {
     /// A node in this directory.
     pub(crate) fn at(home: TempDir, setup: &Setup) -> Self {
         std::fs::write(config_of(home.path()), config(home.path(), setup)).unwrap();
-        let (process, ready) = serve(home.path());
+        let (process, ready) = serve(home.path(), &setup.environment);
         // The test process is an agent in many tests, and agents get nothing from the admin socket: so all goes over TCP. The account
         // is made before anything is attested.
         let admin = Place::Unix(ready["admin_socket"].as_str().unwrap().into());
@@ -101,6 +108,7 @@ impl Node {
             process,
             ready,
             token,
+            environment: setup.environment.clone(),
             home,
         }
     }
@@ -150,7 +158,7 @@ impl Node {
 
     /// Starts it again in the same directory, after [`Self::kill_nine`] or [`Self::stop`].
     pub(crate) fn start_again(&mut self) {
-        let (process, ready) = serve(self.home.path());
+        let (process, ready) = serve(self.home.path(), &self.environment);
         (self.process, self.ready) = (process, ready);
     }
 
@@ -319,6 +327,8 @@ fn config(home: &Path, setup: &Setup) -> String {
         approval_wait,
         min_free,
         console,
+        audit,
+        environment: _,
     } = setup;
     format!(
         r#"version = 1
@@ -339,13 +349,14 @@ wait = "{approval_wait}"
 segment = "2MiB"
 publish_every = "100ms"
 min_free = "{min_free}"
+{audit}
 [log]
 filter = "info,bailiwick_enforce=debug,bailiwick_server=debug"
 "#
     )
 }
 
-fn serve(home: &Path) -> (Process, Value) {
+fn serve(home: &Path, environment: &[(String, String)]) -> (Process, Value) {
     let config = config_of(home);
     let arguments = [
         OsStr::new("serve"),
@@ -356,7 +367,7 @@ fn serve(home: &Path) -> (Process, Value) {
     ];
     let mut process = Process::start(
         "the node",
-        &mut bailiwick(&arguments),
+        bailiwick(&arguments).envs(environment.iter().map(|(name, value)| (name, value))),
         &home.join("node.log"),
     );
     let line = process.line();

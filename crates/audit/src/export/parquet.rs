@@ -121,12 +121,16 @@ impl Exporter for Parquet<'_> {
     }
 }
 
+/// The folder of a log's files.
+pub fn folder_of(origin: &str) -> String {
+    format!("origin={}", percent_encoded(origin, b"-_."))
+}
+
 /// The folder of an event's file, in the form that Hive partitioning reads.
 fn folder(record: &Recorded<'_>) -> String {
-    let origin = percent_encoded(record.origin, b"-_.");
     let ts = record.leaf.ts.to_string();
     let date = ts.split('T').next().unwrap_or_default();
-    format!("origin={origin}/date={date}")
+    format!("{}/date={date}", folder_of(record.origin))
 }
 
 fn row(record: &Recorded<'_>) -> Row {

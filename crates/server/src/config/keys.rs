@@ -20,6 +20,8 @@ pub enum Kind {
     Count,
     /// A list of witnesses.
     Witnesses,
+    /// A table of strings.
+    Table,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Uids => "a list of user ids",
             Self::Count => "a number",
             Self::Witnesses => "a list of witnesses",
+            Self::Table => "a table",
         }
     }
 }
@@ -166,6 +169,15 @@ keys! {
     AuditQuorum "audit" "quorum" Count "" "1 to the number of witnesses"
         "How many witnesses have to cosign a checkpoint for it to count as witnessed."
         "All of them.";
+    AuditShip "audit" "ship" Table "" "{url = \"s3://bucket/prefix\" or \"file:///directory\", every = \"10s\" (1s to 1h)}"
+        "Where the log is shipped to, and how often. Credentials for S3: `AWS_ACCESS_KEY_ID` and the other variables of the AWS tools."
+        "None: it takes a place of yours. A lost node loses what came since.";
+    ExportOtlp "audit" "export.otlp" Table "" "{endpoint = \"https://…\"}, http only for loopback"
+        "An OpenTelemetry collector that gets every event as a log record, at `<endpoint>/v1/logs`."
+        "None.";
+    ExportParquet "audit" "export.parquet" Table "" "{dir = \"…\", every = \"1h\" (1s to 24h)}"
+        "A directory that gets the record as Parquet files, and how often; a relative one starts at the configuration file."
+        "None.";
     AdminUids "admin" "uids" Uids "" "user ids"
         "Users that may use the admin socket, besides root and the node's own."
         "None: an agent under a person's user id must not get that person's rights.";

@@ -26,6 +26,8 @@ pub enum RawValue {
     Uids(Vec<u32>),
     /// Of [`Kind::Count`].
     Count(u64),
+    /// Of [`Kind::Table`]: strings by name.
+    Table(BTreeMap<String, String>),
     /// Of [`Kind::Witnesses`]: keys and URLs.
     Witnesses(Vec<(String, String)>),
 }
@@ -73,8 +75,34 @@ impl RawConfig {
     fn section(&mut self, section: &str, table: &DeTable<'_>, flaws: &mut Vec<Flaw>) {
         for (name, value) in table {
             let written = name.get_ref().as_ref();
+            // `export.otlp` is a key of two words.
+            let prefix = format!("{written}.");
+            if let (Some(inner), true) = (
+                value.get_ref().as_table(),
+                keys::of(section).any(|key| key.name().starts_with(&prefix)),
+            ) {
+                self.words(section, &prefix, inner, flaws);
+                continue;
+            }
             let Some(key) = keys::of(section).find(|key| key.name() == written) else {
                 flaws.push(unknown_key(section, written, name.span()));
+                continue;
+            };
+            match form(key, value.get_ref(), value.span()) {
+                Ok(form) => drop(self.values.insert(key, (form, value.span()))),
+                Err(flaw) => flaws.push(flaw),
+            }
+        }
+    }
+}
+
+impl RawConfig {
+    /// Keys of two words, of which the first is read.
+    fn words(&mut self, section: &str, prefix: &str, table: &DeTable<'_>, flaws: &mut Vec<Flaw>) {
+        for (name, value) in table {
+            let written = format!("{prefix}{}", name.get_ref());
+            let Some(key) = keys::of(section).find(|key| key.name() == written) else {
+                flaws.push(unknown_key(section, &written, name.span()));
                 continue;
             };
             match form(key, value.get_ref(), value.span()) {
@@ -96,6 +124,7 @@ pub(super) fn default_of(key: Key) -> Option<RawValue> {
         Kind::Texts => Some(RawValue::Texts(Vec::new())),
         Kind::Uids => Some(RawValue::Uids(Vec::new())),
         Kind::Count => text.parse().ok().map(RawValue::Count),
+        Kind::Table => None,
         Kind::Witnesses => Some(RawValue::Witnesses(Vec::new())),
     }
 }
@@ -126,6 +155,24 @@ fn form(key: Key, value: &DeValue<'_>, span: Range<usize>) -> Result<RawValue, F
             let number = value.as_integer().filter(|number| number.radix() == 10);
             let count = number.and_then(|number| number.as_str().parse().ok());
             count.map(RawValue::Count).ok_or_else(|| wrong(value, span))
+        }
+        Kind::Table => {
+            let Some(table) = value.as_table() else {
+                return Err(wrong(value, span));
+            };
+            let mut members = BTreeMap::new();
+            for (member, value) in table {
+                let Some(text) = value.get_ref().as_str() else {
+                    return Err(wrong_type(
+                        value.span(),
+                        &name,
+                        "strings only",
+                        value.get_ref(),
+                    ));
+                };
+                members.insert(member.get_ref().to_string(), text.to_owned());
+            }
+            Ok(RawValue::Table(members))
         }
         Kind::Witnesses => {
             let Some(items) = value.as_array() else {

@@ -15,6 +15,8 @@ use super::keys::Key;
 use super::raw::{RawConfig, RawValue, default_of};
 use super::{Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth, WitnessAt};
 
+mod elsewhere;
+
 /// Longest runtime directory: a socket's path has at most 107 bytes, and `/workload.sock` has to fit.
 const MAX_RUNTIME_DIR: usize = 90;
 
@@ -32,7 +34,7 @@ pub(super) fn resolve(
     let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
     let gateway = gateway(&mut reader);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
-    let audit = audit(&mut reader);
+    let audit = audit(&mut reader, base);
     let admin_uids = reader.uids(Key::AdminUids);
     let log = log(&mut reader);
     if let (Some(console), Some(gateway)) = (&console, &gateway) {
@@ -142,7 +144,12 @@ fn gateway(reader: &mut Reader<'_>) -> Option<Gateway> {
     })
 }
 
-fn audit(reader: &mut Reader<'_>) -> Option<Audit> {
+fn audit(reader: &mut Reader<'_>, base: &Path) -> Option<Audit> {
+    let (ship, otlp, parquet) = (
+        elsewhere::ship(reader),
+        elsewhere::otlp(reader),
+        elsewhere::parquet(reader, base),
+    );
     let segment = reader.size(Key::Segment, "2MiB", "1GiB");
     let publish_every = reader.duration(Key::PublishEvery, "100ms", "1m");
     let min_free = reader.size(Key::MinFree, "1MiB", "1TiB");
@@ -203,6 +210,9 @@ fn audit(reader: &mut Reader<'_>) -> Option<Audit> {
         },
         quorum: quorum(reader, witnesses.as_deref()?)?,
         witnesses: witnesses?,
+        ship: ship?,
+        otlp: otlp?,
+        parquet: parquet?,
     })
 }
 

@@ -69,6 +69,9 @@ fn an_empty_document_is_all_defaults() {
                     hold_from: None,
                     witnesses: [],
                     quorum: 0,
+                    ship: None,
+                    otlp: None,
+                    parquet: None,
                 },
                 admin_uids: [],
                 log: Log {
@@ -173,6 +176,9 @@ filter = "warn,bailiwick_enforce=debug"
                         },
                     ],
                     quorum: 1,
+                    ship: None,
+                    otlp: None,
+                    parquet: None,
                 },
                 admin_uids: [
                     1000,
@@ -244,6 +250,68 @@ name = "Node 1"
           help: it takes 1 to 63 of a-z 0-9 -
     "#]],
     );
+}
+
+#[test]
+fn what_sends_the_record_elsewhere_holds() {
+    let text = "version = 1\n[audit]\nship = { url = \"s3://records/edge-7\", every = \"30s\" }\n\
+        export.otlp = { endpoint = \"http://127.0.0.1:4318/\" }\nexport.parquet = { dir = \"parquet\" }\n";
+    let config = Config::parse(text, "f", Path::new("/etc"), Path::new("/d")).unwrap();
+    let ship = config.audit.ship.unwrap();
+    assert_eq!(
+        (ship.url.as_str(), ship.every),
+        ("s3://records/edge-7", Duration::from_secs(30))
+    );
+    assert_eq!(config.audit.otlp.as_deref(), Some("http://127.0.0.1:4318"));
+    let parquet = config.audit.parquet.unwrap();
+    assert_eq!(
+        (parquet.dir.as_path(), parquet.every),
+        (Path::new("/etc/parquet"), Duration::from_hours(1))
+    );
+}
+
+#[test]
+fn what_sends_the_record_elsewhere_is_checked() {
+    let table = [
+        (r#"ship = "s3://b""#, "takes a table"),
+        ("ship = {}", "`url` is missing"),
+        (
+            r#"ship = { url = "https://b" }"#,
+            "is no place that files can be shipped to",
+        ),
+        (r#"ship = { url = "file://relative" }"#, "is no place"),
+        (
+            r#"ship = { url = "s3://b", evry = "1s" }"#,
+            "did you mean `every`?",
+        ),
+        (
+            r#"ship = { url = "s3://b", every = "1ms" }"#,
+            "`every` cannot be",
+        ),
+        ("ship = { url = 1 }", "takes strings only"),
+        (
+            r#"export.otlp = { endpoint = "http://collector.example" }"#,
+            "in the clear",
+        ),
+        (
+            r#"export.otlp = { endpoint = "collector" }"#,
+            "is not an http or https URL",
+        ),
+        (r#"export.parquet = { dir = "" }"#, "names no directory"),
+        (
+            r#"export.parquet = { dir = "d", every = "25h" }"#,
+            "`every` cannot be",
+        ),
+        (
+            r#"export.otpl = { endpoint = "https://c" }"#,
+            "unknown key `export.otpl`",
+        ),
+    ];
+    for (line, message) in table {
+        let text = format!("version = 1\n[audit]\n{line}\n");
+        let flaws = Config::parse(&text, "f", Path::new("/"), Path::new("/d")).unwrap_err();
+        assert!(flaws.to_string().contains(message), "{line}: {flaws}");
+    }
 }
 
 #[test]

@@ -42,6 +42,9 @@ pub enum StartError {
         /// The data directory.
         dir: PathBuf,
     },
+    /// The place to ship the log to cannot be used.
+    #[error(transparent)]
+    Place(#[from] crate::ship::PlaceError),
     /// A port is taken.
     #[error("{key} = \"{address}\" cannot be listened on: the port is taken")]
     PortInUse {
@@ -122,6 +125,7 @@ impl Fault for StartError {
             Self::Gateway(error) => error.code(),
             Self::Record(error) => error.code(),
             Self::Leases(error) => error.code(),
+            Self::Place(error) => error.code(),
             Self::Defect(_) => Code::Internal,
         }
     }
@@ -158,6 +162,7 @@ impl Fault for StartError {
             Self::Gateway(error) => error.help(),
             Self::Record(error) => error.help(),
             Self::Leases(error) => error.help(),
+            Self::Place(error) => error.help(),
             Self::Defect(_) => "please report this with the node's log".to_owned(),
         }
     }

@@ -29,7 +29,7 @@ use super::directories::{self, Paths};
 use super::ports::{Bundles, Credentials, Definitions, Here, People};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
-use super::{Addresses, Node, StartError, keys, usage};
+use super::{Addresses, Node, StartError, elsewhere, keys, usage};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
@@ -48,13 +48,13 @@ pub(super) struct Listeners {
 }
 
 /// What the node keeps.
-struct State {
+pub(super) struct State {
     store: Store,
     seal: Arc<Seal>,
-    log: Arc<Log>,
-    log_vkey: String,
+    pub(super) log: Arc<Log>,
+    pub(super) log_vkey: String,
     evidence: Arc<NoteSigner>,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
 }
 
@@ -114,6 +114,8 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         http.clone(),
     )?;
     let witnesses = witnesses(&config, &state, &http)?;
+    let metrics = metrics(&config, &gateway, &witnesses);
+    elsewhere::start(&config, &state, &http, &metrics, &mut tasks, &stop)?;
     let app = Arc::new(App {
         control: control.clone(),
         authority: Arc::clone(&authority),
@@ -127,7 +129,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         witnesses: Arc::clone(&witnesses),
         erasures: Waiting::default(),
         dpop: Guard::new(&*state.rng),
-        metrics: metrics(&config, &gateway, &witnesses),
+        metrics,
         node: config.node.name.clone(),
         console_url: addresses.console_url.clone(),
         hosts: hosts(addresses.console, &addresses.console_url),
@@ -150,11 +152,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop: stop.clone(),
     });
     tasks.spawn(keys::renew_keks(Arc::clone(&state.seal), Arc::clone(&app)));
-    if !bailiwick_identity::peer::pins_peers() {
-        tracing::warn!(
-            "this kernel (before Linux 6.5) does not pin processes that connect; see docs/threat-model.md"
-        );
-    }
+    tell_of_old_kernels();
     tracing::info!(console = %addresses.console, gateway = %addresses.gateway, log = state.log_vkey, "the node is ready");
     Ok(Node {
         addresses,
@@ -165,6 +163,14 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop,
         drained,
     })
+}
+
+fn tell_of_old_kernels() {
+    if !bailiwick_identity::peer::pins_peers() {
+        tracing::warn!(
+            "this kernel (before Linux 6.5) does not pin processes that connect; see docs/threat-model.md"
+        );
+    }
 }
 
 async fn listen(config: &Config) -> Result<Listeners, StartError> {

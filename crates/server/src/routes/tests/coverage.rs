@@ -12,7 +12,7 @@ use super::sample;
 use crate::node::tests::running::Running;
 
 /// Operations that ask for no role, and why.
-const OPEN: [(&str, &str); 9] = [
+const OPEN: [(&str, &str); 10] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
     ("oauth.metadata", "public by RFC 8414"),
@@ -21,6 +21,7 @@ const OPEN: [(&str, &str); 9] = [
     ("svid.openid", "public by OpenID Connect Discovery"),
     ("svid.jwks", "public keys"),
     ("spiffe.bundle", "public by SPIFFE Federation"),
+    ("log.checkpoint", "a size and a hash, for whoever keeps them"),
     (
         "oauth.token",
         "the caller proves who it is by its token and its key",

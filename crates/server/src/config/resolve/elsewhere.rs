@@ -1,0 +1,123 @@
+//! Keys that send the record elsewhere: `ship`, `export.otlp`, `export.parquet`.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Reader, is_origin, loopback_host};
+use crate::config::keys::{Key, nearest};
+use crate::config::raw::RawValue;
+use crate::config::{ParquetTo, ShipTo, units};
+use crate::ship::Place;
+
+/// Outer none: it is wrong, and that is told; inner none: it is not there.
+type Optional<T> = Option<Option<T>>;
+
+pub(super) fn ship(reader: &mut Reader<'_>) -> Optional<ShipTo> {
+    let key = Key::AuditShip;
+    let Some(members) = members(reader, key, &["url", "every"])? else {
+        return Some(None);
+    };
+    let url = needed(reader, key, &members, "url")?;
+    if !Place::takes_files(&url) {
+        let message = format!("`{url}` is no place that files can be shipped to");
+        reader.flaw(
+            key,
+            message,
+            "write s3://bucket/prefix or file:///directory",
+        );
+        return None;
+    }
+    let every = every(reader, key, &members, "10s", "1s", "1h")?;
+    Some(Some(ShipTo { url, every }))
+}
+
+pub(super) fn otlp(reader: &mut Reader<'_>) -> Optional<String> {
+    let key = Key::ExportOtlp;
+    let Some(members) = members(reader, key, &["endpoint"])? else {
+        return Some(None);
+    };
+    let endpoint = needed(reader, key, &members, "endpoint")?;
+    let base = endpoint.trim_end_matches('/');
+    let origin = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    if !is_origin(&origin) || base.contains(['?', '#']) {
+        let message = format!("`{endpoint}` is not an http or https URL");
+        reader.flaw(key, message, "such as https://collector.example:4318");
+        return None;
+    }
+    if origin.starts_with("http://") && !loopback_host(&origin) {
+        let message = format!("`{endpoint}` would send the record over the network in the clear");
+        reader.flaw(key, message, "use https for a host that is not loopback");
+        return None;
+    }
+    Some(Some(base.to_owned()))
+}
+
+pub(super) fn parquet(reader: &mut Reader<'_>, base: &Path) -> Optional<ParquetTo> {
+    let key = Key::ExportParquet;
+    let Some(members) = members(reader, key, &["dir", "every"])? else {
+        return Some(None);
+    };
+    let dir = needed(reader, key, &members, "dir")?;
+    if dir.is_empty() {
+        reader.flaw(key, "an empty path names no directory", "");
+        return None;
+    }
+    let every = every(reader, key, &members, "1h", "1s", "24h")?;
+    let dir = base.join(dir);
+    Some(Some(ParquetTo { dir, every }))
+}
+
+/// The members of a table, if it is there and has no other than these.
+fn members(
+    reader: &mut Reader<'_>,
+    key: Key,
+    known: &[&'static str],
+) -> Optional<BTreeMap<String, String>> {
+    let Some(RawValue::Table(members)) = reader.value(key) else {
+        return Some(None);
+    };
+    let Some(unknown) = members.keys().find(|name| !known.contains(&name.as_str())) else {
+        return Some(Some(members));
+    };
+    let help = match nearest(unknown, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("it takes {}", known.join(", ")),
+    };
+    reader.flaw(key, format!("unknown key `{unknown}`"), help);
+    None
+}
+
+fn needed(
+    reader: &mut Reader<'_>,
+    key: Key,
+    members: &BTreeMap<String, String>,
+    name: &str,
+) -> Option<String> {
+    let found = members.get(name).cloned();
+    if found.is_none() {
+        let help = format!("it takes {}", key.range());
+        reader.flaw(key, format!("`{name}` is missing"), help);
+    }
+    found
+}
+
+fn every(
+    reader: &mut Reader<'_>,
+    key: Key,
+    members: &BTreeMap<String, String>,
+    default: &str,
+    least: &str,
+    most: &str,
+) -> Option<Duration> {
+    let text = members.get("every").map_or(default, String::as_str);
+    let bound = |text| units::duration(text).unwrap_or_default();
+    match units::duration(text) {
+        Ok(every) if (bound(least)..=bound(most)).contains(&every) => Some(every),
+        _ => {
+            let help = format!("it takes a duration from {least} to {most}");
+            reader.flaw(key, format!("`every` cannot be \"{text}\""), help);
+            None
+        }
+    }
+}
