@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod agents;
 pub mod approvals;
 pub mod audit;
+pub mod blast_radius;
 pub mod health;
 pub mod leases;
 pub mod metadata;
@@ -102,6 +103,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(leases::routes(app))
         .merge(audit::routes(app))
         .merge(timeline::routes(app))
+        .merge(blast_radius::routes(app))
         .merge(privacy::routes(app))
         .merge(health::routes())
         .merge(oauth::routes())
