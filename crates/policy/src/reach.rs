@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use bailiwick_core::decision::Outcome;
-use cedar_policy_core::ast::{Expr, ExprKind, Var};
+use cedar_policy_core::ast::{Expr, ExprKind, Value, Var};
 use serde::Serialize;
 
 use crate::annotation::Token;
@@ -17,6 +17,7 @@ use crate::decide::{Known, MAX_CANDIDATES, Sorted, of};
 use crate::outcome::outcome;
 use crate::recorded::Recorded;
 use crate::rule::Rule;
+use crate::shape::Record;
 
 /// How far a tool can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -47,7 +48,11 @@ fn reach(bundle: &Bundle, call: &Call<'_>) -> Reach {
     if candidates.len() > MAX_CANDIDATES {
         return Reach::Deny;
     }
-    let evaluator = known.evaluator(bundle, call, None);
+    // Policy does not see arguments that the tool's definition does not name: to it they are absent in every call.
+    let arguments = &known.tool.arguments;
+    let nothing: [(&str, Value); 0] = [];
+    let evaluator = known.evaluator(bundle, call, Some(Value::record(nothing, None)));
+    let reads_arguments = |expression: &Expr| reads(expression, arguments);
     let mut settled = Sorted::default();
     let mut open: [Vec<&Rule>; KINDS] = Default::default();
     for rule in of(bundle, &candidates) {
@@ -108,34 +113,44 @@ fn kind(rule: &Rule) -> usize {
     }
 }
 
-/// Whether an expression looks at `context.input`, or at all of the context.
-fn reads_arguments(expression: &Expr) -> bool {
+/// Whether what an expression says depends on an argument that the tool has.
+fn reads(expression: &Expr, arguments: &Record) -> bool {
+    let all = |expression: &Expr| reads(expression, arguments);
     match expression.expr_kind() {
         ExprKind::Var(Var::Context) => true,
         ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => {
+            if is_input(expr) {
+                return arguments.fields.contains_key(attr.as_str());
+            }
             match expr.expr_kind() {
                 ExprKind::Var(Var::Context) => attr.as_str() == "input",
-                _ => reads_arguments(expr),
+                _ => all(expr),
             }
         }
         ExprKind::ExtHasAttr { expr, .. }
         | ExprKind::Like { expr, .. }
         | ExprKind::Is { expr, .. }
-        | ExprKind::UnaryApp { arg: expr, .. } => reads_arguments(expr),
-        ExprKind::BinaryApp { arg1, arg2, .. } => reads_arguments(arg1) || reads_arguments(arg2),
-        ExprKind::And { left, right } | ExprKind::Or { left, right } => {
-            reads_arguments(left) || reads_arguments(right)
-        }
+        | ExprKind::UnaryApp { arg: expr, .. } => all(expr),
+        ExprKind::BinaryApp { arg1, arg2, .. } => all(arg1) || all(arg2),
+        ExprKind::And { left, right } | ExprKind::Or { left, right } => all(left) || all(right),
         ExprKind::If {
             test_expr,
             then_expr,
             else_expr,
-        } => [test_expr, then_expr, else_expr]
-            .into_iter()
-            .any(|part| reads_arguments(part)),
-        ExprKind::ExtensionFunctionApp { args, .. } => args.iter().any(reads_arguments),
-        ExprKind::Set(elements) => elements.iter().any(reads_arguments),
-        ExprKind::Record(members) => members.values().any(reads_arguments),
+        } => all(test_expr) || all(then_expr) || all(else_expr),
+        ExprKind::ExtensionFunctionApp { args, .. } => args.iter().any(all),
+        ExprKind::Set(elements) => elements.iter().any(all),
+        ExprKind::Record(members) => members.values().any(all),
         ExprKind::Lit(_) | ExprKind::Var(_) | ExprKind::Slot(_) | ExprKind::Unknown(_) => false,
+    }
+}
+
+/// `context.input`
+fn is_input(expression: &Expr) -> bool {
+    match expression.expr_kind() {
+        ExprKind::GetAttr { expr, attr } => {
+            attr.as_str() == "input" && matches!(expr.expr_kind(), ExprKind::Var(Var::Context))
+        }
+        _ => false,
     }
 }

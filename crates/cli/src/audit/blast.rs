@@ -1,5 +1,6 @@
 //! `audit blast-radius`: what somebody touched against what they could have reached.
 
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -105,8 +106,9 @@ fn tell(out: &Out, answer: &Value) -> String {
     ];
     let (mut heads, mut counts) = (" ".repeat(6), " tools".to_owned());
     for (head, count) in columns {
-        heads.push_str(&format!("   {head}"));
-        counts.push_str(&format!("   {count:>width$}", width = head.len()));
+        // Writing to a String cannot fail.
+        let _ = write!(heads, "   {head}");
+        let _ = write!(counts, "   {count:>width$}", width = head.len());
     }
     let mut lines = vec![heads, counts];
     let leases = items("leases");
@@ -228,14 +230,10 @@ fn instant(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
         let number: u64 = text.strip_suffix(*unit)?.parse().ok()?;
         Some(Duration::from_secs(number.saturating_mul(*seconds)))
     });
-    match ago {
-        Some(ago) => Ok(now.minus(ago)),
-        None => {
-            let message = format!("`{text}` is no time");
-            let help = "write it like 2026-11-23T09:00:00Z, 09:00, 30m, 24h or 7d";
-            Err(Problem::new(Code::InvalidInput, message, help).into())
-        }
-    }
+    let message = format!("`{text}` is no time");
+    let help = "write it like 2026-11-23T09:00:00Z, 09:00, 30m, 24h or 7d";
+    let unknown = || Problem::new(Code::InvalidInput, message, help);
+    Ok(ago.map(|ago| now.minus(ago)).ok_or_else(unknown)?)
 }
 
 #[cfg(test)]

@@ -71,6 +71,17 @@ fn what_reads_arguments_depends_unless_something_else_settles_it() {
     );
 }
 
+#[test]
+fn an_argument_that_the_tool_does_not_have_is_absent_in_every_call() {
+    let given = Given::call("s/r", "{}");
+    let forbid = "@id(\"no\") @reason(\"r\")\nforbid (principal, action in Bailiwick::Action::\"s\", resource)";
+    // `tags` is an argument of s/w alone.
+    let has = format!("{READ}{forbid} when {{ context.input has tags }};");
+    assert_eq!(reach(&compile(&has).unwrap(), &given), Reach::Allow);
+    let has = format!("{READ}{forbid} when {{ context.input has path }};");
+    assert_eq!(reach(&compile(&has).unwrap(), &given), Reach::Depends);
+}
+
 const PARTS: [&str; 6] = [
     READ,
     "@id(\"a\") @reason(\"r\")\nforbid (principal, action, resource == Bailiwick::Server::\"s\") when { context.input has path && context.input.path like \"x*\" };\n",
