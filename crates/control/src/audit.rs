@@ -168,12 +168,14 @@ impl Control {
         }
     }
 
-    /// Joins what the record said with rows and policies. `read_all`: whether the whole window was read.
+    /// Joins what the record said with rows and policies. `read_all`: whether the whole window was read; `performs`: the kinds of duty
+    /// that the gateway performs.
     pub async fn blast_radius(
         &self,
         actor: &Actor,
         fold: Fold,
         read_all: bool,
+        performs: &'static [&'static str],
     ) -> Result<Radius, Problem> {
         actor.may(Operation::Read)?;
         let (tasks, leases) = (fold.tasks(), fold.leases());
@@ -214,19 +216,20 @@ impl Control {
         let rows = rows.await.map_err(|error| error.problem())?;
         let blobs = self.parts.blobs.clone();
         // Compiling the policies of the time takes a while.
-        let joined = tokio::task::spawn_blocking(move || join(&fold, &rows, &blobs, read_all));
+        let joined =
+            tokio::task::spawn_blocking(move || join(&fold, &rows, (&blobs, performs), read_all));
         joined
             .await
             .map_err(|_| Problem::new(Code::Internal, "the blast radius stopped", ""))
     }
 }
 
-fn join(fold: &Fold, rows: &Rows, blobs: &Blobs, read_all: bool) -> Radius {
+fn join(fold: &Fold, rows: &Rows, (blobs, performs): (&Blobs, &[&str]), read_all: bool) -> Radius {
     let Reached {
         reach,
         mut notes,
         complete,
-    } = reached::reached(fold, rows, blobs);
+    } = reached::reached(fold, rows, blobs, performs);
     let mut tools: BTreeMap<ToolRef, ToolReach> = BTreeMap::new();
     for (tool, used) in &fold.used {
         let entry = ToolReach {

@@ -20,8 +20,6 @@ use super::fold::{Approved, Change, Fold};
 
 /// Policies that are compiled for one answer; each is a bundle with the catalogue of a time.
 const MAX_COMPILED: usize = 64;
-/// Duties that the gateway of this release performs.
-const PERFORMS: [&str; 2] = ["deliver", "max_bytes"];
 
 /// What is known beside the record.
 #[derive(Debug, Default)]
@@ -43,10 +41,11 @@ pub(super) struct Reached {
 }
 
 /// Walks through the window.
-pub(super) fn reached(fold: &Fold, rows: &Rows, blobs: &Blobs) -> Reached {
+pub(super) fn reached(fold: &Fold, rows: &Rows, blobs: &Blobs, performs: &[&str]) -> Reached {
     let mut walk = Walk {
         rows,
         blobs,
+        performs,
         tools: BTreeMap::new(),
         servers: BTreeMap::new(),
         policy: None,
@@ -79,6 +78,8 @@ pub(super) fn reached(fold: &Fold, rows: &Rows, blobs: &Blobs) -> Reached {
 struct Walk<'a> {
     rows: &'a Rows,
     blobs: &'a Blobs,
+    /// Kinds of duty that the gateway performs.
+    performs: &'a [&'a str],
     tools: BTreeMap<ToolRef, Approved>,
     servers: BTreeMap<ServerName, Option<Trust>>,
     policy: Option<Digest>,
@@ -195,6 +196,7 @@ impl Walk<'_> {
         if named.is_empty() {
             return;
         }
+        let performs: Vec<String> = self.performs.iter().map(|&kind| kind.to_owned()).collect();
         let Some(bundle) = self.bundle() else { return };
         let workflow = bundle.workflows().named(&task.workflow);
         let stage = workflow.and_then(|workflow| workflow.stage(&then.stage));
@@ -206,7 +208,10 @@ impl Walk<'_> {
                 cap.is_none_or(|cap| cap.names_tool(server, name, approved.effect))
             });
             let reach = if inside {
-                bundle.reach(&call(rows, task, &then, &tool, approved, at))
+                bundle.reach(&Recorded {
+                    performs: performs.clone(),
+                    ..call(rows, task, &then, &tool, approved, at)
+                })
             } else {
                 Reach::Deny
             };
@@ -361,7 +366,7 @@ fn call(
         },
         now: at,
         discharged: Vec::new(),
-        performs: PERFORMS.map(str::to_owned).to_vec(),
+        performs: Vec::new(),
         versions: Versions {
             bundle: None,
             task: then.version,

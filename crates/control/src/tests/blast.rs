@@ -122,7 +122,10 @@ impl World {
                 fold.take(&entry.parse().unwrap());
             }
         }
-        control.blast_radius(&admin(), fold, true).await.unwrap()
+        control
+            .blast_radius(&admin(), fold, true, &["deliver"])
+            .await
+            .unwrap()
     }
 }
 

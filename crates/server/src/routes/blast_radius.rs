@@ -8,6 +8,7 @@ use bailiwick_audit::read::ReadError;
 use bailiwick_control::audit::{Fold, Radius, Window};
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::{Code, Fault, Timestamp};
+use bailiwick_enforce::decider::PERFORMS;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -79,6 +80,8 @@ async fn blast_radius(
     });
     let (fold, read_all) = read.await?.map_err(|error| Refused(error.problem()))?;
     Ok(Json(
-        app.control.blast_radius(&actor, fold, read_all).await?,
+        app.control
+            .blast_radius(&actor, fold, read_all, PERFORMS)
+            .await?,
     ))
 }
