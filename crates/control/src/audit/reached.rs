@@ -14,7 +14,7 @@ use bailiwick_core::name::{ServerName, ToolRef};
 use bailiwick_core::server::{Server, Transport, Trust};
 use bailiwick_core::task::Task;
 use bailiwick_core::{Digest, Effect, Timestamp};
-use bailiwick_policy::{Bundle, BundleSource, Reach, Recorded, RecordedTask, Registry};
+use bailiwick_policy::{Bundle, BundleSource, Facts, Reach, Recorded, RecordedTask, Registry};
 
 use super::fold::{Approved, Change, Fold};
 
@@ -367,6 +367,7 @@ fn call(
         now: at,
         discharged: Vec::new(),
         performs: Vec::new(),
+        facts: Facts::default(),
         versions: Versions {
             bundle: None,
             task: then.version,

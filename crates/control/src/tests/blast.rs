@@ -60,7 +60,7 @@ impl World {
         accept(&bench, "move_file", Effect::Write).await;
         accept(&bench, "wipe", Effect::Escalate).await;
         publish(&bench, FIRST).await;
-        bench.later(Duration::from_secs(60));
+        bench.later(Duration::from_mins(1));
         let task = bench.task().await;
         let world = Self {
             changed: task.created_at.plus(Duration::from_secs(599)),
@@ -70,16 +70,16 @@ impl World {
         world.call("read_file", Effect::Read, Status::Ok).await;
         world.call("read_file", Effect::Read, Status::Ok).await;
         world.call("wipe", Effect::Escalate, Status::Refused).await;
-        world.bench.later(Duration::from_secs(600));
+        world.bench.later(Duration::from_mins(10));
         publish(&world.bench, SECOND).await;
         // Another definition, under which the first policy would not even validate; one tool goes, another comes.
         let tools = vec![moving(14, "from"), seen("list_dir", 13), seen("stat", 6)];
         shown(&world.bench, tools).await;
         accept(&world.bench, "move_file", Effect::Write).await;
         accept(&world.bench, "stat", Effect::Read).await;
-        world.bench.later(Duration::from_secs(60));
+        world.bench.later(Duration::from_mins(1));
         world.call("write_file", Effect::Write, Status::Ok).await;
-        world.bench.later(Duration::from_secs(60));
+        world.bench.later(Duration::from_mins(1));
         world
     }
 

@@ -2,7 +2,7 @@
 
 use bailiwick_core::decision::Outcome;
 use bailiwick_policy::{Bundle, Reach};
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 
 use crate::world::{Given, compile};
 
