@@ -230,3 +230,65 @@ fn copy(from: &Path, to: &Path) {
         .unwrap();
     assert!(copied.success());
 }
+
+#[test]
+fn what_was_touched_is_set_against_what_could_have_been() {
+    let world = World::start();
+    let node = &world.node;
+    let (task, client) = world.session();
+    client.ok("read_file", r#"{"path":"notes/plan.md"}"#);
+    client.refused("read_file", r#"{"path":"secrets/prod.env"}"#);
+
+    let file = node.home().join("narrow.json");
+    let file = file.to_str().unwrap();
+    let ask = ["audit", "blast-radius", "task", &task, "--propose", file];
+    let radius = node.cli(&ask);
+    assert_eq!(radius["complete"], json!(true), "{radius}");
+    assert_eq!(
+        (&radius["counts"]["touched"], &radius["counts"]["refused"]),
+        (&json!(1), &json!(1)),
+        "{radius}"
+    );
+    let reach = |tool: &str| {
+        let tools = radius["tools"].as_array().unwrap();
+        let found = tools.iter().find(|one| one["tool"] == json!(tool));
+        found.map_or(Value::Null, |one| one["reach"].clone())
+    };
+    // The starter policy looks at paths, asks a person before an order changes, and lets notes be added.
+    assert_eq!(reach("workspace/read_file"), json!("depends"), "{radius}");
+    assert_eq!(
+        reach("workspace/update_order"),
+        json!("step_up"),
+        "{radius}"
+    );
+    assert_eq!(reach("workspace/add_note"), json!("allow"), "{radius}");
+    let open = [
+        "task",
+        "open",
+        "--agent",
+        "tester",
+        "--request",
+        "look",
+        "--scope",
+        file,
+    ];
+    let narrow = node.cli(&open);
+    let grants = narrow["scope"]["grants"].to_string();
+    assert!(
+        grants.contains("read_file") && !grants.contains("add_note"),
+        "{narrow}"
+    );
+
+    // Values are told to those who may, and that is on record.
+    let sealed = node.cli(&["audit", "task", &task]).to_string();
+    assert!(!sealed.contains("notes/plan.md"), "{sealed}");
+    let why = ["audit", "task", &task, "--reveal", "--reason", "INC-4"];
+    let told = node.cli(&why)["lines"].to_string();
+    assert!(told.contains("notes/plan.md"), "{told}");
+    let opened = node.cli(&["audit", "task", &task])["opened"].as_u64();
+    assert!(opened.is_some_and(|count| count >= 3), "{opened:?}");
+    let then = node.cli(&["audit", "task", &task, "--at", "+0.000"]);
+    assert_eq!(then["tasks"][0]["state"], json!("open"), "{then}");
+    let chain = node.cli(&["audit", "task", &task, "--chain"]);
+    assert_eq!(chain[0]["agent"], json!("tester"), "{chain}");
+}

@@ -8,6 +8,7 @@
 //! Limits: the log proves the integrity of what was recorded, not that nothing bypassed an enforcement point. Bits flipped in the last,
 //! unpublished batch look like a torn write.
 
+pub mod blobs;
 pub mod bundle;
 pub mod checkpoint;
 pub mod disk;

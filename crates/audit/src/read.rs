@@ -11,6 +11,7 @@ use bailiwick_core::id::EventId;
 use bailiwick_crypto::note::Note;
 use tokio::sync::watch;
 
+use crate::blobs::Blobs;
 use crate::bundle;
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::leaf::Leaf;
@@ -127,6 +128,11 @@ impl Directory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(ReadError::Io { path, source }),
         }
+    }
+
+    /// What its events name by digest.
+    pub fn blobs(&self) -> Blobs {
+        Blobs::new(self.dir.clone())
     }
 
     /// The log's name, as its newest checkpoint says it. `None` before the first.

@@ -3,6 +3,7 @@
 
 mod bundle;
 mod export;
+mod blast;
 mod held;
 mod offline;
 mod privacy;
@@ -32,6 +33,8 @@ pub(crate) enum AuditCommand {
     Tail,
     /// Tells the story of a task and everything below it.
     Task(task::TaskArgs),
+    /// Sets what was touched against what could have been reached: by an agent, a process, in a task, for a user, with a lease.
+    BlastRadius(blast::BlastArgs),
     /// Finds events: KEY=VALUE, all of which must hold.
     #[command(after_help = "Example: bailiwick audit search agent=coder decision=deny")]
     Search {
@@ -113,6 +116,7 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
     match command {
         AuditCommand::Tail => tail(context).await,
         AuditCommand::Task(args) => task::task(context, args).await,
+        AuditCommand::BlastRadius(args) => blast::blast_radius(context, args).await,
         AuditCommand::Search {
             conditions,
             dir: Some(dir),

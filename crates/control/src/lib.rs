@@ -6,6 +6,7 @@ pub mod access;
 pub mod accounts;
 pub mod agents;
 pub mod approvals;
+pub mod audit;
 pub mod binding;
 pub mod leases;
 pub mod outbox;
@@ -19,6 +20,7 @@ pub mod tools;
 
 use std::sync::{Arc, Mutex};
 
+use bailiwick_audit::blobs::Blobs;
 use bailiwick_broker::Broker;
 use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
 use bailiwick_core::fence::{Fence, Subject};
@@ -49,6 +51,8 @@ pub struct Parts {
     pub journal: Arc<dyn Journal>,
     /// Takes credentials away.
     pub broker: Broker,
+    /// Keeps what events name by digest: definitions, bundles.
+    pub blobs: Blobs,
     /// Applies fences in this process.
     pub cutter: Arc<dyn Cutter>,
     /// Time.

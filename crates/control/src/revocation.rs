@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use bailiwick_broker::LeasesOf;
 use bailiwick_core::event::{ChangeRef, EventType, Sealed, SealedClass};
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::{FenceId, RevocationId, TaskId};
+use bailiwick_core::id::{EventId, FenceId, RevocationId, TaskId};
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Code, Fault, Problem};
 use bailiwick_store::{RevocationRow, StoreError};
@@ -110,6 +110,7 @@ impl Control {
         let mut streams = self.parts.cutter.fence(&fences);
         let order = Order {
             id,
+            event: self.id(),
             actor: actor.clone(),
             reason,
             fences,
@@ -177,7 +178,7 @@ impl Control {
 
     /// Fences, ended tasks, void approvals and their events, in one transaction.
     async fn commit(&self, order: Order) -> Result<(Vec<Fence>, Vec<TaskId>, Cut), Problem> {
-        let ending = self.ending(&order.actor, "revoke");
+        let ending = self.ending(&order.actor, "revoke").caused_by(order.event);
         let control = self.clone();
         self.parts
             .store
@@ -192,16 +193,19 @@ impl Control {
                     ..Cut::default()
                 };
                 let mut fences = Vec::with_capacity(order.fences.len());
-                for fence in &order.fences {
+                for (at, fence) in order.fences.iter().enumerate() {
                     let fence = Fence {
                         seq: tx.head() + 1,
                         ..fence.clone()
                     };
                     tx.put_fence(&fence)?;
-                    control.parts.journal.push(
-                        tx,
-                        &control.fence_event(EventType::FenceSet, &order.actor, &fence),
-                    )?;
+                    let mut event = control.fence_event(EventType::FenceSet, &order.actor, &fence);
+                    if at == 0 {
+                        event.id = order.event;
+                    } else {
+                        event.cause = Some(order.event);
+                    }
+                    control.parts.journal.push(tx, &event)?;
                     fences.push(fence);
                 }
                 let mut ended_ids = Vec::new();
@@ -258,6 +262,7 @@ impl Control {
             "revocation",
             &order.id,
         );
+        event.cause = Some(order.event);
         if let Some(change) = &mut event.change {
             change.after = Some(
                 counts
@@ -378,6 +383,8 @@ impl Control {
 #[derive(Clone)]
 pub(crate) struct Order {
     id: RevocationId,
+    /// The event of its first fence: what everything that falls with it names as its cause.
+    event: EventId,
     actor: Actor,
     reason: String,
     fences: Vec<Fence>,

@@ -42,13 +42,16 @@ impl Control {
             created_at: self.now(),
             version: 1,
         };
-        let event = self.change_event(
+        let mut event = self.change_event(
             EventType::ServerChanged,
             actor,
             "servers.add",
             "server",
             &server.name,
         );
+        if let Some(change) = &mut event.change {
+            change.after = Some(format!("trust {}", server.trust.as_str()));
+        }
         let (journal, row) = (Arc::clone(&self.parts.journal), server.clone());
         self.parts
             .store

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_broker::LeasesOf;
-use bailiwick_core::event::{AgentRef, ChainRef, Event, EventType, Sealed, SealedClass, TaskRef};
+use bailiwick_core::event::{
+    AgentRef, ChainRef, ChangeRef, Event, EventType, Sealed, SealedClass, TaskRef,
+};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{InstanceId, TaskId};
 use bailiwick_core::name::{AgentName, StageName, UserId, WorkflowName};
@@ -102,6 +104,12 @@ impl Control {
                 tx.put_task(&task)?;
                 let mut event = about(event.clone(), tx, &task);
                 event.owner = Some(agent.owner);
+                event.change = Some(ChangeRef {
+                    kind: "task".to_owned(),
+                    id: task.id.to_string(),
+                    before: None,
+                    after: Some(format!("{} until {}", task.scope_digest, task.expires_at)),
+                });
                 event.sealed.push(Sealed {
                     path: "/request",
                     class: SealedClass::Content,

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod bench_node;
+mod blast;
 mod policies;
 mod registry;
 mod revocation;

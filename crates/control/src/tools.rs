@@ -214,6 +214,7 @@ impl Control {
         actor.may(Operation::WriteServers)?;
         let event = self.change_event(EventType::ToolPinned, actor, op, "tool", &reference);
         let (journal, by) = (Arc::clone(&self.parts.journal), actor.name.clone());
+        let blobs = self.parts.blobs.clone();
         let tool = self
             .parts
             .store
@@ -224,8 +225,14 @@ impl Control {
                 tool.version += 1;
                 tx.put_tool(&tool)?;
                 let mut event = event.clone();
+                // The text of what is approved outlives its row, and is there before the event that names it.
+                let text = blobs.keep(tool.definition.as_bytes());
+                let text = text.map_err(|error| Refusal::Problem(error.problem()))?;
                 if let Some(record) = &mut event.change {
-                    record.after = Some(format!("{:?} {} {}", tool.state, tool.effect, tool.seen));
+                    record.after = Some(format!(
+                        "{:?} {} {} text {text}",
+                        tool.state, tool.effect, tool.seen
+                    ));
                 }
                 journal.push(tx, &event)?;
                 Ok::<_, Refusal>(tool)

@@ -199,14 +199,14 @@ const RETRY: &str =
     "try again: the policy is compiled anew after each change of agents, servers and tools";
 
 /// The parties of a call, all known to the registry that the bundle was compiled for.
-struct Known<'a> {
-    tool: &'a CompiledTool,
+pub(crate) struct Known<'a> {
+    pub(crate) tool: &'a CompiledTool,
     principal: &'a Party,
     resource: &'a Party,
 }
 
 impl<'a> Known<'a> {
-    fn new(bundle: &'a Bundle, call: &Call<'_>) -> Result<Self, String> {
+    pub(crate) fn new(bundle: &'a Bundle, call: &Call<'_>) -> Result<Self, String> {
         let parties = &bundle.parties;
         let name = call.tool;
         let tool = parties.tools.get(name);
@@ -234,14 +234,14 @@ impl<'a> Known<'a> {
     }
 
     /// Numbers of the rules whose scope reaches the call, in order of id.
-    fn candidates(&self, bundle: &Bundle, call: &Call<'_>) -> Vec<u32> {
+    pub(crate) fn candidates(&self, bundle: &Bundle, call: &Call<'_>) -> Vec<u32> {
         let action = self.tool.keys.of(call.effect);
         bundle
             .index
             .candidates(&self.principal.keys, action, &self.resource.keys)
     }
 
-    fn evaluator<'b>(
+    pub(crate) fn evaluator<'b>(
         &self,
         bundle: &'b Bundle,
         call: &Call<'_>,
@@ -262,14 +262,14 @@ impl<'a> Known<'a> {
 }
 
 /// The rules with these numbers.
-fn of<'a>(bundle: &'a Bundle, candidates: &[u32]) -> impl Iterator<Item = &'a Rule> {
+pub(crate) fn of<'a>(bundle: &'a Bundle, candidates: &[u32]) -> impl Iterator<Item = &'a Rule> {
     candidates
         .iter()
         .filter_map(|&number| bundle.rules.get(number as usize))
 }
 
 impl<'a> Sorted<'a> {
-    fn put(&mut self, rule: &'a Rule, verdict: Verdict) {
+    pub(crate) fn put(&mut self, rule: &'a Rule, verdict: Verdict) {
         let soft = rule.marks.token.is_some();
         let list = match (verdict, rule.is_permit()) {
             (Verdict::Satisfied, false) if soft => &mut self.soft_forbids,

@@ -29,6 +29,7 @@ mod nearest;
 mod nesting;
 mod outcome;
 mod parties;
+mod reach;
 mod recorded;
 mod registry;
 mod replay;
@@ -58,6 +59,7 @@ pub use facts::{
 pub use fixtures::fixtures;
 pub use flaw::{Flaw, FlawCode, PolicyErrors};
 pub use input::Input;
+pub use reach::Reach;
 pub use recorded::{Recorded, RecordedError, RecordedTask};
 pub use registry::Registry;
 pub use replay::{Past, replay};

@@ -5,6 +5,7 @@ pub mod agents;
 pub mod approvals;
 pub mod audit;
 pub mod exports;
+pub mod blast_radius;
 pub mod health;
 pub mod leases;
 pub mod metadata;
@@ -105,6 +106,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(audit::routes(app))
         .merge(timeline::routes(app))
         .merge(exports::routes(app))
+        .merge(blast_radius::routes(app))
         .merge(privacy::routes(app))
         .merge(tiles::routes(app))
         .merge(health::routes())

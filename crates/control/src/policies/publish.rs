@@ -62,8 +62,16 @@ impl Control {
     ) -> Result<PolicyVersion, PublishError> {
         actor.may(Operation::WritePolicy)?;
         let text = stored(&source)?;
+        let canonical = source.canonical();
         let checked = self.checked(source).await?;
         refuse_flawed(&checked)?;
+        // Its text is there before the event that names it.
+        let blobs = self.parts.blobs.clone();
+        let kept = tokio::task::spawn_blocking(move || blobs.keep(&canonical));
+        let kept = kept
+            .await
+            .map_err(|_| Problem::new(Code::Internal, "keeping the bundle stopped", ""))?;
+        kept.map_err(|error| error.problem())?;
         let event = self.event(EventType::PolicyPublished, actor, "policy.publish");
         let published = self.activate(actor, event, (checked.digest, text), expected, None);
         Ok(published.await?)

@@ -2,7 +2,7 @@
 
 use bailiwick_core::Timestamp;
 use bailiwick_core::event::{ChangeRef, EventType};
-use bailiwick_core::id::TaskId;
+use bailiwick_core::id::{EventId, TaskId};
 use bailiwick_core::task::TaskState;
 use bailiwick_store::Tx;
 
@@ -25,6 +25,7 @@ impl Control {
             control: self.clone(),
             actor: actor.clone(),
             op,
+            cause: None,
             now: self.now(),
         }
     }
@@ -35,10 +36,19 @@ pub(crate) struct Ending {
     control: Control,
     actor: Actor,
     op: &'static str,
+    cause: Option<EventId>,
     now: Timestamp,
 }
 
 impl Ending {
+    /// Names the event that sets it off.
+    pub(crate) fn caused_by(self, event: EventId) -> Self {
+        Self {
+            cause: Some(event),
+            ..self
+        }
+    }
+
     /// Ends every open task at and below `id`, deepest first, with its approvals. Tasks above an ended one stay as they are.
     pub(crate) fn tree(
         &self,
@@ -70,6 +80,7 @@ impl Ending {
                 tx,
                 &task,
             );
+            event.cause = self.cause;
             event.change = Some(ChangeRef {
                 kind: "task".to_owned(),
                 id: task.id.to_string(),

@@ -156,6 +156,7 @@ impl Bench {
             store: store.clone(),
             journal,
             broker,
+            blobs: log.directory().blobs(),
             cutter: Arc::clone(&point) as Arc<dyn Cutter>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng),

@@ -51,4 +51,7 @@ mod oracle;
 mod outcomes;
 
 #[cfg(test)]
+mod reach;
+
+#[cfg(test)]
 mod world;

@@ -98,6 +98,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         store: state.store.clone(),
         journal: outbox.clone(),
         broker: broker.clone(),
+        blobs: state.log.directory().blobs(),
         cutter: Arc::new(Here(Arc::clone(&point.replica))),
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
