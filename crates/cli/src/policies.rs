@@ -2,6 +2,7 @@
 
 mod directory;
 mod published;
+mod rollout;
 mod trial;
 
 use std::path::{Path, PathBuf};
@@ -60,6 +61,14 @@ pub(crate) enum PolicyCommand {
     /// Why a recorded call was decided as it was, and what would allow it.
     #[command(after_help = "Example: bailiwick policy explain evt_01h455vb4pex5vsknk084sn02q")]
     Explain(trial::ExplainArgs),
+    /// Tries a bundle on live calls beside the active one.
+    #[command(subcommand)]
+    Shadow(rollout::ShadowCommand),
+    /// Whether policy is enforced; observes it for a time instead.
+    #[command(
+        after_help = "Example: bailiwick policy mode observe --for 8h --reason \"first week\""
+    )]
+    Mode(rollout::ModeArgs),
     /// Makes an older version the active one again.
     #[command(after_help = "Example: bailiwick policy rollback")]
     Rollback(published::RollbackArgs),
@@ -101,6 +110,8 @@ pub(crate) async fn run(context: &Context, command: PolicyCommand) -> Outcome {
         }
         PolicyCommand::Show(args) => published::show(context, &args).await,
         PolicyCommand::Rollback(args) => published::rollback(context, &args).await,
+        PolicyCommand::Shadow(command) => rollout::shadow(context, command).await,
+        PolicyCommand::Mode(args) => rollout::mode(context, &args).await,
         PolicyCommand::Diff(args) => trial::diff(context, &args).await,
         PolicyCommand::Replay(args) => trial::replay(context, &args).await,
         PolicyCommand::Explain(args) => trial::explain(context, &args).await,

@@ -5,6 +5,7 @@ mod explain;
 mod past;
 mod publish;
 mod replay;
+mod rollout;
 mod version;
 
 use bailiwick_core::{Code, Digest, Fault, Problem};
@@ -16,6 +17,7 @@ pub use compare::{BundleRef, Compared};
 pub use explain::{Explained, Grounds};
 pub use publish::{Expected, PublishError, RolledBack};
 pub use replay::{MAX_DECISIONS, MAX_TIME, Replayed, Window};
+pub use rollout::{Proven, Shown};
 pub use version::VersionRef;
 
 use crate::{Actor, Control, Operation};

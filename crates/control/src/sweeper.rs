@@ -39,6 +39,7 @@ impl Control {
     /// One sweep.
     pub async fn sweep_once(&self) -> Result<(), Problem> {
         self.retry_fences().await;
+        self.end_observing().await?;
         let now = self.now();
         let due = self.parts.store.read(move |rows| {
             Ok::<_, StoreError>((rows.tasks_due(now)?, rows.approvals_due(now)?))

@@ -8,6 +8,7 @@ use crate::definition::Tool;
 use crate::fence::Fence;
 use crate::instance::Instance;
 use crate::name::{AgentName, ServerName, ToolRef};
+use crate::rollout::Rollout;
 use crate::server::Server;
 use crate::task::Task;
 
@@ -48,6 +49,8 @@ pub enum ChangeBody {
     Fence(Fence),
     /// A policy bundle became the active one; its text is fetched by digest.
     Policy(Digest),
+    /// How far policy is enforced, or which bundle is tried beside it, changed.
+    Rollout(Rollout),
     /// The task-token keys changed: the JWKS document.
     TokenKeys(String),
 }

@@ -273,6 +273,45 @@ pub struct DecisionRef {
     /// What it would have been if policies in observe mode were enforced; none if that is the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub would_be: Option<WouldBeRef>,
+    /// Whether it was enforced.
+    #[serde(default, skip_serializing_if = "DecisionMode::is_enforce")]
+    pub mode: DecisionMode,
+    /// What the bundle that is tried beside the active one says, where that differs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<ShadowRef>,
+}
+
+/// Whether a decision was enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DecisionMode {
+    /// It was.
+    #[default]
+    Enforce,
+    /// What policy refused went through; `would_be` says what it was.
+    Observe,
+}
+
+impl DecisionMode {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde's skip_serializing_if passes a reference"
+    )]
+    fn is_enforce(&self) -> bool {
+        *self == Self::Enforce
+    }
+}
+
+/// What a bundle says that is tried and not enforced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShadowRef {
+    /// Its digest.
+    pub bundle: Digest,
+    /// Allow, deny or step-up.
+    pub effect: Verdict,
+    /// Sources of its reasons (policy ids or checks), at most [`MAX_LIST`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
 }
 
 /// What would have been decided if policies in observe mode were enforced.

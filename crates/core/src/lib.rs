@@ -24,6 +24,7 @@ pub mod lease;
 pub mod name;
 pub mod risk;
 pub mod rng;
+pub mod rollout;
 pub mod scope;
 pub mod secret;
 pub mod selector;

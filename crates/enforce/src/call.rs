@@ -133,7 +133,7 @@ async fn attempt(
         }
     };
     let mut intent = record::decided(
-        &gateway.ports,
+        gateway,
         EventType::ToolIntent,
         &context.caller,
         &named,
@@ -235,7 +235,7 @@ fn refused_event(
     code: Code,
 ) -> Event {
     let mut event = record::decided(
-        &gateway.ports,
+        gateway,
         EventType::ToolRefused,
         &context.caller,
         named,

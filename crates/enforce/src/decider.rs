@@ -6,21 +6,23 @@ mod refusals;
 use std::sync::Arc;
 
 use bailiwick_core::budget::Usage;
-use bailiwick_core::decision::{Decision, Outcome, Versions};
+use bailiwick_core::decision::{Decision, Outcome, Versions, WouldBe};
 use bailiwick_core::definition::Tool;
 use bailiwick_core::fence::Fence;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::json::Text;
 use bailiwick_core::name::{ServerName, ToolName};
+use bailiwick_core::rollout::Rollout;
 use bailiwick_core::server::Server;
 use bailiwick_core::task::TaskState;
-use bailiwick_core::{Clock, Code, Digest, Fault, Problem};
-use bailiwick_policy::{Input, NO_FACTS, Recorded};
+use bailiwick_core::{Clock, Code, Digest, Fault, Problem, Timestamp};
+use bailiwick_policy::{Input, NO_FACTS, Recorded, Terms, shadow};
 
 use crate::budgets::Budgets;
 use crate::caller::Caller;
 use crate::policies::{Compiled, Policies};
 use crate::replica::{Replica, State, View};
+use crate::trial::Tried;
 use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal, stage_refusal};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
@@ -68,6 +70,10 @@ pub struct Decided {
     pub tool: Option<Arc<Tool>>,
     /// What policy was asked with, as the record keeps it; none if the call was refused before policy.
     pub input: Option<Vec<u8>>,
+    /// What the bundle that is tried says, if one is and policy was asked.
+    pub tried: Option<Tried>,
+    /// Whether policy was observed and not enforced.
+    pub observed: bool,
     /// Microseconds it took.
     pub us: u64,
 }
@@ -87,6 +93,24 @@ struct Rows {
     fence: Option<Fence>,
     versions: Versions,
     registry: u64,
+    rollout: Arc<Rollout>,
+}
+
+/// A decision with what policy was asked.
+struct Asked {
+    decision: Decision,
+    input: Option<Vec<u8>>,
+    tried: Option<Tried>,
+}
+
+impl Asked {
+    fn before_policy(decision: Decision) -> Self {
+        Self {
+            decision,
+            input: None,
+            tried: None,
+        }
+    }
 }
 
 impl LocalDecider {
@@ -170,7 +194,14 @@ impl LocalDecider {
             if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
                 continue;
             }
-            let (decision, input) = self.decide_rows(call, &rows, policy.as_deref());
+            let now = self.clock.wall();
+            let asked = self.decide_rows(call, &rows, policy.as_deref(), now);
+            let observed = rows.rollout.observes(now);
+            let Asked {
+                decision,
+                input,
+                tried,
+            } = asked;
             let Rows {
                 view, server, tool, ..
             } = rows;
@@ -180,6 +211,8 @@ impl LocalDecider {
                 server: Some(server),
                 tool,
                 input,
+                tried,
+                observed,
                 us: 0,
             };
         }
@@ -196,7 +229,8 @@ impl LocalDecider {
         call: &Call<'_>,
         rows: &Rows,
         policy: Result<&Compiled, &Problem>,
-    ) -> (Decision, Option<Vec<u8>>) {
+        now: Timestamp,
+    ) -> Asked {
         let versions = rows.versions;
         let refuse = |(code, source, reason, fix): Refusal| {
             Decision::refused(code, source, reason, fix, versions)
@@ -207,19 +241,19 @@ impl LocalDecider {
             .or_else(|| scope_refusal(call, rows))
             .or_else(|| self.budget_refusal(rows, false));
         if let Some(refusal) = before {
-            return (refuse(refusal), None);
+            return Asked::before_policy(refuse(refusal));
         }
         let (compiled, tool) = match (policy, &rows.tool) {
             (Ok(compiled), Some(tool)) => (compiled, tool),
             (Err(problem), _) => {
                 let (message, help) = (problem.message.clone(), problem.help.clone());
-                return (refuse((problem.code, "policy", message, help)), None);
+                return Asked::before_policy(refuse((problem.code, "policy", message, help)));
             }
             // Refused above as unknown; a tool that is not there is never decided on.
             (_, None) => {
                 let message = "no such tool".to_owned();
                 let refusal = (Code::ToolUnknown, "definition", message, String::new());
-                return (refuse(refusal), None);
+                return Asked::before_policy(refuse(refusal));
             }
         };
         let usage = self.budgets.usage(rows.view.task.id);
@@ -232,7 +266,7 @@ impl LocalDecider {
             tool,
             effect: tool.effect,
             arguments: call.arguments.as_str(),
-            now: self.clock.wall(),
+            now,
             discharged: call.discharged,
             performs: PERFORMS,
             usage: &usage,
@@ -240,23 +274,44 @@ impl LocalDecider {
             versions,
         };
         // The record has the arguments beside it.
-        let asked = Recorded::of(&Input {
+        let bare = Input {
             arguments: "",
             ..input
-        });
-        let asked = Some(asked.sealed());
+        };
+        let sealed = Some(Recorded::of(&bare).sealed());
         if let Some(refusal) = stage_refusal(call, rows, compiled.bundle.workflows()) {
-            return (refuse(refusal), asked);
+            return Asked {
+                input: sealed,
+                ..Asked::before_policy(refuse(refusal))
+            };
         }
-        let decision = compiled.bundle.decide(&input);
+        let mut asked = Asked {
+            input: sealed,
+            ..Asked::before_policy(compiled.bundle.decide(&input))
+        };
+        asked.tried = self.tried(rows, &input, &asked.decision);
+        if rows.rollout.observes(now) {
+            asked.decision = observed(asked.decision);
+        }
         // Counted last, and only if allowed: of many calls at once exactly as many pass as the budget has left.
         if call.count
-            && decision.outcome == Outcome::Allow
+            && asked.decision.outcome == Outcome::Allow
             && let Some(refusal) = self.budget_refusal(rows, true)
         {
-            return (refuse(refusal), None);
+            return Asked::before_policy(refuse(refusal));
         }
-        (decision, asked)
+        asked
+    }
+
+    /// What the bundle that is tried says, if one is.
+    fn tried(&self, rows: &Rows, input: &Input<'_>, decision: &Decision) -> Option<Tried> {
+        let bundle = rows.rollout.shadow.as_ref()?.digest;
+        let ready = self.policies.tried(&self.replica, bundle, rows.registry);
+        Some(Tried {
+            bundle,
+            said: ready.and_then(|tried| shadow(&tried.bundle, input, decision)),
+            decided: Terms::of(decision),
+        })
     }
 
     fn rows(
@@ -333,7 +388,38 @@ fn rows(
         fence,
         versions,
         registry,
+        rollout: Arc::clone(state.rollout()),
     })
+}
+
+/// A refusal of policy goes through where policy is observed; the decision says what it would be. What could not be decided stays refused.
+fn observed(decision: Decision) -> Decision {
+    let of_policy = matches!(
+        decision.code,
+        Some(Code::Forbidden | Code::NoPermit | Code::StepUpRequired | Code::UnsupportedObligation)
+    );
+    if decision.outcome == Outcome::Allow || !of_policy {
+        return decision;
+    }
+    let would_be = WouldBe {
+        outcome: decision.outcome,
+        code: decision.code,
+        reasons: decision.reasons,
+        policies: decision.policies.clone(),
+        obligations: decision.obligations,
+        needs: decision.needs,
+    };
+    Decision {
+        outcome: Outcome::Allow,
+        code: None,
+        reasons: Vec::new(),
+        obligations: Vec::new(),
+        needs: None,
+        would_allow: Vec::new(),
+        would_be: Some(Box::new(would_be)),
+        policies: decision.policies,
+        versions: decision.versions,
+    }
 }
 
 fn refused(problem: Problem) -> Decided {
@@ -361,6 +447,8 @@ fn refused(problem: Problem) -> Decided {
         server: None,
         tool: None,
         input: None,
+        tried: None,
+        observed: false,
         us: 0,
     }
 }

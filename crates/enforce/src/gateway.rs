@@ -19,6 +19,7 @@ use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::ports::Ports;
 use crate::replica::Replica;
+use crate::trial::{Counted, Trial};
 
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
@@ -96,6 +97,7 @@ pub struct Gateway {
     pub(crate) sessions: Sessions,
     pub(crate) authenticator: Authenticator,
     pub(crate) metrics: Metrics,
+    pub(crate) trial: Trial,
     pub(crate) http: reqwest::Client,
     /// Calls and readers that outlive the connection they came on; joined at the end.
     pub(crate) tasks: TaskTracker,
@@ -132,6 +134,7 @@ impl Gateway {
             sessions: Sessions::default(),
             authenticator,
             metrics: Metrics::new(),
+            trial: Trial::default(),
             http,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -141,6 +144,11 @@ impl Gateway {
     /// Publishes the gateway's metrics.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
+    }
+
+    /// What the bundle that is tried beside the active one would have decided otherwise; none if nothing was compared.
+    pub fn trial(&self) -> Option<Counted> {
+        self.trial.counted()
     }
 
     /// The resource identifier of one server: what a token's `aud` must be, and the URL that a DPoP proof is for.

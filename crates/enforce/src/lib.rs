@@ -18,6 +18,7 @@ pub mod ports;
 mod record;
 pub mod replica;
 mod step_up;
+pub mod trial;
 
 #[cfg(test)]
 mod testing;

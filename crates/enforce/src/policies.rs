@@ -1,6 +1,7 @@
 //! The compiled policy bundle, compiled anew when the policy, an agent, a server or a tool changed, and never for each decision.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use bailiwick_core::{Code, Digest, Fault, Problem};
@@ -16,6 +17,15 @@ pub struct Policies {
     compiled: ArcSwapOption<Compiled>,
     /// Held while compiling, so that many callers wait for one compilation; keeps the text of the newest bundle.
     text: Mutex<Option<(Digest, BundleSource)>>,
+    tried: Arc<Slot>,
+}
+
+/// The bundle that is tried beside the active one. It is compiled apart, so that no call waits for it.
+#[derive(Default)]
+struct Slot {
+    compiled: ArcSwapOption<Compiled>,
+    /// Whether a task compiles it now, or could not.
+    busy: AtomicBool,
 }
 
 /// A bundle with what it was compiled from.
@@ -35,7 +45,43 @@ impl Policies {
             source,
             compiled: ArcSwapOption::empty(),
             text: Mutex::new(None),
+            tried: Arc::default(),
         }
+    }
+
+    /// The bundle that is tried, for this generation of the registry; none while it is compiled, which the first call that misses it sets
+    /// off.
+    pub fn tried(
+        &self,
+        replica: &Replica,
+        version: Digest,
+        registry: u64,
+    ) -> Option<Arc<Compiled>> {
+        let ready = self.tried.compiled.load_full();
+        let ready = ready.filter(|ready| ready.version == version && ready.registry == registry);
+        if ready.is_some() || self.tried.busy.swap(true, Ordering::AcqRel) {
+            return ready;
+        }
+        let (slot, source) = (Arc::clone(&self.tried), Arc::clone(&self.source));
+        let parts = replica.view(|state| (state.policy().1, state.registry()));
+        tokio::spawn(async move {
+            if let Ok((registry, parts)) = parts
+                && let Ok(source) = source.bundle(version).await
+            {
+                let compiled = tokio::task::spawn_blocking(move || {
+                    Bundle::compile_lenient(&source, version, &parts)
+                });
+                if let Ok(Ok(bundle)) = compiled.await {
+                    slot.compiled.store(Some(Arc::new(Compiled {
+                        version,
+                        registry,
+                        bundle,
+                    })));
+                }
+            }
+            slot.busy.store(false, Ordering::Release);
+        });
+        None
     }
 
     /// The bundle for the replica as it is now.

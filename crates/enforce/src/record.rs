@@ -4,8 +4,8 @@ use bailiwick_audit::{Class, RecordError};
 use bailiwick_core::chain::Chain;
 use bailiwick_core::decision::{Decision, Reason};
 use bailiwick_core::event::{
-    Action, AgentRef, ChainRef, DecisionRef, Event, EventType, Evidence, MAX_LIST, MAX_STRING,
-    Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef, WouldBeRef,
+    Action, AgentRef, ChainRef, DecisionMode, DecisionRef, Event, EventType, Evidence, MAX_LIST,
+    MAX_STRING, Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef, WouldBeRef,
 };
 use bailiwick_core::id::EventId;
 use bailiwick_core::name::{ServerName, ToolName};
@@ -15,6 +15,7 @@ use bailiwick_core::{Clock, Code, Digest, Rng};
 
 use crate::caller::Caller;
 use crate::decider::Decided;
+use crate::gateway::Gateway;
 use crate::ports::Ports;
 use crate::replica::View;
 
@@ -41,19 +42,28 @@ pub(crate) fn event(ports: &Ports, kind: EventType, caller: &Caller, view: Optio
 
 /// The event about one decision on a tool call.
 pub(crate) fn decided(
-    ports: &Ports,
+    gateway: &Gateway,
     kind: EventType,
     caller: &Caller,
     call: &Named<'_>,
     decided: &Decided,
 ) -> Event {
+    let ports = &gateway.ports;
     let mut event = event(ports, kind, caller, decided.view.as_ref());
     event.action = Some(Action {
         effect: decided.tool.as_ref().map(|tool| tool.effect),
         definition: decided.tool.as_ref().and_then(|tool| tool.approved),
         ..call.action("tools/call")
     });
-    event.decision = Some(decision_ref(&decided.decision, decided.us));
+    event.decision = Some(DecisionRef {
+        mode: if decided.observed {
+            DecisionMode::Observe
+        } else {
+            DecisionMode::Enforce
+        },
+        ..decision_ref(&decided.decision, decided.us)
+    });
+    gateway.trial.count(&mut event, decided, ports.clock.wall());
     event
         .sealed
         .push(sealed("/args", call.arguments.as_bytes()));
@@ -218,6 +228,8 @@ fn decision_ref(decision: &Decision, us: u64) -> DecisionRef {
             effect: would_be.outcome,
             reasons: sources(&would_be.reasons),
         }),
+        mode: DecisionMode::Enforce,
+        shadow: None,
     }
 }
 

@@ -67,7 +67,7 @@ pub(crate) async fn run(
         )
     })?;
     let held = record::decided(
-        &gateway.ports,
+        gateway,
         EventType::ToolHeld,
         waiting.call.caller,
         &waiting.named,

@@ -9,7 +9,7 @@ use bailiwick_core::name::NodeName;
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
 use bailiwick_crypto::note::NoteSigner;
-use bailiwick_enforce::Replica;
+use bailiwick_enforce::{Gateway, Replica};
 use bailiwick_identity::authority::Authority;
 use bailiwick_store::Store;
 use tokio::sync::Semaphore;
@@ -35,6 +35,8 @@ pub struct App {
     pub authority: Arc<Authority>,
     /// What this enforcement point knows.
     pub replica: Arc<Replica>,
+    /// Decides calls.
+    pub gateway: Arc<Gateway>,
     /// Reads the tools of a server.
     pub discovery: Discovery,
     /// The state, for health and for who is an agent.

@@ -1,5 +1,6 @@
 //! Published policy bundles. The newest version is the active one; publishing an old bundle again is a new version.
 
+use bailiwick_core::rollout::Rollout;
 use bailiwick_core::{Digest, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,9 @@ pub trait Policies {
     /// One publication.
     fn policy_version(&self, number: u64) -> Result<Option<PolicyVersion>, StoreError>;
 
+    /// How far policy is enforced, and what is tried beside it.
+    fn rollout(&self) -> Result<Rollout, StoreError>;
+
     /// Publications, newest first; at most [`crate::MAX_PAGE`].
     fn policy_history(&self, limit: usize) -> Result<Vec<PolicyVersion>, StoreError>;
 }
@@ -45,5 +49,13 @@ pub trait PoliciesMut {
         version: &PolicyVersion,
         source: &str,
         expected_active: Option<Option<Digest>>,
+    ) -> Result<(), StoreError>;
+
+    /// Replaces the state of the roll-out and appends it to the feed; `version` is the last one + 1, or
+    /// [`StoreError::VersionConflict`]. With `source` given, that text is kept under the digest, so that it can be tried.
+    fn put_rollout(
+        &mut self,
+        rollout: &Rollout,
+        source: Option<(Digest, &str)>,
     ) -> Result<(), StoreError>;
 }

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use bailiwick_audit::{Class, Log, Recorder};
 use bailiwick_core::decision::{Outcome, Versions};
 use bailiwick_core::event::{
-    Action, AgentRef, ChainRef, DecisionRef, Event, EventType, Sealed, SealedClass, TaskRef,
+    Action, AgentRef, ChainRef, DecisionMode, DecisionRef, Event, EventType, Sealed, SealedClass,
+    TaskRef,
 };
 use bailiwick_core::id::{InstanceId, TaskId, TokenId};
 use bailiwick_core::label::Labels;
@@ -72,6 +73,8 @@ impl Template {
             },
             us: 15,
             would_be: None,
+            mode: DecisionMode::Enforce,
+            shadow: None,
         });
         event.sealed = vec![Sealed {
             path: SEALED_PATH,

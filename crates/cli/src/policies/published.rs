@@ -8,7 +8,7 @@ use bailiwick_policy::{BundleSource, Flaw};
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::directory;
+use super::{directory, rollout};
 use crate::context::{Context, Page};
 use crate::failure::Failure;
 use crate::output::{Out, Untrusted};
@@ -51,6 +51,7 @@ pub(super) async fn publish(
 pub(super) async fn show(context: &Context, args: &ShowArgs) -> Outcome {
     let Some(version) = &args.version else {
         context.record(&context.api()?.get("/v1/policy").await?);
+        rollout::banner(context).await;
         return Ok(Exit::DONE);
     };
     let path = format!("/v1/policy/{}", crate::client::encode(version));

@@ -123,7 +123,16 @@ fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse() {
         return Ok(instant);
     }
-    let ago = || {
+    let ago = seconds(text).map_err(|_| {
+        "write a time ago such as 7d, 12h or 30m, or an instant such as 2026-11-23T05:00:00Z"
+            .to_owned()
+    })?;
+    Ok(SystemClock.wall().minus(Duration::from_secs(ago)))
+}
+
+/// Seconds of a time such as `7d`, `12h`, `30m` or `90s`.
+pub(super) fn seconds(text: &str) -> Result<u64, String> {
+    let read = || {
         let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
         let seconds = match unit {
             "s" => 1,
@@ -135,10 +144,7 @@ fn instant(text: &str) -> Result<Timestamp, String> {
         };
         digits.parse::<u64>().ok()?.checked_mul(seconds)
     };
-    let ago = ago().ok_or(
-        "write a time ago such as 7d, 12h or 30m, or an instant such as 2026-11-23T05:00:00Z",
-    )?;
-    Ok(SystemClock.wall().minus(Duration::from_secs(ago)))
+    read().ok_or_else(|| "write a time such as 7d, 12h, 30m or 90s".to_owned())
 }
 
 fn told_diff(_: &Out, body: &Value) -> String {
@@ -208,6 +214,27 @@ fn terms(way: &Value) -> String {
 }
 
 fn told_replay(_: &Out, body: &Value) -> String {
+    let mut lines = groups(body);
+    lines.push(format!(
+        "{} decisions: {} made again, {} before policy, {} not kept, {} that their own bundle decides otherwise by now, {} about what is no longer registered",
+        number(body, "decisions"),
+        number(body, "compared"),
+        number(body, "before_policy"),
+        number(body, "unkept"),
+        number(body, "drifted"),
+        number(body, "unanswerable"),
+    ));
+    if body.get("complete") != Some(&Value::Bool(true)) {
+        lines.push("that was not all: name a narrower window with --since and --until".to_owned());
+    }
+    if list(body, "groups").is_empty() {
+        lines.push("no call would be decided otherwise".to_owned());
+    }
+    lines.join("\n")
+}
+
+/// The differences that a tally has, a line each, and its examples.
+pub(super) fn groups(body: &Value) -> Vec<String> {
     let mut lines = Vec::new();
     for group in list(body, "groups") {
         let shifts = group.get("shifts").and_then(Value::as_object);
@@ -235,22 +262,7 @@ fn told_replay(_: &Out, body: &Value) -> String {
             ));
         }
     }
-    lines.push(format!(
-        "{} decisions: {} made again, {} before policy, {} not kept, {} that their own bundle decides otherwise by now, {} about what is no longer registered",
-        number(body, "decisions"),
-        number(body, "compared"),
-        number(body, "before_policy"),
-        number(body, "unkept"),
-        number(body, "drifted"),
-        number(body, "unanswerable"),
-    ));
-    if body.get("complete") != Some(&Value::Bool(true)) {
-        lines.push("that was not all: name a narrower window with --since and --until".to_owned());
-    }
-    if list(body, "groups").is_empty() {
-        lines.push("no call would be decided otherwise".to_owned());
-    }
-    lines.join("\n")
+    lines
 }
 
 fn said_shift(shift: &str) -> String {

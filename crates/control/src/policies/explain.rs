@@ -9,7 +9,7 @@ use bailiwick_policy::{Bundle, Explanation, Recorded, StageRefusal};
 use serde::Serialize;
 
 use super::compare::stopped;
-use super::past::{recorded, stage_refusal};
+use super::past::{outcome_of, recorded, stage_refusal};
 use super::{BundleRef, VersionRef};
 use crate::{Actor, Control, Operation};
 
@@ -84,7 +84,7 @@ impl Control {
         let active = self.digest_of(VersionRef::Active).await?;
         if let Some(own) = explained.decision.versions.bundle {
             let grounds = self.grounds(own, input.clone()).await?;
-            if grounds.outcome() != Some(explained.decision.effect) {
+            if grounds.outcome() != Some(outcome_of(&explained.decision)) {
                 "agents, servers or tools have changed since: on the registry as it is the bundle of its time decides otherwise"
                     .clone_into(&mut explained.note);
             }

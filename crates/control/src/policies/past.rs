@@ -5,7 +5,7 @@ use bailiwick_audit::log::Piece;
 use bailiwick_audit::read::ReadError;
 use bailiwick_audit::seal::Revealed;
 use bailiwick_core::decision::{Decision, Outcome};
-use bailiwick_core::event::EventType;
+use bailiwick_core::event::{DecisionMode, DecisionRef, EventType};
 use bailiwick_core::json::{Limits, check};
 use bailiwick_core::scope;
 use bailiwick_policy::{Bundle, Past, Recorded, StageRefusal, Tally, Terms, replay};
@@ -49,14 +49,24 @@ pub(super) fn find(piece: &mut Piece, index: u64, leaf: &Leaf) -> Result<Found, 
     let Some(input) = recorded(&values) else {
         return Ok(Found::Unkept);
     };
+    let was = Terms {
+        outcome: outcome_of(decision),
+        obligations: decision.obligations.clone(),
+    };
     Ok(Found::Decision(Box::new(Past {
         event: event.id.to_string(),
         input,
-        was: Terms {
-            outcome: decision.effect,
-            obligations: decision.obligations.clone(),
-        },
+        was,
     })))
+}
+
+/// What policy decided. Where it was observed, something else went on.
+pub(super) fn outcome_of(decision: &DecisionRef) -> Outcome {
+    let observed = decision
+        .would_be
+        .as_ref()
+        .filter(|_| decision.mode == DecisionMode::Observe);
+    observed.map_or(decision.effect, |would_be| would_be.effect)
 }
 
 /// The request among the opened values of a decision.

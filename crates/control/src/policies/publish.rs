@@ -212,7 +212,7 @@ fn nothing_before(message: &str) -> Problem {
     )
 }
 
-fn stored(source: &BundleSource) -> Result<String, Problem> {
+pub(super) fn stored(source: &BundleSource) -> Result<String, Problem> {
     serde_json::to_string(source).map_err(|error| {
         Problem::new(
             Code::Internal,
@@ -222,7 +222,7 @@ fn stored(source: &BundleSource) -> Result<String, Problem> {
     })
 }
 
-fn refuse_flawed(checked: &Checked) -> Result<(), PublishError> {
+pub(super) fn refuse_flawed(checked: &Checked) -> Result<(), PublishError> {
     if let Some(first) = checked.flaws.first() {
         let message = match checked.flaws.len() {
             1 => first.to_string(),

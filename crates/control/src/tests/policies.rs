@@ -1,12 +1,14 @@
 //! Publishing policy and going back.
 
+use std::time::Duration;
+
 use bailiwick_core::account::Role;
 use bailiwick_core::event::EventType;
 use bailiwick_core::{Code, Digest, Fault};
 use bailiwick_policy::BundleSource;
 
 use super::bench_node::{Bench, admin, person};
-use crate::policies::{PublishError, VersionRef};
+use crate::policies::{Proven, PublishError, Shown, VersionRef};
 
 /// A bundle with one permit, which `id` tells from others.
 fn bundle(id: &str, tool: &str) -> BundleSource {
@@ -150,4 +152,90 @@ async fn what_no_longer_fits_does_not_keep_one_from_going_back() {
     let back = control.roll_policy_back(&admin, None, None).await.unwrap();
     assert_eq!(back.broken.len(), 1, "{:?}", back.broken);
     assert_eq!(back.broken[0].file, "main.cedar");
+}
+
+/// Policy that is not enforced takes an admin, a reason and an end; it ends by itself, and that is on record too.
+#[tokio::test(flavor = "multi_thread")]
+async fn observing_takes_an_admin_a_reason_and_an_end() {
+    let (bench, admin) = (Bench::new().await, admin());
+    let control = &bench.control;
+    let (hour, operator) = (Duration::from_hours(1), person("otto", &[Role::Operator]));
+    let refused = control.observe_policy(&operator, hour, "x").await;
+    assert_eq!(refused.unwrap_err().code, Code::NotPermitted);
+    for (lasts, reason) in [
+        (Duration::ZERO, "x"),
+        (Duration::from_hours(14 * 24 + 1), "x"),
+        (hour, " "),
+    ] {
+        let refused = control.observe_policy(&admin, lasts, reason).await;
+        assert_eq!(refused.unwrap_err().code, Code::InvalidInput);
+    }
+    let observed = control.observe_policy(&admin, hour, "first week").await;
+    assert!(observed.unwrap().observe.is_some());
+    control.sweep_once().await.unwrap();
+    assert!(control.rollout(&admin).await.unwrap().observe.is_some());
+    bench.later(hour);
+    control.sweep_once().await.unwrap();
+    control.sweep_once().await.unwrap();
+    assert_eq!(control.rollout(&admin).await.unwrap().observe, None);
+    let leaves = bench.leaves().await;
+    let mut changes = leaves
+        .iter()
+        .filter(|leaf| leaf.event.kind == EventType::PolicyModeChanged);
+    let (began, ended) = (changes.next().unwrap(), changes.next().unwrap());
+    assert!(changes.next().is_none());
+    let after = |leaf: &bailiwick_audit::Leaf| leaf.event.change.clone().unwrap().after.unwrap();
+    assert!(after(began).contains("first week"), "{}", after(began));
+    assert_eq!(
+        (ended.event.actor.as_deref(), after(ended).as_str()),
+        (Some("system"), "enforce")
+    );
+}
+
+/// A trial is for bundles that could be published, and counts only if it was of this bundle.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trial_must_show_what_is_asked_for() {
+    let (bench, admin) = (Bench::new().await, admin());
+    let control = &bench.control;
+    let flawed = bundle("typo", "files/raed_file");
+    let refused = control.try_policy(&admin, flawed).await.unwrap_err();
+    assert_eq!(refused.code(), Code::PolicyInvalid);
+    let tried = control.try_policy(&admin, bundle("new", "files/read_file"));
+    let digest = tried.await.unwrap().shadow.unwrap().digest;
+    let proven = |after, max_new_denials| Proven {
+        after: Duration::from_secs(after),
+        max_new_denials,
+    };
+    let shown = |bundle, compared, new_denials| Shown {
+        bundle,
+        compared,
+        new_denials,
+    };
+    for (proven, shown) in [
+        (proven(0, 0), Shown::default()),
+        (proven(0, 0), shown(Some(digest), 0, 0)),
+        (proven(0, 0), shown(Some(Digest([9; 32])), 5, 0)),
+        (proven(0, 1), shown(Some(digest), 5, 2)),
+        (proven(60, 0), shown(Some(digest), 5, 0)),
+    ] {
+        let refused = control
+            .promote_policy(&admin, proven, shown, Some(None))
+            .await;
+        assert_eq!(
+            refused.unwrap_err().code(),
+            Code::Conflict,
+            "{proven:?} {shown:?}"
+        );
+    }
+    bench.later(Duration::from_mins(1));
+    let (proven, shown) = (proven(60, 2), shown(Some(digest), 5, 2));
+    let raced = control.promote_policy(&admin, proven, shown, Some(Some(digest)));
+    assert_eq!(raced.await.unwrap_err().code(), Code::PolicyConflict);
+    let promoted = control
+        .promote_policy(&admin, proven, shown, Some(None))
+        .await;
+    assert_eq!(promoted.unwrap().digest, digest);
+    assert_eq!(control.rollout(&admin).await.unwrap().shadow, None);
+    let ended = control.end_trial(&admin).await;
+    assert_eq!(ended.unwrap_err().code, Code::NotFound);
 }

@@ -51,6 +51,8 @@ event_types! {
     ToolPinned "tool.pinned";
     PolicyPublished "policy.published";
     PolicyRolledBack "policy.rolled_back";
+    PolicyModeChanged "policy.mode_changed";
+    PolicyShadowChanged "policy.shadow_changed";
     LeaseIntent "lease.intent";
     LeaseActive "lease.active";
     LeaseRevoking "lease.revoking";

@@ -1,12 +1,16 @@
 //! The order of the checks, and the outcomes of each.
 
+use std::time::Duration;
+
 use bailiwick_core::change::ChangeBody;
 use bailiwick_core::decision::Outcome;
 use bailiwick_core::definition::ToolState;
 use bailiwick_core::fence::Subject;
 use bailiwick_core::json::{Limits, check};
+use bailiwick_core::rollout::{Observe, Rollout};
 use bailiwick_core::task::TaskState;
-use bailiwick_core::{Code, Effect};
+use bailiwick_core::{Clock as _, Code, Effect};
+use bailiwick_crypto::system::SystemClock;
 use serde_json::json;
 
 use super::{Call, Decided};
@@ -215,5 +219,55 @@ async fn a_stage_caps_what_the_scope_would_let_through() {
         lost,
         (Outcome::Deny, Some(Code::StageDenied)),
         "a stage that the bundle does not have"
+    );
+}
+
+/// What policy refuses goes through while it is observed, and says what it would be; all that comes before policy, and the budget,
+/// refuses as ever. When the time is over it is enforced without anybody saying so.
+#[tokio::test]
+async fn observing_lifts_what_policy_refuses_and_nothing_else() {
+    let world = World::with(json!({ "calls": 2 })).await;
+    let now = SystemClock.wall();
+    let observe = |until| {
+        ChangeBody::Rollout(Rollout {
+            observe: Some(Observe {
+                until,
+                since: now,
+                by: "uid:0".to_owned(),
+                reason: "trial".to_owned(),
+            }),
+            ..Rollout::default()
+        })
+    };
+    world.commit(observe(now.plus(Duration::from_hours(1))));
+    let lifted = decide(&world, "put", "{}", &[], true).await;
+    let would_be = lifted.decision.would_be.as_ref().unwrap();
+    assert_eq!(
+        (lifted.decision.outcome, would_be.outcome, would_be.code),
+        (Outcome::Allow, Outcome::StepUp, Some(Code::StepUpRequired))
+    );
+    assert!(lifted.observed && lifted.decision.obligations.is_empty());
+    for (tool, arguments, refused) in [
+        ("get", r#"{"path":"src/a"}"#, Code::ScopeExceeded),
+        ("new", "{}", Code::ToolNew),
+        ("none", "{}", Code::ToolUnknown),
+    ] {
+        assert_eq!(
+            code(&world, tool, arguments).await,
+            (Outcome::Deny, Some(refused)),
+            "{tool}"
+        );
+    }
+    assert_eq!(code(&world, "put", "{}").await, (Outcome::Allow, None));
+    assert_eq!(
+        code(&world, "put", "{}").await,
+        (Outcome::Deny, Some(Code::BudgetExhausted)),
+        "an observed call counts"
+    );
+    let world = World::new().await;
+    world.commit(observe(now));
+    assert_eq!(
+        code(&world, "put", "{}").await,
+        (Outcome::StepUp, Some(Code::StepUpRequired))
     );
 }

@@ -12,6 +12,7 @@ use bailiwick_core::fence::{Fence, FenceSet, Subject};
 use bailiwick_core::id::{InstanceId, TaskId};
 use bailiwick_core::instance::{Instance, InstanceState};
 use bailiwick_core::name::{AgentName, ServerName, ToolName, ToolRef};
+use bailiwick_core::rollout::Rollout;
 use bailiwick_core::server::Server;
 use bailiwick_core::task::{Task, TaskState};
 use bailiwick_core::{Code, Digest, Problem};
@@ -33,6 +34,7 @@ pub struct State {
     tools: HashMap<ServerName, BTreeMap<ToolName, Arc<Tool>>>,
     fences: FenceSet,
     policy: Option<Digest>,
+    rollout: Arc<Rollout>,
     keys: Option<KeySet<TaskKeys>>,
     /// Grows when agents, servers, tools or the policy change: what a compiled bundle depends on.
     registry: u64,
@@ -99,6 +101,7 @@ impl State {
                 self.registry += 1;
                 self.policy = Some(version);
             }
+            ChangeBody::Rollout(rollout) => self.rollout = Arc::new(rollout),
             ChangeBody::TokenKeys(jwks) => self.keys = parse_keys(&jwks),
         }
     }
@@ -144,6 +147,11 @@ impl State {
     /// The active policy, and the generation of all that a compiled bundle depends on.
     pub fn policy(&self) -> (Option<Digest>, u64) {
         (self.policy, self.registry)
+    }
+
+    /// How far policy is enforced, and what is tried beside it.
+    pub fn rollout(&self) -> &Arc<Rollout> {
+        &self.rollout
     }
 
     /// Agents, servers and tools, as the policy crate takes them.

@@ -61,6 +61,7 @@ fn snapshot(rows: &dyn Reads) -> Result<(Vec<ChangeBody>, u64), StoreError> {
         rows.active_policy()?
             .map(|active| ChangeBody::Policy(active.digest)),
     );
+    all.push(ChangeBody::Rollout(rows.rollout()?));
     all.extend(rows.meta("task_jwks")?.map(ChangeBody::TokenKeys));
     Ok((all, rows.head()))
 }

@@ -121,6 +121,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         control: control.clone(),
         authority: Arc::clone(&authority),
         replica: Arc::clone(&point.replica),
+        gateway: Arc::clone(&gateway),
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),
         log: Arc::clone(&state.log),

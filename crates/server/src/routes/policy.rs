@@ -1,5 +1,6 @@
 //! The policy bundle: check, publish, bring back, look at.
 
+pub mod rollout;
 pub mod trial;
 
 use std::collections::BTreeMap;
@@ -85,6 +86,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .merge(guarded(app, Operation::WritePolicy, routes!(publish)))
         .merge(guarded(app, Operation::WritePolicy, routes!(rollback)))
         .merge(trial::routes(app))
+        .merge(rollout::routes(app))
 }
 
 /// The active version.

@@ -2,6 +2,7 @@
 
 use bailiwick_core::change::ChangeBody;
 use bailiwick_core::instance::InstanceState;
+use bailiwick_core::rollout::{Rollout, Shadow};
 
 use super::fixture::{agent, at, digest, id, instance, read, server, tool, write};
 use crate::{PolicyVersion, Store, StoreError};
@@ -306,4 +307,35 @@ pub(crate) async fn policies(store: &Store) {
         read(store, |db| db.changes(2, 9)).await[0].body,
         ChangeBody::Policy(digest(1))
     );
+    rollout(store).await;
+}
+
+async fn rollout(store: &Store) {
+    assert_eq!(read(store, |db| db.rollout()).await, Rollout::default());
+    let tried = Rollout {
+        shadow: Some(Shadow {
+            digest: digest(8),
+            since: at(11),
+            by: "root".to_owned(),
+        }),
+        version: 1,
+        ..Rollout::default()
+    };
+    for _ in 0..2 {
+        let row = tried.clone();
+        let put = write(store, move |tx| {
+            tx.put_rollout(&row, Some((digest(8), "{\"b\":1}")))
+        });
+        // The second time its version is not the next one.
+        let put = put.await;
+        assert!(
+            matches!(&put, Ok(())) || matches!(&put, Err(StoreError::VersionConflict { .. })),
+            "{put:?}"
+        );
+        assert_eq!(read(store, |db| db.rollout()).await, tried);
+    }
+    let kept = read(store, |db| db.policy_source(digest(8))).await;
+    assert_eq!(kept.as_deref(), Some("{\"b\":1}"));
+    let newest = read(store, |db| db.changes(3, 9)).await;
+    assert_eq!(newest.last().unwrap().body, ChangeBody::Rollout(tried));
 }

@@ -2,9 +2,10 @@
 
 use bailiwick_core::Digest;
 use bailiwick_core::change::ChangeBody;
+use bailiwick_core::rollout::Rollout;
 
-use super::view::{View, encode, next_version, page, refused, signed};
-use crate::{Policies, PoliciesMut, PolicyVersion, StoreError};
+use super::view::{View, decode, encode, next_version, page, refused, signed};
+use crate::{Meta, MetaMut, Policies, PoliciesMut, PolicyVersion, StoreError};
 
 const KIND: &str = "policy";
 
@@ -37,6 +38,11 @@ impl Policies for View<'_> {
         )
     }
 
+    fn rollout(&self) -> Result<Rollout, StoreError> {
+        let stored = self.meta(ROLLOUT)?;
+        stored.map_or(Ok(Rollout::default()), |stored| decode("rollout", &stored))
+    }
+
     fn policy_history(&self, limit: usize) -> Result<Vec<PolicyVersion>, StoreError> {
         self.many(
             KIND,
@@ -65,24 +71,7 @@ impl PoliciesMut for View<'_> {
             });
         }
         next_version(KIND, &key, stored, version.number)?;
-        match self.policy_source(version.digest)? {
-            None => {
-                self.execute(
-                    KIND,
-                    &key,
-                    "INSERT INTO policy_source (digest, source) VALUES (?1, ?2)",
-                    (&key, source),
-                )?;
-            }
-            Some(known) if known == source => {}
-            Some(_) => {
-                return Err(refused(
-                    KIND,
-                    &key,
-                    "another source is stored under its digest",
-                ));
-            }
-        }
+        self.keep_source(version.digest, source)?;
         self.execute(
             KIND,
             &key,
@@ -91,4 +80,43 @@ impl PoliciesMut for View<'_> {
         )?;
         self.append(&key, ChangeBody::Policy(version.digest))
     }
+
+    fn put_rollout(
+        &mut self,
+        rollout: &Rollout,
+        source: Option<(Digest, &str)>,
+    ) -> Result<(), StoreError> {
+        next_version("rollout", ROLLOUT, self.rollout()?.version, rollout.version)?;
+        if let Some((digest, source)) = source {
+            self.keep_source(digest, source)?;
+        }
+        self.put_meta(ROLLOUT, &encode("rollout", rollout)?)?;
+        self.append(ROLLOUT, ChangeBody::Rollout(rollout.clone()))
+    }
 }
+
+impl View<'_> {
+    /// Each text is stored once, under its digest.
+    fn keep_source(&mut self, digest: Digest, source: &str) -> Result<(), StoreError> {
+        let key = digest.to_hex();
+        match self.policy_source(digest)? {
+            None => self
+                .execute(
+                    KIND,
+                    &key,
+                    "INSERT INTO policy_source (digest, source) VALUES (?1, ?2)",
+                    (&key, source),
+                )
+                .map(drop),
+            Some(known) if known == source => Ok(()),
+            Some(_) => Err(refused(
+                KIND,
+                &key,
+                "another source is stored under its digest",
+            )),
+        }
+    }
+}
+
+/// Where the state of the roll-out is kept.
+const ROLLOUT: &str = "policy_rollout";

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use bailiwick_core::decision::{Outcome as Decided, Versions};
 use bailiwick_core::event::{
-    Action, AgentRef, ApprovalRef, ChangeRef, DecisionRef, Event, EventType, Evidence, LeaseRef,
-    Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef,
+    Action, AgentRef, ApprovalRef, ChangeRef, DecisionMode, DecisionRef, Event, EventType,
+    Evidence, LeaseRef, Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef,
 };
 use bailiwick_core::id::TaskId;
 use bailiwick_core::risk::Risk;
@@ -142,6 +142,8 @@ impl Scene {
                 },
                 us: 80,
                 would_be: None,
+                mode: DecisionMode::Enforce,
+                shadow: None,
             }),
             sealed: vec![kept("/args", call.args)],
             ..self.of(kind, who)
