@@ -1,9 +1,9 @@
 //! `audit`: the record. `verify`, and `prove`, `search` and `task` with `--dir`, need no node: only the log's files, and for
 //! `verify` a key that the reader brings.
 
+mod blast;
 mod bundle;
 mod export;
-mod blast;
 mod held;
 mod offline;
 mod privacy;

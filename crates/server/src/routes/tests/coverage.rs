@@ -21,7 +21,10 @@ const OPEN: [(&str, &str); 10] = [
     ("svid.openid", "public by OpenID Connect Discovery"),
     ("svid.jwks", "public keys"),
     ("spiffe.bundle", "public by SPIFFE Federation"),
-    ("log.checkpoint", "a size and a hash, for whoever keeps them"),
+    (
+        "log.checkpoint",
+        "a size and a hash, for whoever keeps them",
+    ),
     (
         "oauth.token",
         "the caller proves who it is by its token and its key",
