@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
+use crate::indexer::Indexer;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
 
@@ -38,6 +39,8 @@ pub struct App {
     pub store: Store,
     /// The record.
     pub log: Arc<Log>,
+    /// Its index.
+    pub index: Arc<Indexer>,
     /// The key that others verify the log with, in text form.
     pub log_vkey: String,
     /// Who cosigns its checkpoints.

@@ -5,6 +5,7 @@ pub mod config;
 pub mod discovery;
 pub mod erasures;
 pub mod http;
+pub mod indexer;
 pub mod init;
 pub mod node;
 pub mod routes;

@@ -6,6 +6,7 @@ pub mod approvals;
 pub mod audit;
 pub mod health;
 pub mod leases;
+mod log;
 pub mod metadata;
 pub mod oauth;
 pub mod policy;
@@ -99,6 +100,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(policy::routes(app))
         .merge(accounts::routes(app))
         .merge(secrets::routes(app))
+        .merge(log::routes(app))
         .merge(leases::routes(app))
         .merge(audit::routes(app))
         .merge(timeline::routes(app))

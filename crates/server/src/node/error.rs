@@ -94,6 +94,9 @@ pub enum StartError {
     /// The record cannot be read back.
     #[error("the record cannot be read")]
     Record(#[from] bailiwick_audit::read::ReadError),
+    /// The index of the record cannot be made.
+    #[error("the index of the record cannot be made")]
+    Index(#[from] crate::indexer::IndexingError),
     /// Leases of an earlier run.
     #[error("leases of an earlier run cannot be ended")]
     Leases(#[from] bailiwick_broker::LeaseError),
@@ -121,6 +124,7 @@ impl Fault for StartError {
             Self::Keys(error) => error.code(),
             Self::Gateway(error) => error.code(),
             Self::Record(error) => error.code(),
+            Self::Index(error) => error.code(),
             Self::Leases(error) => error.code(),
             Self::Defect(_) => Code::Internal,
         }
@@ -157,6 +161,7 @@ impl Fault for StartError {
             Self::Keys(error) => error.help(),
             Self::Gateway(error) => error.help(),
             Self::Record(error) => error.help(),
+            Self::Index(error) => error.help(),
             Self::Leases(error) => error.help(),
             Self::Defect(_) => "please report this with the node's log".to_owned(),
         }

@@ -12,9 +12,13 @@ use super::sample;
 use crate::node::tests::running::Running;
 
 /// Operations that ask for no role, and why.
-const OPEN: [(&str, &str); 9] = [
+const OPEN: [(&str, &str); 10] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
+    (
+        "log.checkpoint",
+        "public by C2SP tlog-tiles; it says how many events there are, and nothing of them",
+    ),
     ("oauth.metadata", "public by RFC 8414"),
     ("oauth.openid", "public by OpenID Connect Discovery"),
     ("oauth.jwks", "public keys"),
