@@ -161,6 +161,10 @@ fn a_log_that_was_touched_names_the_index() {
     for file in files(&log) {
         let name = file.strip_prefix(&log).unwrap().display().to_string();
         let bytes = std::fs::read(&file).unwrap();
+        // The index is made from the log, and proves nothing.
+        if name.starts_with("index/") {
+            continue;
+        }
         // A shorter bundle that a longer one has replaced is not part of the tree any more.
         if name.contains(".p/") && !name.ends_with(&format!(".p/{}", size % 256)) {
             continue;

@@ -30,6 +30,8 @@ mod gateway_http;
 #[cfg(test)]
 mod gateway_stdio;
 #[cfg(test)]
+mod index;
+#[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
 mod outside_verifiers;

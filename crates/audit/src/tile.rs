@@ -48,6 +48,28 @@ impl Tile {
         Self { width: 256, ..self }
     }
 
+    /// The tile with this path below the log's directory; none if no tile is written so. Whatever else a path could say, such as `..`, is
+    /// none.
+    pub fn parse(path: &str) -> Option<Self> {
+        let (number, width) = match path.split_once(".p/") {
+            Some((number, width)) => (number, width.parse().ok()?),
+            None => (path, 256),
+        };
+        let mut parts = number.split('/');
+        let kind = match (parts.next()?, parts.next()?) {
+            ("tile", "entries") => Kind::Entries,
+            ("tile", level) => Kind::Hashes(level.parse().ok()?),
+            _ => return None,
+        };
+        let mut index: u64 = 0;
+        for part in parts {
+            let group: u64 = part.strip_prefix('x').unwrap_or(part).parse().ok()?;
+            index = index.checked_mul(1_000)?.checked_add(group)?;
+        }
+        let tile = Self { kind, index, width };
+        (width > 0 && tile.path().to_str() == Some(path)).then_some(tile)
+    }
+
     /// Path below the log's directory, such as `tile/0/x001/234.p/17`.
     pub fn path(self) -> PathBuf {
         let mut path = PathBuf::from("tile");

@@ -4,6 +4,7 @@
 mod blast;
 mod bundle;
 mod export;
+mod filter;
 mod held;
 mod offline;
 mod privacy;
@@ -16,12 +17,15 @@ use std::path::PathBuf;
 use bailiwick_core::id::EventId;
 use bailiwick_server::ship::Place;
 use clap::Subcommand;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::client::with_query;
+use crate::config::ConfigArgs;
 use crate::context::{Context, Page};
 use crate::output::{Untrusted, table};
 use crate::{Exit, Outcome};
 
+pub(crate) use filter::FilterArgs;
 pub(crate) use offline::key as log_key;
 pub(crate) use story::line;
 
@@ -29,22 +33,37 @@ pub(crate) use story::line;
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
     /// Prints events as they are recorded, until Ctrl-C.
-    #[command(after_help = "Example: bailiwick audit tail")]
-    Tail,
+    #[command(after_help = "Example: bailiwick audit tail --agent coder --type tool")]
+    Tail {
+        #[command(flatten)]
+        filter: FilterArgs,
+    },
     /// Tells the story of a task and everything below it.
     Task(task::TaskArgs),
     /// Sets what was touched against what could have been reached: by an agent, a process, in a task, for a user, with a lease.
     BlastRadius(blast::BlastArgs),
-    /// Finds events: KEY=VALUE, all of which must hold.
-    #[command(after_help = "Example: bailiwick audit search agent=coder decision=deny")]
+    /// Finds events; all conditions must hold.
+    #[command(after_help = "Example: bailiwick audit search --agent coder --decision deny")]
     Search {
-        /// Keys: type, id, task, agent, instance, user, actor, server, tool, effect, decision, code, lease, cause, label, since, until.
-        conditions: Vec<String>,
-        /// The log's directory, instead of a node.
+        #[command(flatten)]
+        filter: FilterArgs,
+        /// Waits until everything on record is in the index, so that nothing can be missing.
+        #[arg(long, conflicts_with = "dir")]
+        wait: bool,
+        /// The log's directory, instead of a node. Every event is read; conditions on resources need a node.
         #[arg(long)]
         dir: Option<PathBuf>,
         #[command(flatten)]
         page: Page,
+    },
+    /// Makes the index of the record anew: a running node in the background, a stopped one at once.
+    #[command(after_help = "Example: bailiwick audit reindex")]
+    Reindex {
+        /// The node is stopped: read and write its data directory.
+        #[arg(long)]
+        offline: bool,
+        #[command(flatten)]
+        found: ConfigArgs,
     },
     /// Shows one event.
     #[command(after_help = "Example: bailiwick audit show evt_01h455vb4pex5vsknk084sn02q")]
@@ -114,40 +133,22 @@ pub(crate) enum AuditCommand {
 /// Does it.
 pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
     match command {
-        AuditCommand::Tail => tail(context).await,
+        AuditCommand::Tail { filter } => tail(context, &filter).await,
+        AuditCommand::Reindex { offline, found } => reindex(context, offline, &found).await,
         AuditCommand::Task(args) => task::task(context, args).await,
         AuditCommand::BlastRadius(args) => blast::blast_radius(context, args).await,
         AuditCommand::Search {
-            conditions,
+            filter,
             dir: Some(dir),
             page,
-        } => offline::search(context, &conditions, dir, &page),
+            ..
+        } => offline::search(context, &filter.read()?, dir, &page),
         AuditCommand::Search {
-            conditions,
+            filter,
+            wait,
             dir: None,
             page,
-        } => {
-            offline::filter(&conditions)?;
-            let mut query: Vec<(&str, String)> = page.query();
-            query.extend(
-                conditions
-                    .iter()
-                    .filter_map(|condition| condition.split_once('='))
-                    .map(|(key, value)| (key, value.to_owned())),
-            );
-            let body = context.api()?.query("/v1/audit/events", &query).await?;
-            context.out.show(&body, |out, body| {
-                let lines: Vec<_> = table::items(body)
-                    .iter()
-                    .map(|event| line(out, event))
-                    .collect();
-                if lines.is_empty() {
-                    out.note("no such event");
-                }
-                lines.join("\n")
-            });
-            Ok(Exit::DONE)
-        }
+        } => search(context, &filter, wait, &page).await,
         AuditCommand::Show {
             event,
             reveal: Some(paths),
@@ -218,8 +219,61 @@ async fn log(context: &Context) -> Outcome {
     Ok(Exit::DONE)
 }
 
-async fn tail(context: &Context) -> Outcome {
-    let mut events = context.api()?.follow("/v1/audit/tail").await?;
+async fn search(context: &Context, filter: &FilterArgs, wait: bool, page: &Page) -> Outcome {
+    let mut query = page.query();
+    if wait {
+        query.push(("wait", "true".to_owned()));
+    }
+    query.extend(filter.pairs()?);
+    let body = context.api()?.query("/v1/audit/events", &query).await?;
+    context.out.show(&body, |out, body| {
+        let lines: Vec<_> = table::items(body)
+            .iter()
+            .map(|event| line(out, event))
+            .collect();
+        if lines.is_empty() {
+            out.note("no such event");
+        }
+        lines.join("\n")
+    });
+    if let Some(behind) = body.get("index_behind") {
+        let number = |name| table::cell(&context.out, behind.get(name));
+        context.out.note(&format!(
+            "partial: {} of {} events are in the index; --wait waits for it",
+            number("indexed"),
+            number("size")
+        ));
+    }
+    if let Some(Value::String(next)) = body.get("next") {
+        context
+            .out
+            .note(&format!("there is more: --after {}", Untrusted(next)));
+    }
+    Ok(Exit::DONE)
+}
+
+async fn reindex(context: &Context, offline: bool, found: &ConfigArgs) -> Outcome {
+    if offline {
+        let indexed = bailiwick_server::node::reindex(&found.load()?).await?;
+        let body = json!({"indexed": indexed, "size": indexed});
+        context
+            .out
+            .show(&body, |_, _| format!("indexed {indexed} events"));
+        return Ok(Exit::DONE);
+    }
+    let body = context.api()?.post("/v1/audit/reindex", &json!({})).await?;
+    context.out.show(&body, |out, body| {
+        let size = table::cell(out, body.get("size"));
+        format!(
+            "the node makes the index of {size} events anew; `audit search --wait` waits for it"
+        )
+    });
+    Ok(Exit::DONE)
+}
+
+async fn tail(context: &Context, filter: &FilterArgs) -> Outcome {
+    let path = with_query("/v1/audit/tail", &filter.pairs()?);
+    let mut events = context.api()?.follow(&path).await?;
     loop {
         let event = tokio::select! {
             event = events.event() => event,

@@ -422,7 +422,7 @@ fn by_status(status: StatusCode) -> Code {
     }
 }
 
-fn with_query(path: &str, query: &[(&str, String)]) -> String {
+pub(crate) fn with_query(path: &str, query: &[(&str, String)]) -> String {
     if query.is_empty() {
         return path.to_owned();
     }

@@ -112,7 +112,7 @@ pub(crate) enum Command {
     Account(accounts::AccountCommand),
     /// The record: read it, prove it, verify it.
     #[command(subcommand)]
-    Audit(audit::AuditCommand),
+    Audit(Box<audit::AuditCommand>),
     /// Runs a witness: cosigns checkpoints of logs, each only if it continues the one before.
     Witness(witness::WitnessArgs),
     /// This process's own identity, from the Workload API.
@@ -145,7 +145,7 @@ impl Command {
             Self::Secret(command) => secrets::run(context, command).await,
             Self::Lease(command) => leases::run(context, command).await,
             Self::Account(command) => accounts::run(context, command).await,
-            Self::Audit(command) => audit::run(context, command).await,
+            Self::Audit(command) => audit::run(context, *command).await,
             Self::Witness(args) => witness::run(context, args).await,
             Self::Svid(command) => svid::run(context, command).await,
             Self::Mcp(args) => mcp::run(context, args).await,

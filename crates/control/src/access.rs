@@ -88,6 +88,8 @@ pub enum Operation {
     WriteAccounts,
     /// Set and remove secrets.
     WriteSecrets,
+    /// Make the index of the record anew.
+    Reindex,
     /// Open what the record keeps sealed.
     Reveal,
     /// Erase it.
@@ -96,7 +98,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Read,
         Self::WriteAgents,
         Self::WriteServers,
@@ -108,6 +110,7 @@ impl Operation {
         Self::WritePolicy,
         Self::WriteAccounts,
         Self::WriteSecrets,
+        Self::Reindex,
         Self::Reveal,
         Self::Erase,
     ];
@@ -126,6 +129,7 @@ impl Operation {
             Self::WritePolicy => "write_policy",
             Self::WriteAccounts => "write_accounts",
             Self::WriteSecrets => "write_secrets",
+            Self::Reindex => "reindex",
             Self::Reveal => "reveal",
             Self::Erase => "erase",
         }

@@ -12,7 +12,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub use conditions::{BadFilter, Conditions, KEYS, MAX_VALUE};
-pub use row::{Key, Row, Token};
+pub use row::{Key, Row, Token, day_of};
 pub use words::{MAX_WORDS, words};
 
 use crate::id::EventId;

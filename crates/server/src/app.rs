@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
+use crate::indexer::Indexer;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
 
@@ -43,6 +44,8 @@ pub struct App {
     pub store: Store,
     /// The record.
     pub log: Arc<Log>,
+    /// Its index.
+    pub index: Arc<Indexer>,
     /// The key that others verify the log with, in text form.
     pub log_vkey: String,
     /// Signs statements over bundles of evidence.

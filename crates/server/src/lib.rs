@@ -6,6 +6,7 @@ pub mod discovery;
 pub mod erasures;
 pub mod exports;
 pub mod http;
+pub mod indexer;
 pub mod init;
 pub mod node;
 pub mod routes;

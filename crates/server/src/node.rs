@@ -6,6 +6,7 @@ mod elsewhere;
 mod error;
 mod keys;
 mod ports;
+mod reindex;
 mod serve;
 mod snapshot;
 mod start;
@@ -27,6 +28,7 @@ use crate::witnesses;
 
 pub use directories::ensure_private;
 pub use error::{NodeError, StartError};
+pub use reindex::reindex;
 
 /// What is running may go on for this long after the node was told to stop.
 pub const DRAIN: Duration = Duration::from_secs(10);

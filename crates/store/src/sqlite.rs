@@ -9,6 +9,7 @@ mod approvals;
 mod directory;
 mod engine;
 mod erasures;
+pub(crate) mod events;
 mod feed;
 mod fences;
 mod instances;

@@ -19,10 +19,14 @@ pub(super) const POLICY: Bench = Bench {
     },
 };
 
-/// Events made durable, beside a bare group commit, a bare `fdatasync` and peers; logs read back.
+/// Events made durable, beside a bare group commit, a bare `fdatasync` and peers; logs read back; the index of
+/// the record, beside a bare table.
 pub(super) const AUDIT: Bench = Bench {
     name: "audit",
-    run: |figure| cargo::run("bailiwick-audit", "record", figure),
+    run: |figure| {
+        cargo::run("bailiwick-audit", "record", figure)?;
+        cargo::run("bailiwick-store", "index", figure)
+    },
 };
 
 /// A tool call through the gateway, beside the same call straight to the tool server.

@@ -140,6 +140,11 @@ async fn what_arguments_name_is_found_in_the_log_and_behind_it_and_not_after_an_
     };
     log.erase(erasure).await.unwrap();
     assert!(!log.directory().is_erasing().unwrap());
+    let gone = log.directory().erased(0..=erased.index + 1).unwrap();
+    assert!(
+        gone.contains(&erased.index) && !gone.contains(&(erased.index + 1)),
+        "{gone:?}"
+    );
     // A reader that had looked before has kept nothing.
     for opener in [&mut opener, &mut log.opener()] {
         let rows = project(&log, opener);

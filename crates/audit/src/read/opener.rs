@@ -46,6 +46,25 @@ impl Directory {
         }
     }
 
+    /// Those of these leaves whose keys were destroyed. Only leaves behind the write-ahead log are.
+    pub fn erased(&self, leaves: impl IntoIterator<Item = u64>) -> Result<Vec<u64>, ReadError> {
+        let base = State::read(self.path())
+            .map_err(ReadError::State)?
+            .base
+            .index;
+        let mut erased = Vec::new();
+        for leaf in leaves.into_iter().filter(|leaf| *leaf < base) {
+            let slot = payload::slot(self.path(), leaf).map_err(|source| ReadError::Io {
+                path: self.path().join("keys"),
+                source,
+            })?;
+            if slot == [0; SLOT] {
+                erased.push(leaf);
+            }
+        }
+        Ok(erased)
+    }
+
     /// Whether an erasure is under way: what it selected may still open.
     pub fn is_erasing(&self) -> io::Result<bool> {
         Ok(Job::read(self.path())?.is_some())

@@ -29,6 +29,44 @@ fn paths_are_those_of_the_specification() {
 }
 
 #[test]
+fn a_name_is_read_as_it_is_written_and_nothing_else_is_one() {
+    for kind in [Kind::Entries, Kind::Hashes(0), Kind::Hashes(3)] {
+        for index in [0, 999, 1_000, 123_456, u64::MAX] {
+            for width in [1, 255, 256] {
+                let tile = Tile { kind, index, width };
+                let path = tile.path();
+                assert_eq!(Tile::parse(path.to_str().unwrap()), Some(tile), "{path:?}");
+            }
+        }
+    }
+    for other in [
+        "",
+        "tile",
+        "tile/0",
+        "tile/entries/",
+        "tile/0/../../checkpoint",
+        "tile/entries/x001/../000",
+        "tile/entries/1",
+        "tile/entries/000/",
+        "tile/entries//000",
+        "tile/./entries/000",
+        "tile/00/000",
+        "tile/+1/000",
+        "tile/0/000.p/0",
+        "tile/0/000.p/256",
+        "tile/0/000.p/257",
+        "tile/0/000.p/+1",
+        "tile/0/x999/999/999",
+        "tile/0/x99999999999999999999/000",
+        "/tile/0/000",
+        "keys/000",
+        "tile/0/000\0",
+    ] {
+        assert_eq!(Tile::parse(other), None, "{other:?}");
+    }
+}
+
+#[test]
 fn the_example_tree_of_70_000_has_the_partials_it_should() {
     let names: Vec<String> = partials(70_000)
         .iter()

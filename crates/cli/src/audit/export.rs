@@ -17,7 +17,7 @@ use bailiwick_core::{Code, Problem};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
-use super::offline;
+use super::FilterArgs;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::{Exit, Outcome};
@@ -47,8 +47,8 @@ pub(crate) enum Shape {
 pub(crate) struct ExportArgs {
     /// The shape: jsonl, ocsf, otlp, parquet, prov, evidence.
     shape: Shape,
-    /// Which events: KEY=VALUE as in `audit search`, all of which must hold.
-    conditions: Vec<String>,
+    #[command(flatten)]
+    filter: FilterArgs,
     /// Where to: a file, for parquet a directory; `-` is standard output.
     #[arg(short = 'o', long = "to", value_name = "PATH")]
     to: PathBuf,
@@ -71,7 +71,7 @@ pub(crate) struct ExportArgs {
 
 /// Exports.
 pub(super) async fn run(context: &Context, args: ExportArgs) -> Outcome {
-    let filter = offline::filter(&args.conditions)?;
+    let filter = args.filter.read()?;
     if args.reveal && args.shape != Shape::Evidence {
         let message = "values are disclosed only in a bundle of evidence";
         return Err(Problem::new(Code::InvalidInput, message, "leave out --reveal").into());
@@ -94,7 +94,11 @@ fn from_directory(
     let limit = args.limit.unwrap_or(u64::MAX);
     if args.shape == Shape::Evidence {
         let published = export::published(directory)?;
-        let mut evidence = Evidence::begin(directory.clone(), args.conditions.clone(), published)?;
+        let conditions = args.filter.pairs()?.into_iter();
+        let conditions = conditions
+            .map(|(key, value)| format!("{key}={value}"))
+            .collect();
+        let mut evidence = Evidence::begin(directory.clone(), conditions, published)?;
         let origin = evidence.origin().to_owned();
         let selection = Selection {
             origin: &origin,
@@ -151,7 +155,7 @@ async fn evidence_of_node(
     context: &Context,
     args: &ExportArgs,
 ) -> Result<Option<Exported>, Failure> {
-    let mut body = request(args, "evidence");
+    let mut body = request(args, "evidence")?;
     if let Some(body) = body.as_object_mut().filter(|_| args.reveal) {
         body.insert("reveal".to_owned(), json!(true));
         body.insert("reason".to_owned(), json!(args.reason));
@@ -171,10 +175,8 @@ async fn evidence_of_node(
 }
 
 /// What is asked of a node.
-fn request(args: &ExportArgs, shape: &str) -> Value {
-    // A condition without `=` was refused before.
-    let conditions = args.conditions.iter().filter_map(|one| one.split_once('='));
-    let conditions: BTreeMap<&str, &str> = conditions.collect();
+fn request(args: &ExportArgs, shape: &str) -> Result<Value, Failure> {
+    let conditions: BTreeMap<&str, String> = args.filter.pairs()?.into_iter().collect();
     let mut body = json!({"shape": shape, "conditions": conditions});
     let members = [("after", args.after), ("limit", args.limit)];
     for (name, value) in members {
@@ -182,7 +184,7 @@ fn request(args: &ExportArgs, shape: &str) -> Value {
             body.insert(name.to_owned(), json!(value));
         }
     }
-    body
+    Ok(body)
 }
 
 /// Says on stderr what was written, or in JSON on stdout if the export did not go there.

@@ -18,30 +18,8 @@ use crate::failure::Failure;
 use crate::output::Out;
 use crate::{Exit, Outcome};
 
-/// The conditions `KEY=VALUE` as a filter.
-pub(super) fn filter(conditions: &[String]) -> Result<Filter, Failure> {
-    let mut filter = Filter::default();
-    for condition in conditions {
-        let (key, value) = condition.split_once('=').ok_or_else(|| {
-            Problem::new(
-                Code::InvalidInput,
-                format!("`{condition}` is not KEY=VALUE"),
-                "for example agent=coder decision=deny",
-            )
-        })?;
-        filter.set(key, value)?;
-    }
-    Ok(filter)
-}
-
 /// Events that fit, in the order of the log.
-pub(super) fn search(
-    context: &Context,
-    conditions: &[String],
-    dir: PathBuf,
-    page: &Page,
-) -> Outcome {
-    let filter = filter(conditions)?;
+pub(super) fn search(context: &Context, filter: &Filter, dir: PathBuf, page: &Page) -> Outcome {
     let from = match page.after.as_deref().map(str::parse::<u64>) {
         None => 0,
         Some(Ok(after)) => after.saturating_add(1),

@@ -29,6 +29,7 @@ fn every_operation_has_a_rule_and_this_is_what_the_rules_say() {
         write_policy: admin
         write_accounts: admin
         write_secrets: admin
+        reindex: operator
         reveal: operator
         erase: admin"]]
     .assert_eq(&table.join("\n"));

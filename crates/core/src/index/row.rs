@@ -113,8 +113,8 @@ pub(super) fn millis(hlc: u64) -> i64 {
     i64::try_from(hlc >> 16).unwrap_or(i64::MAX)
 }
 
-/// The UTC day of a logical time. 48 bits reach beyond the last day that RFC 3339 can write; what is later counts to that one.
-fn day_of(hlc: u64) -> String {
+/// The UTC day of a logical time: `2026-11-23`. 48 bits reach beyond the last day that RFC 3339 can write; what is later counts to that one.
+pub fn day_of(hlc: u64) -> String {
     let instant = Timestamp::from_micros(millis(hlc).saturating_mul(1_000)).to_string();
     match instant.split_once('T') {
         Some((day, _)) => day.to_owned(),

@@ -163,6 +163,9 @@ keys! {
     HoldFrom "audit" "hold_from" Text "" "a day such as 2026-11-01, UTC"
         "Legal hold: what was recorded from that day on is neither erased nor pruned."
         "None: a hold is ordered.";
+    AuditIndex "audit" "index" Text "local" "local"
+        "Where the index of the audit log is kept, by which events are found."
+        "Files beside the log; they can be deleted, and are made again from it.";
     AuditWitnesses "audit" "witnesses" Witnesses "" "{vkey = \"…\", url = \"https://…\"}, at most 16"
         "Who cosigns the checkpoints of the audit log, each at its URL (C2SP tlog-witness)."
         "None: they are only worth something if somebody else runs them.";

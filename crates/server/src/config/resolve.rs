@@ -185,6 +185,23 @@ fn audit(reader: &mut Reader<'_>, base: &Path) -> Option<Audit> {
         reader.flaw(Key::MaxUntiled, message, "raise it, or lower `segment`");
         return None;
     }
+    if let Some(index) = reader.text(Key::AuditIndex)
+        && index != "local"
+    {
+        let (message, help) = match index.as_str() {
+            "store" => (
+                "an index in the store needs PostgreSQL, which this release does not speak"
+                    .to_owned(),
+                "take \"local\"",
+            ),
+            other => (
+                format!("`{other}` is no place for an index"),
+                "take \"local\"",
+            ),
+        };
+        reader.flaw(Key::AuditIndex, message, help);
+        return None;
+    }
     let witnesses = witnesses(reader);
     if segment.is_some_and(|segment| segment % 4_096 != 0) {
         reader.flaw(

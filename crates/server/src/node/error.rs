@@ -97,6 +97,9 @@ pub enum StartError {
     /// The record cannot be read back.
     #[error("the record cannot be read")]
     Record(#[from] bailiwick_audit::read::ReadError),
+    /// The index of the record cannot be made.
+    #[error("the index of the record cannot be made")]
+    Index(#[from] crate::indexer::IndexingError),
     /// Leases of an earlier run.
     #[error("leases of an earlier run cannot be ended")]
     Leases(#[from] bailiwick_broker::LeaseError),
@@ -124,6 +127,7 @@ impl Fault for StartError {
             Self::Keys(error) => error.code(),
             Self::Gateway(error) => error.code(),
             Self::Record(error) => error.code(),
+            Self::Index(error) => error.code(),
             Self::Leases(error) => error.code(),
             Self::Place(error) => error.code(),
             Self::Defect(_) => Code::Internal,
@@ -161,6 +165,7 @@ impl Fault for StartError {
             Self::Keys(error) => error.help(),
             Self::Gateway(error) => error.help(),
             Self::Record(error) => error.help(),
+            Self::Index(error) => error.help(),
             Self::Leases(error) => error.help(),
             Self::Place(error) => error.help(),
             Self::Defect(_) => "please report this with the node's log".to_owned(),

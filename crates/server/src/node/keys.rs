@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bailiwick_audit::Log;
 use bailiwick_audit::log::RotateError;
+use bailiwick_audit::projection::IndexKey;
 use bailiwick_audit::seal::Kek;
 use bailiwick_core::{Rng, Secret, Timestamp};
 use bailiwick_crypto::keys::Ed25519Key;
@@ -24,6 +25,8 @@ use crate::app::App;
 const FOREVER: Timestamp = Timestamp::from_secs(253_402_207_200);
 /// Where the wrapping key is kept among the single values.
 const KEK: &str = "audit_kek";
+/// Where the key of the index is.
+const INDEX_KEY: &str = "audit_index_key";
 
 /// The key that signs checkpoints; made once.
 pub(super) async fn log_key(
@@ -248,6 +251,28 @@ fn kek_place(id: u32) -> Place<'static> {
         version: id.into(),
         ..place("audit", "kek")
     }
+}
+
+/// The key under which the index of the record names resources; made once.
+pub(super) async fn index_key(
+    store: &Store,
+    seal: &Seal,
+    rng: &dyn Rng,
+) -> Result<IndexKey, StartError> {
+    let place = place("audit", "index");
+    let kept = store.read(|rows| rows.meta(INDEX_KEY)).await;
+    if let Some(text) = kept.map_err(|error: StoreError| error)? {
+        let sealed = STANDARD.decode(text).map_err(|_| damaged())?;
+        let opened = seal.unseal(place, &sealed)?;
+        let bytes = opened.expose().as_slice().try_into();
+        let bytes: [u8; 32] = bytes.map_err(|_| damaged())?;
+        return Ok(IndexKey::new(Secret::new(bytes)));
+    }
+    let key = Secret::new(random::<32>(rng));
+    let sealed = STANDARD.encode(seal.seal(rng, place, key.expose())?);
+    let written = store.write(move |tx| tx.put_meta(INDEX_KEY, &sealed));
+    written.await.map_err(|error: StoreError| error)?;
+    Ok(IndexKey::new(key))
 }
 
 fn place<'a>(domain: &'a str, name: &'a str) -> Place<'a> {

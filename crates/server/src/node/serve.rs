@@ -70,6 +70,7 @@ pub(super) fn serve(serving: Serving<'_>) {
         "gateway"
     });
     tasks.spawn(Arc::clone(&app.witnesses).run(stop.clone()));
+    tasks.spawn(Arc::clone(&app.index).run(stop.clone()));
     let (swept, until) = (app.control.clone(), stop.clone());
     tasks.spawn(async move {
         swept.sweep(until.cancelled_owned()).await;

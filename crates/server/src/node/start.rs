@@ -34,6 +34,7 @@ use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
+use crate::indexer::{self, Indexer};
 use crate::telemetry::Metrics;
 use crate::witnesses::{self, Witnesses};
 
@@ -115,7 +116,8 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         http.clone(),
     )?;
     let witnesses = witnesses(&config, &state, &http)?;
-    let metrics = metrics(&config, &gateway, &witnesses);
+    let index = index(&config, &state).await?;
+    let metrics = metrics(&config, &gateway, &witnesses, &index);
     elsewhere::start(&config, &state, &http, &metrics, &mut tasks, &stop)?;
     let app = Arc::new(App {
         control: control.clone(),
@@ -125,6 +127,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),
         log: Arc::clone(&state.log),
+        index: Arc::clone(&index),
         log_vkey: state.log_vkey.clone(),
         evidence_vkey: state.evidence.verifier()?.vkey(),
         evidence: Arc::clone(&state.evidence),
@@ -409,7 +412,13 @@ fn witnesses(
     )))
 }
 
-fn metrics(config: &Config, gateway: &Gateway, witnesses: &Witnesses) -> Metrics {
+async fn index(config: &Config, state: &State) -> Result<Arc<Indexer>, StartError> {
+    let key = keys::index_key(&state.store, &state.seal, &*state.rng).await?;
+    let dir = indexer::directory_of(&config.node.data_dir);
+    Ok(Arc::new(Indexer::new(Arc::clone(&state.log), key, dir)))
+}
+
+fn metrics(config: &Config, gateway: &Gateway, witnesses: &Witnesses, index: &Indexer) -> Metrics {
     let metrics = Metrics::default();
     let info = Info::new(vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -420,6 +429,7 @@ fn metrics(config: &Config, gateway: &Gateway, witnesses: &Witnesses) -> Metrics
         registry.register("bailiwick_node", "The node", info);
         gateway.register(registry);
         witnesses.register(registry);
+        index.metrics().register(registry);
     });
     metrics
 }

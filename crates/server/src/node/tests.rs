@@ -1,5 +1,6 @@
 //! A real node from start to stop: what it refuses to start on, what it keeps, and the way of an agent to its token.
 
+mod index;
 mod privacy;
 pub(crate) mod running;
 

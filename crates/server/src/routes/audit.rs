@@ -1,35 +1,35 @@
 //! The record: its events, their proofs, and a stream of what comes.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{Extension, State};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{Event as Sse, KeepAlive};
 use axum::response::{IntoResponse, Response};
-use bailiwick_audit::Log;
-use bailiwick_audit::filter::Filter;
 use bailiwick_audit::proof::ProveError;
 use bailiwick_audit::read::{Entry, ReadError};
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::id::EventId;
+use bailiwick_core::index::{Conditions, Cursor};
 use bailiwick_core::{Code, Digest, Fault};
 use futures_util::stream::{Stream, unfold};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use tokio::sync::OwnedSemaphorePermit;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Page, limit_of};
+use super::limit_of;
 use crate::app::App;
 use crate::http::input::parse;
 use crate::http::{At, Query, Refused, guarded};
+use crate::indexer::{Asked, Behind};
 use crate::witnesses::Standing;
 
-/// Leaves that one request looks at; what is behind them is the next page.
-const MAX_SCAN: usize = 100_000;
 /// Leaves that a follower reads at once.
 const BATCH: usize = 256;
 /// How long a proof waits for the checkpoint that covers its event.
@@ -60,8 +60,34 @@ pub struct LogAnswer {
     witness: Standing,
 }
 
-/// Which events: `limit`, `after`, and any key of the log's filter.
-type Conditions = BTreeMap<String, String>;
+/// A page of events.
+#[derive(Debug, Serialize)]
+struct Found {
+    items: Vec<Recorded>,
+    /// What to send as `after` for the next page; null at the end.
+    next: Option<String>,
+    /// Set where events may be missing, because the index is behind the record.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index_behind: Option<Behind>,
+}
+
+/// The logs that this node can answer for.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct LogsAnswer {
+    items: Vec<LogStanding>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct LogStanding {
+    #[serde(flatten)]
+    log: LogAnswer,
+    /// Events in the index without a gap.
+    indexed: u64,
+}
+
+/// The query as it was written: `limit`, `after`, `wait`, and conditions, each once.
+type Pairs = Vec<(String, String)>;
 
 /// A proof.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -80,7 +106,8 @@ pub struct ProofAnswer {
     reason = "it stands for a map of conditions in the document"
 )]
 struct Search {
-    /// Events of this task, or that name it as root or parent. Also: id, instance, user, actor, effect, code, lease, cause, label.
+    /// Events of this task, or that name it as root, as parent or in the chain. Also: id, instance, user, actor, effect, code, label, lease,
+    /// resource, node, cause.
     task: Option<String>,
     /// Events of this type, or below it: `tool` means all of `tool.…`.
     r#type: Option<String>,
@@ -92,23 +119,18 @@ struct Search {
     tool: Option<String>,
     /// allow, deny, `step_up`.
     decision: Option<String>,
-    /// Not before this instant, RFC 3339.
+    /// All of these words in tool, server, operation, code, policies or reasons.
+    text: Option<String>,
+    /// Not before this instant, RFC 3339, or day.
     since: Option<String>,
-    /// Before this instant, RFC 3339.
+    /// Before this instant, RFC 3339, or day.
     until: Option<String>,
     /// Rows, 1 to 1000; 50 if not given.
     limit: Option<usize>,
-    /// `next` of the page before: an index.
+    /// `next` of the page before; for the stream the id of an event of it, `node:index`.
     after: Option<String>,
-}
-
-/// What a reading of the log gave.
-struct Scanned {
-    found: Vec<Recorded>,
-    /// The first leaf that was not looked at.
-    next: u64,
-    /// Whether the reading stopped before the end.
-    more: bool,
+    /// Wait until everything on record now is in the index, at most a minute. Not for the stream.
+    wait: Option<bool>,
 }
 
 pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
@@ -118,26 +140,40 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .merge(guarded(app, Operation::Read, routes!(proof)))
         .merge(guarded(app, Operation::Read, routes!(tail)))
         .merge(guarded(app, Operation::Read, routes!(log)))
+        .merge(guarded(app, Operation::Read, routes!(logs)))
+        .merge(guarded(app, Operation::Reindex, routes!(reindex)))
 }
 
-/// Events, oldest first. A page may hold fewer rows than asked for, and `next` all the same.
+/// Events, oldest first by logical time. `index_behind` says that some may be missing.
 #[utoipa::path(get, path = "/v1/audit/events", operation_id = "audit.events", tag = "audit", params(Search),
-    responses((status = 200, description = "{items: [{index, leaf_hash, leaf}], next}", body = Object)))]
+    responses((status = 200, description = "{items: [{index, leaf_hash, leaf}], next, index_behind?: {indexed, size}}", body = Object)))]
 async fn events(
     State(app): State<Arc<App>>,
     Extension(_reader): Extension<Actor>,
-    Query(mut conditions): Query<Conditions>,
-) -> Result<Json<Page<Recorded>>, Refused> {
-    let limit = conditions.remove("limit");
+    Query(mut pairs): Query<Pairs>,
+) -> Result<Json<Found>, Refused> {
+    let limit = take(&mut pairs, "limit");
     let limit = limit.map(|limit| parse("limit", &limit)).transpose()?;
     let limit = limit_of(limit);
-    let from = behind(&mut conditions)?.unwrap_or(0);
-    let filter = filter(&conditions)?;
-    let log = Arc::clone(&app.log);
-    let scanned = blocking(move || scan(&log, &filter, from, limit, MAX_SCAN)).await?;
-    let Scanned { found, next, more } = scanned.map_err(unreadable)?;
-    let next = more.then(|| next.saturating_sub(1).to_string());
-    Ok(Json(Page { items: found, next }))
+    let after = take(&mut pairs, "after");
+    let after = after
+        .map(|after| parse::<Cursor>("after", &after))
+        .transpose()?;
+    let wait = take(&mut pairs, "wait");
+    let wait = wait.map(|wait| parse::<bool>("wait", &wait)).transpose()?;
+    let conditions = conditions(&pairs)?;
+    if wait == Some(true) {
+        app.index.caught_up().await;
+    }
+    let index = Arc::clone(&app.index);
+    let found = blocking(move || index.search(conditions, after.as_ref(), limit)).await?;
+    let found = found.map_err(|error| Refused(error.problem()))?;
+    let items: Result<_, _> = found.events.iter().map(recorded).collect();
+    Ok(Json(Found {
+        items: items.map_err(unreadable)?,
+        next: found.next.map(|next| next.to_string()),
+        index_behind: found.behind,
+    }))
 }
 
 /// One event.
@@ -172,24 +208,33 @@ async fn proof(
     Ok(Json(ProofAnswer { index, proof }))
 }
 
-/// Follows the record: each event as `data: {index, leaf_hash, leaf}`, with its index as id. `after` starts behind an index; without it
-/// the stream starts with what comes next.
-#[utoipa::path(get, path = "/v1/audit/tail", operation_id = "audit.tail", tag = "audit", params(Search),
+/// Follows the record: each event as `data: {index, leaf_hash, leaf}`, with `node:index` as id. `Last-Event-ID` or `after` start behind such
+/// an id; without either the stream starts with what comes next.
+#[utoipa::path(get, path = "/v1/audit/tail", operation_id = "audit.tail", tag = "audit",
+    params(Search, ("Last-Event-ID" = Option<String>, Header, description = "id of the last event that was seen")),
     responses((status = 200, description = "a stream of events", body = String, content_type = "text/event-stream")))]
 async fn tail(
     State(app): State<Arc<App>>,
     Extension(_reader): Extension<Actor>,
-    Query(mut conditions): Query<Conditions>,
+    headers: HeaderMap,
+    Query(mut pairs): Query<Pairs>,
 ) -> Result<Response, Refused> {
-    let next = behind(&mut conditions)?.unwrap_or_else(|| app.log.size());
-    let filter = filter(&conditions)?;
+    let after = take(&mut pairs, "after");
+    let last = headers
+        .get("last-event-id")
+        .map(|id| id.to_str().unwrap_or_default());
+    let next = match last.or(after.as_deref()) {
+        Some(id) => behind(&app, id)?,
+        None => app.log.size(),
+    };
+    let asked = app.index.asked(conditions(&pairs)?);
     let room = Arc::clone(&app.followers)
         .try_acquire_owned()
         .map_err(|_| {
             let message = "as many follow the record as the node takes at once";
             Refused::new(Code::Overloaded, message, "end another follower")
         })?;
-    let stream = follow(app, filter, next, room);
+    let stream = follow(app, asked, next, room);
     Ok(axum::response::sse::Sse::new(stream)
         .keep_alive(KeepAlive::default())
         .into_response())
@@ -202,10 +247,42 @@ async fn log(
     State(app): State<Arc<App>>,
     Extension(_reader): Extension<Actor>,
 ) -> Result<Json<LogAnswer>, Refused> {
+    Ok(Json(own(&app).await?))
+}
+
+/// The logs that this node can answer for, and how far their index is.
+#[utoipa::path(get, path = "/v1/audit/logs", operation_id = "audit.logs", tag = "audit",
+    responses((status = 200, description = "the logs", body = LogsAnswer)))]
+async fn logs(
+    State(app): State<Arc<App>>,
+    Extension(_reader): Extension<Actor>,
+) -> Result<Json<LogsAnswer>, Refused> {
+    let indexed = app.index.indexed();
+    let log = own(&app).await?;
+    Ok(Json(LogsAnswer {
+        items: vec![LogStanding { log, indexed }],
+    }))
+}
+
+/// Drops the index, which is then made again from the record. Answers say meanwhile that they are behind.
+#[utoipa::path(post, path = "/v1/audit/reindex", operation_id = "audit.reindex", tag = "audit",
+    responses((status = 202, description = "it has begun; size is what there is to index", body = Behind)))]
+async fn reindex(
+    State(app): State<Arc<App>>,
+    Extension(_reader): Extension<Actor>,
+) -> Result<(StatusCode, Json<Behind>), Refused> {
+    let index = Arc::clone(&app.index);
+    let begun = blocking(move || index.reindex()).await?;
+    begun.map_err(|error| Refused(error.problem()))?;
+    let size = app.log.size();
+    Ok((StatusCode::ACCEPTED, Json(Behind { indexed: 0, size })))
+}
+
+async fn own(app: &App) -> Result<LogAnswer, Refused> {
     let directory = app.log.directory();
     let note = blocking(move || directory.checkpoint()).await?;
     let note = note.map_err(unreadable)?;
-    Ok(Json(LogAnswer {
+    Ok(LogAnswer {
         origin: app.log.origin().to_owned(),
         vkey: app.log_vkey.clone(),
         evidence_vkey: app.evidence_vkey.clone(),
@@ -213,79 +290,69 @@ async fn log(
         checkpoint: note
             .map(|note| String::from_utf8_lossy(&app.witnesses.dressed(note)).into_owned()),
         witness: app.witnesses.standing(),
-    }))
+    })
+}
+
+/// Somebody who follows the record.
+struct Follower {
+    app: Arc<App>,
+    asked: Asked,
+    next: u64,
+    ready: VecDeque<Recorded>,
+    _room: OwnedSemaphorePermit,
 }
 
 fn follow(
     app: Arc<App>,
-    filter: Filter,
+    asked: Asked,
     next: u64,
-    room: tokio::sync::OwnedSemaphorePermit,
+    room: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Sse, Infallible>> {
-    let state = (
+    let follower = Follower {
         app,
-        Arc::new(filter),
+        asked,
         next,
-        Vec::<Recorded>::new().into_iter(),
-        room,
-    );
-    unfold(
-        state,
-        |(app, filter, mut next, mut ready, room)| async move {
-            loop {
-                if let Some(one) = ready.next() {
-                    let event = Sse::default().id(one.index.to_string());
-                    let event = event.json_data(&one).ok()?;
-                    return Some((Ok(event), (app, filter, next, ready, room)));
-                }
-                let mut durable = app.log.watch();
-                let more = durable.wait_for(|size| *size > next);
-                tokio::select! {
-                    () = app.stop.cancelled() => return None,
-                    grown = more => drop(grown.ok()?),
-                }
-                let (log, wanted) = (Arc::clone(&app.log), Arc::clone(&filter));
-                let read = blocking(move || scan(&log, &wanted, next, BATCH, BATCH)).await;
-                let scanned = match read {
-                    Ok(Ok(scanned)) => scanned,
-                    Ok(Err(error)) => {
-                        tracing::error!(%error, "a follower of the record was ended");
-                        return None;
-                    }
-                    Err(_) => return None,
-                };
-                next = scanned.next;
-                ready = scanned.found.into_iter();
+        ready: VecDeque::new(),
+        _room: room,
+    };
+    unfold(follower, |mut follower| async move {
+        loop {
+            if let Some(one) = follower.ready.pop_front() {
+                let id = format!("{}:{}", follower.app.node, one.index);
+                let event = Sse::default().id(id).json_data(&one).ok()?;
+                return Some((Ok(event), follower));
             }
-        },
-    )
+            let mut durable = follower.app.log.watch();
+            let more = durable.wait_for(|size| *size > follower.next);
+            tokio::select! {
+                () = follower.app.stop.cancelled() => return None,
+                grown = more => drop(grown.ok()?),
+            }
+            follower = match blocking(move || follower.read()).await {
+                Ok(Ok(follower)) => follower,
+                Ok(Err(error)) => {
+                    tracing::error!(%error, "a follower of the record was ended");
+                    return None;
+                }
+                Err(_) => return None,
+            };
+        }
+    })
 }
 
-/// Events that `filter` takes, from index `from` on: at most `limit` of at most `most` leaves.
-fn scan(
-    log: &Log,
-    filter: &Filter,
-    from: u64,
-    limit: usize,
-    most: usize,
-) -> Result<Scanned, ReadError> {
-    let mut scanned = Scanned {
-        found: Vec::new(),
-        next: from,
-        more: false,
-    };
-    for (looked, entry) in log.read(from).enumerate() {
-        if scanned.found.len() >= limit || looked >= most {
-            scanned.more = true;
-            break;
+impl Follower {
+    /// Reads the next leaves and keeps those that are wanted.
+    fn read(mut self) -> Result<Self, ReadError> {
+        let app = Arc::clone(&self.app);
+        for entry in app.log.read(self.next).take(BATCH) {
+            let entry = entry?;
+            self.next = entry.index.saturating_add(1);
+            if self.asked.row(&entry)?.is_some() {
+                self.ready.push_back(recorded(&entry)?);
+            }
         }
-        let entry = entry?;
-        scanned.next = entry.index.saturating_add(1);
-        if filter.matches(&entry.parse()?) {
-            scanned.found.push(recorded(&entry)?);
-        }
+        Ok(self)
     }
-    Ok(scanned)
 }
 
 fn recorded(entry: &Entry) -> Result<Recorded, ReadError> {
@@ -301,9 +368,10 @@ fn recorded(entry: &Entry) -> Result<Recorded, ReadError> {
 }
 
 pub(super) async fn find(app: &App, id: EventId) -> Result<Entry, Refused> {
-    let directory = app.log.directory();
-    let found = blocking(move || directory.find(id)).await?;
-    found.map_err(unreadable)?.ok_or_else(|| {
+    let index = Arc::clone(&app.index);
+    let found = blocking(move || index.find(id)).await?;
+    let found = found.map_err(|error| Refused(error.problem()))?;
+    found.ok_or_else(|| {
         Refused::new(
             Code::NotFound,
             format!("there is no event {id} on the record"),
@@ -312,22 +380,36 @@ pub(super) async fn find(app: &App, id: EventId) -> Result<Entry, Refused> {
     })
 }
 
-/// Where a page or stream starts, if `after` says so.
-fn behind(conditions: &mut Conditions) -> Result<Option<u64>, Refused> {
-    let after = conditions.remove("after");
-    let after = after
-        .map(|after| parse::<u64>("after", &after))
-        .transpose()?;
-    Ok(after.map(|index| index.saturating_add(1)))
+/// The leaf behind the event with this id in a stream: `node:index`, or the index alone.
+fn behind(app: &App, id: &str) -> Result<u64, Refused> {
+    let index = match id.split_once(':') {
+        Some((node, index)) if node == app.node.as_str() => index,
+        Some(_) => {
+            let message = format!("{id:?} is no event of the log of {}", app.node);
+            return Err(Refused::new(
+                Code::InvalidInput,
+                message,
+                "start without it",
+            ));
+        }
+        None => id,
+    };
+    Ok(parse::<u64>("after", index)?.saturating_add(1))
 }
 
-pub(super) fn filter(conditions: &Conditions) -> Result<Filter, Refused> {
-    let mut filter = Filter::default();
-    for (key, value) in conditions {
-        let set = filter.set(key, value);
+/// Takes the one value of a parameter that is no condition.
+fn take(pairs: &mut Pairs, name: &str) -> Option<String> {
+    let at = pairs.iter().position(|(key, _)| key == name)?;
+    Some(pairs.remove(at).1)
+}
+
+fn conditions(pairs: &Pairs) -> Result<Conditions, Refused> {
+    let mut conditions = Conditions::default();
+    for (key, value) in pairs {
+        let set = conditions.set(key, value);
         set.map_err(|error| Refused(error.problem()))?;
     }
-    Ok(filter)
+    Ok(conditions)
 }
 
 pub(super) async fn blocking<T: Send + 'static>(

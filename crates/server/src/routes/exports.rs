@@ -23,7 +23,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::audit::{PUBLISHED_WITHIN, blocking, filter};
+use super::audit::{PUBLISHED_WITHIN, blocking};
 use super::privacy::said;
 use crate::app::App;
 use crate::http::{Body, Refused, guarded};
@@ -78,6 +78,15 @@ pub struct ExportBody {
 
 pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().merge(guarded(app, Operation::Read, routes!(start)))
+}
+
+fn filter(conditions: &BTreeMap<String, String>) -> Result<Filter, Refused> {
+    let mut filter = Filter::default();
+    for (key, value) in conditions {
+        let set = filter.set(key, value);
+        set.map_err(|error| Refused(error.problem()))?;
+    }
+    Ok(filter)
 }
 
 /// Exports events in a shape that other people's tools read. Parquet is written by the command line and by `[audit] export`.

@@ -254,6 +254,10 @@ async fn carry_out(
             gone.map_err(|error: StoreError| Refused(error.problem()))?;
             fold(&app.store).await?;
         }
+        // Whoever hears that it is done can rely on the index too. If this fails, the indexer tries again by itself.
+        let index = Arc::clone(&app.index);
+        let swept = blocking(move || index.sweep()).await?;
+        swept.map_err(|error| Refused(error.problem()))?;
         Ok::<_, Refused>(erased)
     });
     let erased = work

@@ -30,7 +30,7 @@ pub(super) async fn events(
         .and_then(Value::as_str)
         .unwrap_or_default();
     let mut answer = api
-        .download("/v1/audit/exports", &request(args, "jsonl"))
+        .download("/v1/audit/exports", &request(args, "jsonl")?)
         .await?;
     let (pieces, taken) = channel(MAX_PIECES);
     let (shape, to, origin) = (args.shape, args.to.clone(), origin.to_owned());

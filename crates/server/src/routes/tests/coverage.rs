@@ -15,16 +15,16 @@ use crate::node::tests::running::Running;
 const OPEN: [(&str, &str); 10] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
+    (
+        "log.checkpoint",
+        "public by C2SP tlog-tiles; it says how many events there are, and nothing of them",
+    ),
     ("oauth.metadata", "public by RFC 8414"),
     ("oauth.openid", "public by OpenID Connect Discovery"),
     ("oauth.jwks", "public keys"),
     ("svid.openid", "public by OpenID Connect Discovery"),
     ("svid.jwks", "public keys"),
     ("spiffe.bundle", "public by SPIFFE Federation"),
-    (
-        "log.checkpoint",
-        "a size and a hash, for whoever keeps them",
-    ),
     (
         "oauth.token",
         "the caller proves who it is by its token and its key",
