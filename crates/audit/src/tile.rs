@@ -67,7 +67,7 @@ impl Tile {
             index = index.checked_mul(1_000)?.checked_add(group)?;
         }
         let tile = Self { kind, index, width };
-        (width > 0 && tile.path().to_str() == Some(path)).then_some(tile)
+        ((1..=256).contains(&width) && tile.path().to_str() == Some(path)).then_some(tile)
     }
 
     /// Path below the log's directory, such as `tile/0/x001/234.p/17`.
