@@ -72,20 +72,9 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     let http = client()?;
     let state = open(&config, &http).await?;
     let point = follow(&state).await?;
-    let recorder: Arc<dyn Recorder> = Arc::new(Arc::clone(&state.log));
-    let outbox = Outbox::new(
-        state.store.clone(),
-        Arc::clone(&recorder),
-        Arc::clone(&state.seal),
-        Arc::clone(&state.rng),
-    );
     let mut tasks = JoinSet::new();
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
-    let (carrying, last) = (Arc::clone(&outbox), drained.clone());
-    tasks.spawn(async move {
-        carrying.run(last.cancelled_owned()).await;
-        "outbox"
-    });
+    let outbox = outbox(&state, &mut tasks, drained.clone());
     let addresses = addresses(&config, &listeners, &state)?;
     let broker = Broker::new(
         state.store.clone(),
@@ -168,6 +157,27 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop,
         drained,
     })
+}
+
+/// The outbox, carried into the log until nothing fills it any more.
+fn outbox(
+    state: &State,
+    tasks: &mut JoinSet<&'static str>,
+    drained: CancellationToken,
+) -> Arc<Outbox> {
+    let recorder: Arc<dyn Recorder> = Arc::new(Arc::clone(&state.log));
+    let outbox = Outbox::new(
+        state.store.clone(),
+        recorder,
+        Arc::clone(&state.seal),
+        Arc::clone(&state.rng),
+    );
+    let carrying = Arc::clone(&outbox);
+    tasks.spawn(async move {
+        carrying.run(drained.cancelled_owned()).await;
+        "outbox"
+    });
+    outbox
 }
 
 fn tell_of_old_kernels() {
