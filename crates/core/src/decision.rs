@@ -89,7 +89,7 @@ pub struct Decision {
     pub obligations: Vec<Obligation>,
     /// What a step-up asks for; on an allow, the approvals it counts on and how many people they must come from.
     pub needs: Option<Needs>,
-    /// Smallest changes that would allow it, in words; for those with the right to read explanations.
+    /// Smallest changes that would allow it, in words: only in explanations, for those with the right to read them.
     pub would_allow: Vec<String>,
     /// What it was made on.
     pub versions: Versions,

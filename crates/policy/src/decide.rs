@@ -3,7 +3,7 @@
 //!
 //! A policy in observe mode is asked as any other and enforced by none: it only shows in [`Decision::would_be`].
 
-use bailiwick_core::decision::{Decision, Outcome, WouldBe};
+use bailiwick_core::decision::{Decision, WouldBe};
 use bailiwick_core::{Code, Fault};
 use cedar_policy_core::ast::{Request, Value};
 use cedar_policy_core::evaluator::Evaluator;
@@ -14,7 +14,6 @@ use crate::bundle::Bundle;
 use crate::call::Call;
 use crate::clause::Verdict;
 use crate::context;
-use crate::explain;
 use crate::fold::fold_value;
 use crate::outcome::outcome;
 use crate::parties::{CompiledTool, Party, known};
@@ -76,17 +75,9 @@ pub(crate) enum Unasked {
 #[derive(Debug)]
 pub(crate) struct Unknown(pub(crate) String);
 
-/// Decides one call, and looks for what would change a decision that is not an allow.
+/// Decides one call. What would change the decision is for who asks for an explanation: to look for it takes up to
+/// thirty decisions, which an agent could have made for the price of one refusal.
 pub(crate) fn decide(bundle: &Bundle, call: &Call<'_>) -> Decision {
-    let mut decision = decide_plainly(bundle, call);
-    if decision.outcome != Outcome::Allow {
-        decision.would_allow = explain::would_allow(bundle, &call.recorded());
-    }
-    decision
-}
-
-/// Decides one call, without what would change the decision.
-pub(crate) fn decide_plainly(bundle: &Bundle, call: &Call<'_>) -> Decision {
     judge(bundle, call).unwrap_or_else(|Unknown(what)| refuse(call, Code::PolicyError, what, RETRY))
 }
 

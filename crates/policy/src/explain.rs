@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::bundle::Bundle;
 use crate::call::Call;
-use crate::recorded::Recorded;
 pub use because::{Because, Shown};
 pub(crate) use search::remedies;
 pub use step::{Remedy, Step};
@@ -31,7 +30,7 @@ pub struct Explanation {
 
 /// Explains the decision on one call.
 pub(crate) fn explain(bundle: &Bundle, call: &Call<'_>) -> Explanation {
-    let decision = crate::decide::decide_plainly(bundle, call);
+    let decision = crate::decide::decide(bundle, call);
     let mut explanation = Explanation {
         because: because::because(bundle, call),
         would_allow: Vec::new(),
@@ -42,11 +41,6 @@ pub(crate) fn explain(bundle: &Bundle, call: &Call<'_>) -> Explanation {
         explanation.decision.would_allow = words(&explanation.would_allow);
     }
     explanation
-}
-
-/// What would allow a call that was not, in words.
-pub(crate) fn would_allow(bundle: &Bundle, call: &Recorded) -> Vec<String> {
-    words(&remedies(bundle, call))
 }
 
 fn words(remedies: &[Remedy]) -> Vec<String> {
