@@ -37,7 +37,9 @@ pub trait Disk: Send + Sync {
     fn replace(&self, path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
         let parent = path.parent().unwrap_or(Path::new("."));
         let made: Vec<&Path> = parent.ancestors().take_while(|dir| !dir.exists()).collect();
-        fs::create_dir_all(parent)?;
+        if !made.is_empty() {
+            fs::create_dir_all(parent)?;
+        }
         let temporary = path.with_extension("tmp");
         let file = File::create(&temporary)?;
         self.write_at(&file, bytes, 0)?;

@@ -1,8 +1,8 @@
-//! Turns the durable log into static files: full tiles and bundles (synced, written once), the kept values beside them, partial ones (not
-//! synced: the write-ahead log rebuilds them), and the signed checkpoint that they prove.
+//! Turns the durable log into static files: full tiles and bundles (written once), the kept values beside them, partial ones, and the
+//! signed checkpoint that they prove. A stop may lose any of them: the write-ahead log rebuilds them.
 //!
 //! It reads batches back from disk and checks their roots again, so what is published is what is stored. Where it passes from one
-//! segment of the write-ahead log to the next it syncs the tree's right edge, so that everything before can be retired.
+//! segment of the write-ahead log to the next it syncs all files and the tree's right edge, so that everything before can be retired.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -26,8 +26,10 @@ use crate::tile::{self, Kind, RightEdge, Tile, WIDTH};
 use crate::tree::{CompactRange, leaf_hash};
 use crate::wal::scan::Scan;
 
+use files::Files;
 use sidecar::{Kept, Sidecar};
 
+mod files;
 mod sidecar;
 
 /// Most batches taken in at once.
@@ -46,6 +48,7 @@ pub(crate) struct Tiler {
     /// What is kept of them.
     kept: Kept,
     sidecar: Sidecar,
+    files: Files,
     intents: OpenIntents,
     hlc: u64,
     /// Full files not yet on disk, in order.
@@ -88,6 +91,7 @@ impl Tiler {
         (edge, intents, hlc): (RightEdge, OpenIntents, u64),
     ) -> io::Result<Self> {
         let sidecar = Sidecar::new(disk.clone(), dir.clone());
+        let files = Files::new(disk.clone(), dir.clone());
         let synced = tile::partials(edge.size()).into_iter().collect();
         Ok(Self {
             bundle: unfinished_bundle(&dir, edge.size())?,
@@ -99,6 +103,7 @@ impl Tiler {
             scan,
             edge,
             sidecar,
+            files,
             intents,
             hlc,
             unwritten: VecDeque::new(),
@@ -198,9 +203,9 @@ impl Tiler {
             if bundle == unfinished {
                 self.kept.erase(&places);
             }
-            self.sidecar.erase(bundle, &places)?;
+            self.sidecar.erase(&mut self.files, bundle, &places)?;
         }
-        Ok(self.sidecar.sync()?)
+        Ok(self.files.sync()?)
     }
 
     /// Wraps the keys of leaves from `first` on anew, up to the end of their file; gives the first leaf of the next. The first time round
@@ -224,8 +229,8 @@ impl Tiler {
     fn sync_edge(&mut self) -> Result<(), TileError> {
         self.write_partials(true)?;
         let bundle = self.tree.size() / WIDTH as u64;
-        self.sidecar.write(bundle, &self.kept)?;
-        self.sidecar.sync()?;
+        self.sidecar.write(&mut self.files, bundle, &self.kept)?;
+        self.files.sync()?;
         let place = self.scan.place();
         self.crossing = Some(Base {
             segment: place.segment,
@@ -264,9 +269,11 @@ impl Tiler {
     fn flush(&mut self) -> Result<(), TileError> {
         while let Some(unwritten) = self.unwritten.front() {
             match unwritten {
-                Unwritten::Tile(tile, bytes) => write_full(&*self.disk, &self.dir, *tile, bytes)?,
+                Unwritten::Tile(tile, bytes) => {
+                    write_full(&mut self.files, self.dir.join(tile.path()), bytes)?;
+                }
                 Unwritten::Kept(bundle, kept) => {
-                    self.sidecar.write(*bundle, kept)?;
+                    self.sidecar.write(&mut self.files, *bundle, kept)?;
                     self.sidecar.remove_partials(*bundle)?;
                 }
             }
@@ -277,16 +284,15 @@ impl Tiler {
 }
 
 /// Writes a full tile or bundle and removes the partial ones before it.
-fn write_full(disk: &dyn Disk, dir: &Path, tile: Tile, bytes: &[u8]) -> io::Result<()> {
-    let path = dir.join(tile.path());
+fn write_full(files: &mut Files, path: PathBuf, bytes: &[u8]) -> io::Result<()> {
+    let mut partial = path.clone().into_os_string();
+    partial.push(".p");
     // A file of the right length is left alone even if it is not what we would write: what somebody altered is for `verify`
     // to name, not for a restart to heal.
     let present = fs::metadata(&path).is_ok_and(|about| about.len() == bytes.len() as u64);
     if !present {
-        disk.replace(&path, bytes, true)?;
+        files.replace(path, bytes)?;
     }
-    let mut partial = path.into_os_string();
-    partial.push(".p");
     match fs::remove_dir_all(&partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),

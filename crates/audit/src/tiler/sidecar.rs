@@ -1,8 +1,6 @@
-//! The tiler's second product: boxes and key slots of the leaves, kept beside the tree. Not synced as they are written: the write-ahead
-//! log has them until the base moves past it, and [`Sidecar::sync`] comes before that.
+//! The tiler's second product: boxes and key slots of the leaves, kept beside the tree.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +10,7 @@ use bailiwick_core::id::EventId;
 use serde::Deserialize;
 
 use super::TileError;
+use super::files::Files;
 use crate::disk::Disk;
 use crate::payload;
 use crate::read::Directory;
@@ -55,17 +54,11 @@ impl Kept {
 pub(super) struct Sidecar {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    /// Files written since the last sync.
-    unsynced: BTreeSet<PathBuf>,
 }
 
 impl Sidecar {
     pub(super) fn new(disk: Arc<dyn Disk>, dir: PathBuf) -> Self {
-        Self {
-            disk,
-            dir,
-            unsynced: BTreeSet::new(),
-        }
+        Self { disk, dir }
     }
 
     /// What the files have of the first `size % 256` leaves of the last bundle of a tree of `size` leaves.
@@ -88,16 +81,14 @@ impl Sidecar {
     }
 
     /// Writes the boxes and slots of a bundle. A payload file without any box is left out.
-    pub(super) fn write(&mut self, bundle: u64, kept: &Kept) -> io::Result<()> {
+    pub(super) fn write(&self, files: &mut Files, bundle: u64, kept: &Kept) -> io::Result<()> {
         let width = u16::try_from(kept.boxes.len()).unwrap_or(256);
         let path = self.dir.join(payload::path(bundle, width));
         if kept.boxes.iter().any(|sealed| !sealed.is_empty()) {
-            self.disk
-                .replace(&path, &payload::encode(&kept.boxes), false)?;
-            self.unsynced.insert(path);
+            files.replace(path, &payload::encode(&kept.boxes))?;
         }
         if kept.slots.iter().any(|byte| *byte != 0) {
-            self.write_slots(bundle * WIDTH as u64, &kept.slots)?;
+            self.write_slots(files, bundle * WIDTH as u64, &kept.slots)?;
         }
         Ok(())
     }
@@ -113,9 +104,9 @@ impl Sidecar {
     }
 
     /// Takes boxes out of the payload files of a bundle, whatever width they have, and overwrites the slots.
-    pub(super) fn erase(&mut self, bundle: u64, places: &[usize]) -> io::Result<()> {
+    pub(super) fn erase(&self, files: &mut Files, bundle: u64, places: &[usize]) -> io::Result<()> {
         for place in places {
-            self.write_slots(bundle * WIDTH as u64 + *place as u64, &[0; SLOT])?;
+            self.write_slots(files, bundle * WIDTH as u64 + *place as u64, &[0; SLOT])?;
         }
         let full = self.dir.join(payload::path(bundle, 256));
         self.rewrite(&full, places)?;
@@ -189,40 +180,9 @@ impl Sidecar {
         self.disk.replace(path, &payload::encode(&boxes), true)
     }
 
-    fn write_slots(&mut self, first: u64, slots: &[u8]) -> io::Result<()> {
+    fn write_slots(&self, files: &mut Files, first: u64, slots: &[u8]) -> io::Result<()> {
         let (path, offset) = payload::slot_place(first);
-        let path = self.dir.join(path);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)?;
-        self.disk.write_at(&file, slots, offset)?;
-        self.unsynced.insert(path);
-        Ok(())
-    }
-
-    /// Makes everything written so far durable, names included.
-    pub(super) fn sync(&mut self) -> io::Result<()> {
-        let mut dirs: BTreeSet<&Path> = BTreeSet::new();
-        for path in &self.unsynced {
-            match File::open(path) {
-                Ok(file) => self.disk.sync(&file)?,
-                // A partial file that a full one has replaced since.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-            let above = path.ancestors().skip(1);
-            dirs.extend(above.take_while(|dir| dir.starts_with(&self.dir)));
-        }
-        for dir in dirs.into_iter().filter(|dir| dir.exists()) {
-            self.disk.sync_dir(dir)?;
-        }
-        self.unsynced.clear();
-        Ok(())
+        files.write_at(self.dir.join(path), slots, offset)
     }
 }
 

@@ -203,6 +203,31 @@ async fn a_stop_at_any_step_of_retiring_loses_nothing() {
     assert!(retired > 2, "the stops came too early to matter");
 }
 
+/// No tile is synced as it is written. What a power cut takes of them is in the write-ahead log until its segment is retired, and from
+/// then on it takes nothing.
+#[tokio::test]
+async fn full_tiles_that_a_power_cut_takes_are_written_again() {
+    let bench = Bench::new();
+    let log = bench.open();
+    for _ in 0..300 {
+        grant(&log).await.unwrap();
+    }
+    drop(log);
+    let full = ["tile/0/000", "tile/entries/000"];
+    let lens = || full.map(|path| fs::metadata(bench.dir.path().join(path)).unwrap().len());
+    let written = lens();
+    bench.disk.cut_power(bench.dir.path());
+    assert_eq!(lens(), [0; 2]);
+    let log = bench.open();
+    fill(&log, 15).await;
+    drop(log);
+    assert!(state(&bench).base.index > 256, "a segment is retired");
+    bench.disk.cut_power(bench.dir.path());
+    assert_eq!(lens(), written);
+    drop(bench.open());
+    assert_proven(&bench);
+}
+
 #[tokio::test]
 async fn a_base_that_does_not_fit_its_tiles_does_not_open() {
     let bench = Bench::new();
