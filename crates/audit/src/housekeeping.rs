@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bailiwick_core::{Clock, Rng};
@@ -26,6 +26,8 @@ use crate::wal::spare::Spare;
 
 /// How long the thread rests when there is nothing to do.
 const IDLE: Duration = Duration::from_mins(1);
+/// How long it lets batches gather at most. A round for each batch takes from the commits that it follows.
+const GATHER: Duration = Duration::from_millis(100);
 
 /// Wakes the thread. Several calls before it looks are one.
 #[derive(Debug)]
@@ -75,17 +77,27 @@ impl Work {
 
 #[derive(Debug, Default, Clone, Copy)]
 struct Woken {
+    /// Batches were written.
     work: bool,
+    /// Somebody waits for the thread.
+    urgent: bool,
     stop: bool,
 }
 
 impl Wake {
-    /// There is something to do.
+    /// Batches were written; they may gather a little.
     pub(crate) fn notify(&self) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .work = true;
+        let mut state = self.lock();
+        let woken = std::mem::replace(&mut state.work, true);
+        drop(state);
+        if !woken {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Something cannot wait.
+    pub(crate) fn urge(&self) {
+        self.lock().urgent = true;
         self.changed.notify_one();
     }
 
@@ -96,7 +108,7 @@ impl Wake {
             orders.push(order);
         }
         drop(orders);
-        self.notify();
+        self.urge();
     }
 
     fn take_orders(&self) -> Vec<Order> {
@@ -111,22 +123,31 @@ impl Wake {
 
     /// Finish what there is and end.
     pub(crate) fn stop(&self) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .stop = true;
+        self.lock().stop = true;
         self.changed.notify_one();
     }
 
-    /// Waits for work or for `at_most`; true if the thread should end.
-    fn wait(&self, at_most: Duration) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut state, _) = self
-            .changed
-            .wait_timeout_while(state, at_most, |state| !state.work && !state.stop)
-            .unwrap_or_else(PoisonError::into_inner);
+    /// Waits for work or for `at_most`, and lets work gather for `gather`; true if the thread should end.
+    fn wait(&self, gather: Duration, at_most: Duration) -> bool {
+        let wait = |state, at_most, ready: fn(&Woken) -> bool| {
+            let waited = self
+                .changed
+                .wait_timeout_while(state, at_most, |state| !ready(state));
+            waited.unwrap_or_else(PoisonError::into_inner).0
+        };
+        let state = wait(self.lock(), gather.min(at_most), |state| {
+            state.urgent || state.stop
+        });
+        let mut state = wait(state, at_most.saturating_sub(gather), |state| {
+            state.work || state.urgent || state.stop
+        });
         state.work = false;
+        state.urgent = false;
         state.stop
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Woken> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -169,9 +190,10 @@ impl Housekeeping {
     pub(crate) fn run(mut self) {
         let mut last_publish: Option<Duration> = None;
         let mut rest = Duration::ZERO;
+        let gather = GATHER.min(self.publish_every / 8);
         let mut stopping = false;
         loop {
-            let stop = self.wake.wait(rest) || stopping;
+            let stop = self.wake.wait(gather, rest) || stopping;
             let mut settled = self.make_spare(stop);
             let durable = *self.durable.borrow();
             let before = self.tiler.size();

@@ -8,7 +8,7 @@ use bailiwick_core::event::{Sealed, SealedClass};
 use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Digest, Fault, Rng, Secret};
 use bailiwick_crypto::aead::{AeadError, AeadKey, NONCE_LEN};
-use bailiwick_crypto::hash::{Mac, equal, hkdf_sha256};
+use bailiwick_crypto::hash::{Hkdf, Mac, equal};
 use bailiwick_crypto::system::random;
 use zeroize::Zeroizing;
 
@@ -120,6 +120,7 @@ pub(crate) fn seal(
     }
     let id = event.to_string();
     let event_key = Secret::new(random::<32>(rng));
+    let keys = Hkdf::new(event_key.expose());
     let mut commitments = Vec::with_capacity(values.len());
     // Allocated once, so that growing leaves no copies behind.
     let room = values
@@ -139,7 +140,7 @@ pub(crate) fn seal(
             path: value.path.to_owned(),
             class: value.class,
             bytes: value.value.len() as u64,
-            commit: commit(&salt(&event_key, value.path), &id, value.path, &value.value),
+            commit: commit(&salt(&keys, value.path), &id, value.path, &value.value),
             kept: keep,
         });
     }
@@ -147,7 +148,7 @@ pub(crate) fn seal(
         Vec::new()
     } else {
         // The key seals this one box and nothing else, so the zero nonce is used once.
-        box_key(&event_key).seal_with_nonce([0; NONCE_LEN], id.as_bytes(), &kept)?
+        box_key(&keys).seal_with_nonce([0; NONCE_LEN], id.as_bytes(), &kept)?
     };
     Ok(SealedValues {
         commitments,
@@ -229,15 +230,15 @@ pub(crate) fn reveal(
     if slot == &[0; SLOT] {
         return Err(RevealError::Erased);
     }
-    let event_key = unwrap(keks, &id, slot)?;
-    let opened = box_key(&event_key)
+    let derived = Hkdf::new(unwrap(keks, &id, slot)?.expose());
+    let opened = box_key(&derived)
         .open_with_nonce([0; NONCE_LEN], id.as_bytes(), sealed)
         .map_err(|_| RevealError::Altered)?;
     let mut rest = opened.as_slice();
     let mut revealed = Vec::new();
     for commitment in leaf.sealed.iter().filter(|commitment| commitment.kept) {
         let (path, value, tail) = take_value(rest).ok_or(RevealError::Altered)?;
-        let salt = salt(&event_key, path);
+        let salt = salt(&derived, path);
         let actual = commit(&salt, &id, path, value);
         if path != commitment.path || !equal(&actual.0, &commitment.commit.0) {
             return Err(RevealError::Altered);
@@ -277,7 +278,7 @@ pub(crate) fn salt_of(
     path: &str,
 ) -> Option<[u8; 32]> {
     let key = unwrap(keks, &leaf.event.id.to_string(), slot).ok()?;
-    Some(*salt(&key, path))
+    Some(*salt(&Hkdf::new(key.expose()), path))
 }
 
 /// Whether `[salt, path, value]` opens a commitment of the leaf. What a disclosure proves, once the leaf is proven.
@@ -334,12 +335,12 @@ impl Fault for RevealError {
 }
 
 /// Salt of one value's commitment.
-fn salt(event_key: &Secret<[u8; 32]>, path: &str) -> Zeroizing<[u8; 32]> {
-    hkdf_sha256(event_key.expose(), &[b"salt", &[0], path.as_bytes()])
+fn salt(keys: &Hkdf, path: &str) -> Zeroizing<[u8; 32]> {
+    keys.derive(&[b"salt", &[0], path.as_bytes()])
 }
 
-fn box_key(event_key: &Secret<[u8; 32]>) -> AeadKey {
-    AeadKey::new(&hkdf_sha256(event_key.expose(), &[b"seal"]))
+fn box_key(keys: &Hkdf) -> AeadKey {
+    AeadKey::new(&keys.derive(&[b"seal"]))
 }
 
 fn commit(salt: &[u8; 32], id: &str, path: &str, value: &[u8]) -> Digest {

@@ -39,10 +39,28 @@ pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; LEN] {
 
 /// HKDF-SHA-256 without salt: one 32-byte key from `secret`, bound to `info` (its parts one after the other).
 pub fn hkdf_sha256(secret: &[u8], info: &[&[u8]]) -> Zeroizing<[u8; LEN]> {
-    one_block(
-        &hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret),
-        info,
-    )
+    Hkdf::new(secret).derive(info)
+}
+
+/// HKDF-SHA-256 without salt, for several keys from one secret.
+pub struct Hkdf(hkdf::Prk);
+
+impl Hkdf {
+    /// Extracts from `secret` (RFC 5869 §2.2).
+    pub fn new(secret: &[u8]) -> Self {
+        Self(hkdf::Salt::new(hkdf::HKDF_SHA256, &[]).extract(secret))
+    }
+
+    /// One 32-byte key bound to `info`, its parts one after the other (RFC 5869 §2.3).
+    pub fn derive(&self, info: &[&[u8]]) -> Zeroizing<[u8; LEN]> {
+        one_block(&self.0, info)
+    }
+}
+
+impl std::fmt::Debug for Hkdf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hkdf(…)")
+    }
 }
 
 /// Whether two byte strings are equal, in time that depends on their lengths only.

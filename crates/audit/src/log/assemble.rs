@@ -28,6 +28,9 @@ use crate::wal::segment;
 use crate::wal::spare::Spare;
 use crate::wal::writer::Writer;
 
+/// How far tiles give way to commits: a tenth of a core where all cores are wanted (`nice(2)`), so that they are never left out.
+const HOUSEKEEPING_NICENESS: i32 = 10;
+
 /// An open log from what its directory holds, with its threads started.
 #[expect(
     clippy::too_many_lines,
@@ -191,6 +194,8 @@ fn start(
     let housekeeping = std::thread::Builder::new()
         .name("audit-tiles".into())
         .spawn(move || {
+            // Only this thread. What it does can wait for those that wait for a commit; if it cannot be, it competes with them.
+            let _ = rustix::process::nice(HOUSEKEEPING_NICENESS);
             // A defect in this thread must not leave the other waiting for a segment.
             if catch_unwind(AssertUnwindSafe(|| housekeeping.run())).is_err() {
                 spare.made(false);

@@ -10,6 +10,7 @@ use crate::leaf::{Leaf, Source};
 use crate::record::{Class, RecordError};
 use crate::retention::{self, Minimum};
 use crate::seal::{self, Keks, Payload};
+use crate::tree::leaf_hash;
 use crate::wal::commit::{Announce, Notice};
 use crate::wal::queue::Pending;
 
@@ -63,11 +64,13 @@ impl Encoder {
             event,
             sealed: sealed.commitments,
         };
+        let leaf = leaf.encode()?;
         Ok(Pending {
             id,
             class,
             hlc,
-            leaf: leaf.encode()?,
+            leaf_hash: leaf_hash(&leaf),
+            leaf,
             slot: sealed.slot,
             sealed: sealed.sealed,
             answer: None,

@@ -18,7 +18,6 @@ use crate::housekeeping::Wake;
 use crate::record::{Class, Receipt, RecordError, Unavailable};
 use crate::retention::Minimum;
 use crate::seal::{self, Keks};
-use crate::tree::leaf_hash;
 
 /// What the log says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -162,10 +161,7 @@ impl Commit {
                 sealed: &pending.sealed,
             })
             .collect();
-        let hashes: Vec<Digest> = batch
-            .iter()
-            .map(|pending| leaf_hash(&pending.leaf))
-            .collect();
+        let hashes: Vec<Digest> = batch.iter().map(|pending| pending.leaf_hash).collect();
         let hlc = batch
             .iter()
             .map(|pending| pending.hlc)
@@ -185,6 +181,7 @@ impl Commit {
         });
         if self.writer.segment() != segment {
             self.spare.taken();
+            self.wake.urge();
             if roll {
                 self.roll.at.store(index, Ordering::Release);
                 self.roll.ordered.store(false, Ordering::Release);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bailiwick_core::Digest;
 use bailiwick_core::id::EventId;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -29,6 +30,8 @@ pub(crate) struct Pending {
     pub(crate) class: Class,
     pub(crate) hlc: Hlc,
     pub(crate) leaf: Vec<u8>,
+    /// RFC 6962 hash of the leaf, made by the producer: the commit thread is one, producers are many.
+    pub(crate) leaf_hash: Digest,
     pub(crate) slot: [u8; SLOT],
     pub(crate) sealed: Vec<u8>,
     /// Where the answer goes; nobody may be waiting any more.
@@ -64,6 +67,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     waiting: VecDeque<Pending>,
+    /// The commit thread waits for something to do; only then does it cost a producer a system call to wake it.
+    idle: bool,
     closed: bool,
 }
 
@@ -115,12 +120,14 @@ impl Queue {
             if inner.closed {
                 return None;
             }
+            inner.idle = true;
             inner = self
                 .ready
                 .wait(inner)
                 .unwrap_or_else(PoisonError::into_inner);
+            inner.idle = false;
         }
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(inner.waiting.len().min(MAX_BATCH_EVENTS));
         let mut bytes = batch::FIXED + OWN_BYTES;
         while let Some(next) = inner.waiting.front() {
             bytes += next.cost();
@@ -163,8 +170,11 @@ impl Queue {
             return;
         }
         inner.waiting.push_back(pending);
+        let idle = inner.idle;
         drop(inner);
-        self.ready.notify_one();
+        if idle {
+            self.ready.notify_one();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -11,6 +11,7 @@ fn pending(leaf: usize) -> (Pending, oneshot::Receiver<Result<Receipt, RecordErr
         class: Class::Grant,
         hlc: Hlc(1),
         leaf: vec![0; leaf],
+        leaf_hash: Digest([0; 32]),
         slot: [0; SLOT],
         sealed: Vec::new(),
         answer: Some(answer),
