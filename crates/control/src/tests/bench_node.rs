@@ -10,17 +10,20 @@ use bailiwick_audit::{Leaf, Log, Options, Recorder};
 use bailiwick_broker::Broker;
 use bailiwick_core::event::EventType;
 use bailiwick_core::fence::{Fence, Subject};
+use bailiwick_core::receipt::Receipt;
 use bailiwick_core::task::{Request, RequestSource, Task};
 use bailiwick_core::{Clock, Digest, Effect, Secret, Timestamp};
-use bailiwick_crypto::keys::Ed25519Key;
+use bailiwick_crypto::keys::{Ed25519Key, SigningKey};
 use bailiwick_crypto::note::NoteSigner;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::SystemRng;
+use bailiwick_crypto::token::{TokenError, receipt};
 use bailiwick_store::{Journal, Store};
 use tokio::task::JoinHandle;
 
 use crate::agents::NewAgent;
 use crate::outbox::Outbox;
+use crate::revocation::Receipts;
 use crate::servers::NewServer;
 use crate::tasks::OpenTask;
 use crate::tools::Seen;
@@ -61,10 +64,24 @@ impl Cutter for Point {
     }
 }
 
+/// Signs receipts with a key of its own.
+pub(super) struct TestReceipts(pub(super) SigningKey);
+
+impl Receipts for TestReceipts {
+    fn issuer(&self) -> &'static str {
+        "https://bailiwick.example"
+    }
+
+    fn sign(&self, receipt: &Receipt) -> Result<String, TokenError> {
+        receipt::issue(&self.0, receipt)
+    }
+}
+
 pub(super) struct Bench {
     pub(super) control: Control,
     pub(super) store: Store,
     pub(super) point: Arc<Point>,
+    pub(super) receipts: Arc<TestReceipts>,
     pub(super) log: Arc<Log>,
     clock: Arc<TestClock>,
     outbox: JoinHandle<()>,
@@ -152,12 +169,15 @@ impl Bench {
             Arc::new(SystemRng),
         );
         let point = Arc::new(Point::default());
+        let receipts = Arc::new(TestReceipts(SigningKey::generate().unwrap()));
         let control = Control::new(Parts {
             store: store.clone(),
             journal,
             broker,
             blobs: log.directory().blobs(),
             cutter: Arc::clone(&point) as Arc<dyn Cutter>,
+            point: log.origin().to_owned(),
+            receipts: Arc::clone(&receipts) as Arc<dyn Receipts>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng),
         });
@@ -166,6 +186,7 @@ impl Bench {
             control,
             store,
             point,
+            receipts,
             log,
             clock,
             outbox: running,
