@@ -1,10 +1,12 @@
 //! Workflows: the stages a task goes through and who may move it on (07 of the design, `workflows/*.toml`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use bailiwick_core::name::{StageName, WorkflowName};
 use bailiwick_core::risk::Risk;
-use bailiwick_core::scope::{Bounds, Draft, Scope};
+use bailiwick_core::scope::{Bounds, Draft, Scope, ScopeError};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::flaw::{Flaw, FlawCode, PolicyErrors};
@@ -110,14 +112,16 @@ impl Workflows {
                         ));
                     }
                 }
-                Err(flaw) => flaws.push(flaw.code(FlawCode::Workflow)),
+                Err(wrong) => {
+                    flaws.extend(wrong.into_iter().map(|flaw| flaw.code(FlawCode::Workflow)));
+                }
             }
         }
         if !all.keys().any(|name| name.as_str() == DEFAULT) {
             let built_in = parse("workflows/default.toml", DEFAULT_TEXT);
             match built_in {
                 Ok(workflow) => drop(all.insert(workflow.name.clone(), workflow)),
-                Err(flaw) => flaws.push(*flaw),
+                Err(wrong) => flaws.extend(wrong),
             }
         }
         PolicyErrors::check(flaws).map(|()| Self(all))
@@ -146,28 +150,29 @@ struct StageFile {
     risk_floor: Risk,
 }
 
-fn parse(path: &str, text: &str) -> Result<Workflow, Box<Flaw>> {
-    let file: File = toml::from_str(text).map_err(|error| Flaw::toml(path, text, &error))?;
+/// The workflow of a file, or everything that is wrong with it.
+fn parse(path: &str, text: &str) -> Result<Workflow, Vec<Flaw>> {
+    let file: File = toml::from_str(text).map_err(|error| misshapen(path, text, &error))?;
+    let mut flaws = Vec::new();
     if file.stages.is_empty() || file.stages.len() > MAX_STAGES {
-        return Err(Box::new(Flaw::in_file(
-            path,
-            format!("a workflow has 1 to {MAX_STAGES} stages"),
-        )));
+        let message = format!("a workflow has 1 to {MAX_STAGES} stages");
+        flaws.push(Flaw::in_file(path, message));
     }
     let mut stages: Vec<Stage> = Vec::with_capacity(file.stages.len());
     for stage in file.stages {
         if stages.iter().any(|earlier| earlier.name == stage.name) {
             let message = format!("stage `{}` is defined twice", stage.name);
-            return Err(Box::new(Flaw::in_file(path, message)));
+            flaws.push(Flaw::in_file(path, message));
         }
-        let cap = stage.cap.map(|draft| {
+        let cap = stage.cap.and_then(|draft| {
             let span = draft.span();
             let filled = draft.into_inner().fill(&Bounds::WIDEST);
-            filled.map_err(|error| Flaw::at(path, text, span, error.to_string()))
+            let wrong = |error: ScopeError| Flaw::at(path, text, span, error.to_string());
+            filled.map_err(|error| flaws.push(wrong(error))).ok()
         });
         stages.push(Stage {
             name: stage.name,
-            cap: cap.transpose()?,
+            cap,
             risk_floor: stage.risk_floor,
         });
     }
@@ -175,31 +180,77 @@ fn parse(path: &str, text: &str) -> Result<Workflow, Box<Flaw>> {
     for step in file.transitions {
         let span = step.span();
         let step = step.into_inner();
-        let unknown = [&step.from, &step.to]
-            .into_iter()
-            .find(|name| !stages.iter().any(|stage| stage.name == **name));
-        if let Some(name) = unknown {
-            let message = format!("there is no stage `{name}`");
-            return Err(Box::new(Flaw::at(path, text, span, message)));
-        }
+        let at = |message: String| Flaw::at(path, text, span.clone(), message);
+        let known = |name: &StageName| stages.iter().any(|stage| stage.name == *name);
+        let unknown = BTreeSet::from([&step.from, &step.to]);
+        let unknown = unknown.into_iter().filter(|name| !known(name));
+        flaws.extend(unknown.map(|name| at(format!("there is no stage `{name}`"))));
         if step.who.is_empty() {
-            let flaw = Flaw::at(
-                path,
-                text,
-                span,
-                "nobody may make this transition".to_owned(),
-            );
-            return Err(Box::new(
-                flaw.help("who is one or more of agent, user, operator"),
-            ));
+            let flaw = at("nobody may make this transition".to_owned());
+            flaws.push(flaw.help("who is one or more of agent, user, operator"));
         }
         transitions.push(step);
     }
-    Ok(Workflow {
-        name: file.name,
-        stages,
-        transitions,
-    })
+    if flaws.is_empty() {
+        Ok(Workflow {
+            name: file.name,
+            stages,
+            transitions,
+        })
+    } else {
+        Err(flaws)
+    }
+}
+
+/// The reader stops at its first mistake. What else does not fit is found item by item.
+fn misshapen(path: &str, text: &str, error: &toml::de::Error) -> Vec<Flaw> {
+    let first = Flaw::toml(path, text, error);
+    let Ok(items) = toml::from_str::<Items>(text) else {
+        return vec![first];
+    };
+    let starts = |items: &[toml::Spanned<toml::Value>]| -> Vec<usize> {
+        items.iter().map(|item| item.span().start).collect()
+    };
+    // An item's place is that of its head; the first mistake is in the last that begins before it.
+    let all = starts(&items.stages)
+        .into_iter()
+        .chain(starts(&items.transitions));
+    let known = all.filter(|start| *start <= first.span.start).max();
+    let stages = items.stages.into_iter().filter_map(misfit::<StageShape>);
+    let transitions = items.transitions.into_iter();
+    let misfits = stages.chain(transitions.filter_map(misfit::<Transition>));
+    let others = misfits.filter(|(span, _)| Some(span.start) != known);
+    let others: Vec<Flaw> = others
+        .map(|(span, message)| Flaw::at(path, text, span, message))
+        .collect();
+    std::iter::once(first).chain(others).collect()
+}
+
+fn misfit<T: DeserializeOwned>(item: toml::Spanned<toml::Value>) -> Option<(Range<usize>, String)> {
+    let span = item.span();
+    let error = T::deserialize(item.into_inner()).err()?;
+    Some((span, error.message().to_owned()))
+}
+
+/// The items of a file, whatever is in them.
+#[derive(Deserialize)]
+struct Items {
+    #[serde(rename = "stage", default)]
+    stages: Vec<toml::Spanned<toml::Value>>,
+    #[serde(rename = "transition", default)]
+    transitions: Vec<toml::Spanned<toml::Value>>,
+}
+
+/// A stage apart from its file, where there are no places.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "only whether it can be read is asked")]
+struct StageShape {
+    name: StageName,
+    #[serde(default)]
+    cap: Option<Draft>,
+    #[serde(default)]
+    risk_floor: Risk,
 }
 
 #[cfg(test)]

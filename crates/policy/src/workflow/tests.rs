@@ -69,3 +69,55 @@ fn mistakes_are_placed() {
     assert_eq!(read(typo).unwrap_err().flaws[0].line, 3);
     assert!(read("name = \"w\"\nstage = []\n").is_err());
 }
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once() {
+    let told = |text: &str| -> Vec<(usize, String)> {
+        let flaws = read(text).unwrap_err().flaws;
+        flaws
+            .into_iter()
+            .map(|flaw| (flaw.line, flaw.message))
+            .collect()
+    };
+    let meaning = r#"name = "w"
+[[stage]]
+name = "a"
+[stage.cap]
+grants = []
+[[stage]]
+name = "a"
+[[transition]]
+from = "b"
+to = "c"
+who = []
+"#;
+    let found = told(meaning);
+    let messages: Vec<&str> = found.iter().map(|(_, message)| message.as_str()).collect();
+    assert_eq!(found.len(), 5, "{messages:?}");
+    for wanted in [
+        "defined twice",
+        "no stage `b`",
+        "no stage `c`",
+        "nobody may",
+    ] {
+        let told = messages.iter().filter(|message| message.contains(wanted));
+        assert_eq!(told.count(), 1, "{wanted}: {messages:?}");
+    }
+    let shape = r#"name = "w"
+[[stage]]
+nane = "a"
+[[stage]]
+name = "b"
+risk_floor = "huge"
+[[transition]]
+from = "a"
+to = "b"
+who = ["everybody"]
+[[stage]]
+name = "c"
+"#;
+    let lines: Vec<usize> = told(shape).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(lines, [3, 4, 7]);
+    // What is no TOML has no items.
+    assert_eq!(told("name = \"w\"\n[[stage]\n").len(), 1);
+}
