@@ -22,7 +22,6 @@ pub mod json;
 pub mod label;
 pub mod lease;
 pub mod name;
-pub mod receipt;
 pub mod risk;
 pub mod rng;
 pub mod rollout;
@@ -34,6 +33,7 @@ pub mod spiffe_id;
 pub mod task;
 pub mod time;
 pub mod visible;
+pub mod zone;
 
 pub use digest::Digest;
 pub use effect::Effect;
