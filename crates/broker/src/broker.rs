@@ -49,8 +49,7 @@ pub enum LeasesOf {
 }
 
 impl LeasesOf {
-    /// Whether a lease is one of these.
-    pub fn holds(&self, lease: &Lease) -> bool {
+    fn holds(&self, lease: &Lease) -> bool {
         match self {
             Self::Task(task) => lease.task == *task,
             Self::Instance(instance) => lease.instance == Some(*instance),

@@ -3,6 +3,7 @@
 mod directory;
 mod published;
 mod rollout;
+mod schema;
 mod trial;
 
 use std::path::{Path, PathBuf};
@@ -22,17 +23,23 @@ use directory::read;
 /// What can be done with policy.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PolicyCommand {
-    /// Writes the bundle a new node begins with into a new directory.
-    #[command(after_help = "Example: bailiwick policy init policy")]
+    /// Writes a bundle to begin with into a new directory: policies, tests, and the schema of what the tests declare.
+    #[command(after_help = "Example: bailiwick policy init policy --pack coding-agent")]
     Init {
         /// The directory.
         dir: PathBuf,
+        /// The kind of work that it is for.
+        #[arg(long, value_name = "PACK", default_value = "base", value_parser = starter::PACKS)]
+        pack: String,
     },
     /// Checks a bundle against the agents, servers and tools of the node; says every problem with its place.
-    #[command(after_help = "Example: bailiwick policy check policy")]
+    #[command(after_help = "Example: bailiwick policy check policy --strict")]
     Check {
         /// The bundle's directory.
         dir: PathBuf,
+        /// What is only doubtful fails as well.
+        #[arg(long)]
+        strict: bool,
     },
     /// Runs the tests of a bundle here, without a node.
     #[command(after_help = "Example: bailiwick policy test policy")]
@@ -40,6 +47,9 @@ pub(crate) enum PolicyCommand {
         /// The bundle's directory.
         dir: PathBuf,
     },
+    /// The Cedar schema that policies are checked against, in Cedar's JSON form, for editors and analysers.
+    #[command(after_help = "Example: bailiwick policy schema --server files")]
+    Schema(schema::SchemaArgs),
     /// Checks a bundle and makes it the one that decides.
     #[command(after_help = "Example: bailiwick policy publish policy")]
     Publish {
@@ -80,30 +90,9 @@ pub(crate) enum PolicyCommand {
 /// Does it.
 pub(crate) async fn run(context: &Context, command: PolicyCommand) -> Outcome {
     match command {
-        PolicyCommand::Init { dir } => init(context, &dir),
-        PolicyCommand::Check { dir } => {
-            let source = read(&dir)?;
-            let body = context
-                .api()?
-                .post("/v1/policy/check", &json!({"files": source.files}))
-                .await?;
-            let flaws = flaws(&body);
-            if !flaws.is_empty() {
-                return Err(Failure::of_policy(&PolicyErrors { flaws }, &source.files));
-            }
-            let failed = failed_cases(&body);
-            context.out.show(&body, |out, body| {
-                format!("the bundle holds: {}", table::cell(out, body.get("digest")))
-            });
-            for line in &failed {
-                context.out.error_line(line);
-            }
-            Ok(if failed.is_empty() {
-                Exit::DONE
-            } else {
-                Exit::NO
-            })
-        }
+        PolicyCommand::Init { dir, pack } => init(context, &dir, &pack),
+        PolicyCommand::Schema(args) => schema::schema(context, &args).await,
+        PolicyCommand::Check { dir, strict } => check(context, &dir, strict).await,
         PolicyCommand::Test { dir } => test(context, &dir),
         PolicyCommand::Publish { dir, if_version } => {
             published::publish(context, &read(&dir)?, if_version).await
@@ -119,13 +108,69 @@ pub(crate) async fn run(context: &Context, command: PolicyCommand) -> Outcome {
     }
 }
 
-fn init(context: &Context, dir: &Path) -> Outcome {
-    directory::write(dir, &starter::base().files)?;
+fn init(context: &Context, dir: &Path, pack: &str) -> Outcome {
+    let source = starter::pack(pack).unwrap_or_else(starter::base);
+    let failed = |errors: PolicyErrors| Failure::of_policy(&errors, &source.files);
+    let declared = bailiwick_policy::fixtures(&source).map_err(failed)?;
+    let schema = Bundle::schema_json(&declared, &source);
+    let schema = serde_json::to_string_pretty(&schema)
+        .map_err(|error| Failure::internal(error.to_string()))?;
+    let mut files = source.files.clone();
+    files.insert(SCHEMA.to_owned(), format!("{schema}\n"));
+    directory::write(dir, &files)?;
     context.out.note(&format!(
-        "next: edit {0}/base.cedar, then bailiwick policy test {0}",
+        "next: edit {0}/*.cedar, then bailiwick policy test {0}",
         dir.display()
     ));
     Ok(Exit::DONE)
+}
+
+/// Beside the bundle and no part of it: a name with a dot before it is left out of what is published.
+const SCHEMA: &str = ".schema.json";
+
+async fn check(context: &Context, dir: &Path, strict: bool) -> Outcome {
+    let source = read(dir)?;
+    let body = context
+        .api()?
+        .post("/v1/policy/check", &json!({"files": source.files}))
+        .await?;
+    let mut flaws = flaws(&body);
+    let warnings = body.get("warnings").cloned().unwrap_or_default();
+    let warnings: Vec<Flaw> = serde_json::from_value(warnings).unwrap_or_default();
+    if strict {
+        flaws.extend(warnings.iter().cloned());
+    }
+    if !flaws.is_empty() {
+        return Err(Failure::of_policy(&PolicyErrors { flaws }, &source.files));
+    }
+    let failed = failed_cases(&body);
+    context.out.show(&body, |out, body| {
+        format!("the bundle holds: {}", table::cell(out, body.get("digest")))
+    });
+    warn(context, &warnings);
+    for line in &failed {
+        context.out.error_line(line);
+    }
+    Ok(if failed.is_empty() {
+        Exit::DONE
+    } else {
+        Exit::NO
+    })
+}
+
+/// What is doubtful about a bundle, each with what to do about it.
+fn warn(context: &Context, warnings: &[Flaw]) {
+    for flaw in warnings {
+        let said = flaw.to_string();
+        context
+            .out
+            .error_line(&format!("warning: {}", Untrusted(&said)));
+        if !flaw.help.is_empty() {
+            context
+                .out
+                .error_line(&format!("  help: {}", Untrusted(&flaw.help)));
+        }
+    }
 }
 
 fn test(context: &Context, dir: &Path) -> Outcome {
@@ -133,11 +178,13 @@ fn test(context: &Context, dir: &Path) -> Outcome {
     let failed = |errors: PolicyErrors| Failure::of_policy(&errors, &source.files);
     // Also a bundle without tests must compile.
     let registry = bailiwick_policy::fixtures(&source).map_err(failed)?;
-    Bundle::compile(&source, sha256(&[&source.canonical()]), &registry).map_err(failed)?;
+    let bundle = Bundle::compile(&source, sha256(&[&source.canonical()]), &registry);
+    let bundle = bundle.map_err(failed)?;
     let report = Bundle::run_tests(&source, &Registry::default()).map_err(failed)?;
     let body =
         serde_json::to_value(&report).map_err(|error| Failure::internal(error.to_string()))?;
     context.out.show(&body, |_, _| cases(&report));
+    warn(context, bundle.warnings());
     Ok(if report.passed() {
         Exit::DONE
     } else {

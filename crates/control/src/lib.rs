@@ -26,10 +26,13 @@ use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
 use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::{ApprovalId, Id, Kind};
 use bailiwick_core::{Clock, Problem, Rng, Timestamp};
+use bailiwick_policy::Bundle;
 use bailiwick_store::{Journal, Store};
+use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, broadcast};
 
 pub use access::{Actor, Operation};
+use policies::Publications;
 
 /// Approval changes remembered for waiters that are slow; one that falls behind reads the store again.
 const APPROVAL_NEWS: usize = 1_024;
@@ -43,6 +46,12 @@ pub trait Cutter: Send + Sync {
     fn cut(&self, subjects: &[Subject]) -> usize;
 }
 
+/// The bundle that decides now, compiled for the registry as it is: the one that calls are decided by.
+pub trait ActivePolicy: Send + Sync {
+    /// While nothing is published, one that permits no tool.
+    fn current(&self) -> BoxFuture<'_, Result<Arc<Bundle>, Problem>>;
+}
+
 /// What the control plane is made from.
 pub struct Parts {
     /// The store.
@@ -53,12 +62,12 @@ pub struct Parts {
     pub broker: Broker,
     /// Keeps what events name by digest: definitions, bundles.
     pub blobs: Blobs,
+    /// Signs and checks what is published.
+    pub publications: Publications,
+    /// What decides now, compiled.
+    pub policy: Arc<dyn ActivePolicy>,
     /// Applies fences in this process.
     pub cutter: Arc<dyn Cutter>,
-    /// The enforcement point of this process, as receipts name it: `<trust domain>/<node>`.
-    pub point: String,
-    /// Signs receipts of revocations.
-    pub receipts: Arc<dyn revocation::Receipts>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

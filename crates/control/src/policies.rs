@@ -4,6 +4,7 @@ mod compare;
 mod explain;
 mod past;
 mod publish;
+mod published;
 mod replay;
 mod rollout;
 mod version;
@@ -16,6 +17,7 @@ use bailiwick_store::{PolicyVersion, StoreError};
 pub use compare::{BundleRef, Compared};
 pub use explain::{Explained, Grounds};
 pub use publish::{Expected, PublishError, RolledBack};
+pub use published::Publications;
 pub use replay::{MAX_DECISIONS, MAX_TIME, Replayed, Window};
 pub use rollout::{Proven, Shown};
 pub use version::VersionRef;
@@ -29,6 +31,8 @@ pub struct Checked {
     pub digest: Digest,
     /// What is wrong with it; empty if it may be published.
     pub flaws: Vec<Flaw>,
+    /// What is doubtful about it; only if nothing is wrong.
+    pub warnings: Vec<Flaw>,
     /// Its tests, unless it does not compile.
     pub report: Option<Report>,
 }
@@ -49,16 +53,20 @@ impl Control {
         let digest = sha256(&[&source.canonical()]);
         let checked = tokio::task::spawn_blocking(move || {
             let compiled = Bundle::compile(&source, digest, &registry);
-            let tested = compiled.and_then(|_| Bundle::run_tests(&source, &registry));
+            let warnings = compiled.map(|bundle| bundle.warnings().to_vec());
+            let tested = warnings
+                .and_then(|warnings| Ok((warnings, Bundle::run_tests(&source, &registry)?)));
             match tested {
-                Ok(report) => Checked {
+                Ok((warnings, report)) => Checked {
                     digest,
                     flaws: Vec::new(),
+                    warnings,
                     report: Some(report),
                 },
                 Err(errors) => Checked {
                     digest,
                     flaws: errors.flaws,
+                    warnings: Vec::new(),
                     report: None,
                 },
             }
@@ -93,6 +101,16 @@ impl Control {
         history.map_err(|error: StoreError| error.problem())
     }
 
+    /// The schema that policies are validated against, with the groups of the active bundle.
+    pub async fn policy_schema(&self, actor: &Actor) -> Result<serde_json::Value, Problem> {
+        actor.may(Operation::Read)?;
+        let source = match self.active_policy(actor).await? {
+            Some(active) => self.parts.publications.active(active.digest).await?,
+            None => BundleSource::default(),
+        };
+        Ok(Bundle::schema_json(&self.registry().await?, &source))
+    }
+
     /// The text of a published bundle, and its digest.
     pub async fn policy_source(
         &self,
@@ -104,36 +122,16 @@ impl Control {
         Ok((digest, self.bundle_source(digest).await?))
     }
 
-    /// The text of a published bundle, for enforcement points.
+    /// The text of a bundle that was published or tried, as its digest says.
     pub async fn bundle_source(&self, digest: Digest) -> Result<BundleSource, Problem> {
-        let text = self
-            .parts
-            .store
-            .read(move |rows| rows.policy_source(digest))
-            .await;
-        let text = text
-            .map_err(|error: StoreError| error.problem())?
-            .ok_or_else(|| {
-                Problem::new(
-                    Code::NotFound,
-                    format!("no bundle {digest} was published"),
-                    "`bailiwick policy history`",
-                )
-            })?;
-        serde_json::from_str(&text).map_err(|error| {
-            Problem::new(
-                Code::Internal,
-                format!("bundle {digest} cannot be read: {error}"),
-                "",
-            )
-        })
+        self.parts.publications.text(digest).await
     }
 
     /// Workflows of the active bundle; the default one alone while none is published.
     pub(crate) async fn workflows(&self) -> Result<Vec<Workflow>, Problem> {
         let active = self.parts.store.read(|rows| rows.active_policy()).await;
         let source = match active.map_err(|error: StoreError| error.problem())? {
-            Some(active) => self.bundle_source(active.digest).await?,
+            Some(active) => self.parts.publications.active(active.digest).await?,
             None => BundleSource::default(),
         };
         bailiwick_policy::Workflows::read(&source)

@@ -1,5 +1,6 @@
 //! Tasks: opened for one request, changed, ended. The end of a task is the end of everything below it (07).
 
+mod deed;
 mod ending;
 mod opening;
 
@@ -23,6 +24,7 @@ use bailiwick_store::{StoreError, TaskFilter, Tx};
 
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
+use deed::Deed;
 pub use ending::Ended;
 use opening::{Opening, check_request};
 
@@ -82,12 +84,14 @@ impl Control {
             ));
         }
         let (workflow, stage) = self.first_stage(open.workflow.clone()).await?;
+        let policy = self.parts.policy.current().await?;
         let draft = Opening {
             id: self.id(),
             life,
             workflow,
             stage,
             now: self.now(),
+            policy,
             open,
         };
         let event = self.event(EventType::TaskOpened, actor, "tasks.open");
@@ -243,15 +247,10 @@ impl Control {
 
     /// Streams and leases of ended tasks. The tasks themselves are dead already: the replica knew before the commit returned.
     pub(crate) async fn cut_tasks(&self, ids: &[TaskId], cause: &str) -> (usize, u64) {
-        let streams = self.cut_streams(ids);
+        let subjects: Vec<Subject> = ids.iter().copied().map(Subject::Task).collect();
+        let streams = self.parts.cutter.cut(&subjects);
         let of: Vec<LeasesOf> = ids.iter().copied().map(LeasesOf::Task).collect();
         (streams, self.end_leases(&of, cause).await)
-    }
-
-    /// Calls and streams of ended tasks; how many there were.
-    pub(crate) fn cut_streams(&self, ids: &[TaskId]) -> usize {
-        let subjects: Vec<Subject> = ids.iter().copied().map(Subject::Task).collect();
-        self.parts.cutter.cut(&subjects)
     }
 
     /// Moves a task to another stage of its workflow.
@@ -263,7 +262,8 @@ impl Control {
     ) -> Result<Task, Problem> {
         actor.may(Operation::WriteTasks)?;
         let workflows = self.workflows().await?;
-        self.change_task(actor, "tasks.stage", id, move |task| {
+        let deed = Deed::SetStage(stage.clone());
+        self.change_task(actor, "tasks.stage", id, deed, move |task| {
             let workflow = workflows
                 .iter()
                 .find(|workflow| workflow.name == task.workflow);
@@ -303,7 +303,8 @@ impl Control {
                 "--reason TEXT",
             ));
         }
-        self.change_task(actor, "tasks.risk", id, move |task| {
+        let deed = Deed::SetRisk(risk);
+        self.change_task(actor, "tasks.risk", id, deed, move |task| {
             task.risk = risk;
             Ok(())
         })
@@ -315,10 +316,12 @@ impl Control {
         actor: &Actor,
         op: &'static str,
         id: TaskId,
+        deed: Deed,
         change: impl Fn(&mut Task) -> Result<(), Problem> + Send + 'static,
     ) -> Result<Task, Problem> {
         let event = self.event(EventType::TaskChanged, actor, op);
         let (journal, now) = (Arc::clone(&self.parts.journal), self.now());
+        let (policy, who) = (self.parts.policy.current().await, actor.name.clone());
         let task = self
             .parts
             .store
@@ -331,6 +334,9 @@ impl Control {
                         message,
                         "open a new task",
                     )));
+                }
+                if let Some(problem) = deed.refusal(&policy, tx, &who, &task, now)? {
+                    return Err(problem.into());
                 }
                 change(&mut task)?;
                 task.version += 1;

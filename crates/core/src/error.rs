@@ -110,6 +110,7 @@ codes! {
     PolicyInvalid       "policy_invalid"        400 3 "The policy bundle does not parse, validate or pass its lint.";
     PolicyTestFailed    "policy_test_failed"    400 1 "A test beside the policy gave another outcome.";
     PolicyConflict      "policy_conflict"       409 6 "Another bundle was published meanwhile.";
+    PolicyTampered      "policy_tampered"       503 6 "The stored policy is not what was published and signed; nothing is permitted.";
     PolicyError         "policy_error"          403 1 "A policy could not be evaluated; that never widens.";
     PolicyLimit         "policy_limit"          403 1 "Evaluation went over a bound.";
     // the record

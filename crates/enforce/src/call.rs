@@ -10,6 +10,7 @@ use bailiwick_core::event::{ApprovalRef, Event, EventType};
 use bailiwick_core::json::{Kind, Limits, Text, check};
 use bailiwick_core::name::{ToolName, ToolRef};
 use bailiwick_core::{Code, Fault};
+use bailiwick_policy::DIVERGED;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
@@ -223,8 +224,31 @@ async fn refuse(
     decided: &Decided,
 ) -> Refusal {
     let refusal = Refusal::from_decision(&decided.decision);
+    if decided
+        .decision
+        .reasons
+        .iter()
+        .any(|reason| reason.source == DIVERGED)
+    {
+        alarm(gateway, context, named, decided).await;
+    }
     let event = refused_event(gateway, context, named, decided, refusal.code);
     refusal.on_record(record::narrow(&gateway.ports, event).await)
+}
+
+/// The index of policies is wrong: counted, and on record by an event of its own.
+async fn alarm(gateway: &Gateway, context: &Context, named: &Named<'_>, decided: &Decided) {
+    gateway.metrics.diverge();
+    tracing::error!(server = %named.server, "the index of policies does not find what the policies say");
+    let view = decided.view.as_ref();
+    let mut event = record::event(
+        &gateway.ports,
+        EventType::PolicyDiverged,
+        &context.caller,
+        view,
+    );
+    event.action = Some(named.action("tools/call"));
+    record::narrow(&gateway.ports, event).await;
 }
 
 fn refused_event(

@@ -11,11 +11,12 @@ use bailiwick_core::definition::Tool;
 use bailiwick_core::fence::Fence;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::json::Text;
-use bailiwick_core::name::{ServerName, ToolName};
+use bailiwick_core::name::{CredentialName, ServerName, ToolName};
 use bailiwick_core::rollout::Rollout;
 use bailiwick_core::server::Server;
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Clock, Code, Digest, Fault, Problem, Timestamp};
+use bailiwick_policy::act::{self, Act, Told};
 use bailiwick_policy::{Input, NO_FACTS, Recorded, Terms, shadow};
 
 use crate::budgets::Budgets;
@@ -34,7 +35,7 @@ const MAX_ROUNDS: usize = 4;
 pub struct LocalDecider {
     replica: Arc<Replica>,
     budgets: Arc<Budgets>,
-    policies: Policies,
+    policies: Arc<Policies>,
     clock: Arc<dyn Clock>,
 }
 
@@ -118,7 +119,7 @@ impl LocalDecider {
     pub fn new(
         replica: Arc<Replica>,
         budgets: Arc<Budgets>,
-        policies: Policies,
+        policies: Arc<Policies>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
@@ -153,6 +154,46 @@ impl LocalDecider {
             ));
         }
         Ok(rows.view)
+    }
+
+    /// Whether the agent of a task may use this credential for a server now.
+    pub async fn lease(
+        &self,
+        view: &View,
+        server: &ServerName,
+        credential: &CredentialName,
+    ) -> Result<(), Problem> {
+        let bundle = self.policies.for_acts(&self.replica).await?;
+        let stands = self.replica.view(|state| {
+            let versions = Versions {
+                bundle: state.policy().0,
+                task: view.task.version,
+                fence_seq: state.fences().seq(),
+                replica_seq: state.seq,
+            };
+            (versions, Arc::clone(state.rollout()))
+        });
+        let (versions, rollout) = stands.map_err(|behind| behind.problem())?;
+        let now = self.clock.wall();
+        let decision = bundle.decide_act(&act::Asked {
+            act: Act::Lease,
+            principal: view.agent.name.as_str(),
+            resource: credential.as_str(),
+            input: &[("server", Told::Server(server))],
+            task: &view.task,
+            chain: &view.chain,
+            usage: &self.budgets.usage(view.task.id),
+            now,
+            performs: &[],
+            facts: &NO_FACTS,
+            versions,
+        });
+        let decision = if rollout.observes(now) {
+            observed(decision)
+        } else {
+            decision
+        };
+        act::refusal(&decision).map_or(Ok(()), Err)
     }
 
     /// The compiled policy, for list filters.

@@ -16,7 +16,6 @@ use crate::budgets::Budgets;
 use crate::decider::LocalDecider;
 use crate::mcp::{Authenticator, Sessions};
 use crate::metrics::Metrics;
-use crate::policies::Policies;
 use crate::ports::Ports;
 use crate::replica::Replica;
 use crate::trial::{Counted, Trial};
@@ -124,7 +123,7 @@ impl Gateway {
         if host.is_empty() || !plain {
             return Err(SettingsError::PublicUrl(url.clone()));
         }
-        let policies = Policies::new(Arc::clone(&ports.policies));
+        let policies = Arc::clone(&ports.policies);
         let decider = LocalDecider::new(replica, budgets, policies, Arc::clone(&ports.clock));
         let authenticator = Authenticator::new(&settings, &ports);
         Ok(Arc::new(Self {

@@ -1,4 +1,5 @@
-//! What the gateway counts (`docs/reference/gateway.md`): `bailiwick_mcp_calls`, `_seconds`, `_refused`, `_sessions`, `_dropped`.
+//! What the gateway counts (`docs/reference/gateway.md`): `bailiwick_mcp_calls`, `_seconds`, `_refused`, `_sessions`, `_dropped`;
+//! and `bailiwick_policy_diverged`.
 
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ pub struct Metrics {
     seconds: Histogram,
     sessions: Gauge,
     dropped: Counter,
+    diverged: Counter,
 }
 
 impl Metrics {
@@ -33,6 +35,7 @@ impl Metrics {
             seconds: Histogram::new(buckets),
             sessions: Gauge::default(),
             dropped: Counter::default(),
+            diverged: Counter::default(),
         }
     }
 
@@ -63,6 +66,11 @@ impl Metrics {
             "Lines and messages of tool servers that were not passed on",
             self.dropped.clone(),
         );
+        registry.register(
+            "bailiwick_policy_diverged",
+            "Calls that were looked up in two ways and found by other policies; any is an alarm",
+            self.diverged.clone(),
+        );
     }
 
     /// One tool call ended.
@@ -81,6 +89,11 @@ impl Metrics {
     /// Something that a tool server wrote went nowhere.
     pub(crate) fn drop_message(&self) {
         self.dropped.inc();
+    }
+
+    /// The index of policies found others than are there.
+    pub(crate) fn diverge(&self) {
+        self.diverged.inc();
     }
 
     pub(crate) fn sessions(&self, now: usize) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
 use bailiwick_core::{Code, Digest, Fault, Problem};
-use bailiwick_policy::{Bundle, BundleSource};
+use bailiwick_policy::{Bundle, BundleSource, starter};
 use tokio::sync::Mutex;
 
 use crate::ports::PolicySource;
@@ -35,7 +35,7 @@ pub struct Compiled {
     /// Generation of the registry ([`crate::replica::State::policy`]).
     pub registry: u64,
     /// The bundle.
-    pub bundle: Bundle,
+    pub bundle: Arc<Bundle>,
 }
 
 impl Policies {
@@ -66,7 +66,7 @@ impl Policies {
         let parts = replica.view(|state| (state.policy().1, state.registry()));
         tokio::spawn(async move {
             if let Ok((registry, parts)) = parts
-                && let Ok(source) = source.bundle(version).await
+                && let Ok(source) = source.tried(version).await
             {
                 let compiled = tokio::task::spawn_blocking(move || {
                     Bundle::compile_lenient(&source, version, &parts)
@@ -75,7 +75,7 @@ impl Policies {
                     slot.compiled.store(Some(Arc::new(Compiled {
                         version,
                         registry,
-                        bundle,
+                        bundle: Arc::new(bundle),
                     })));
                 }
             }
@@ -112,7 +112,7 @@ impl Policies {
         }
         let source = match text.take() {
             Some((known, source)) if known == now => source,
-            _ => self.source.bundle(now).await?,
+            _ => self.source.active(now).await?,
         };
         let (source, bundle) = tokio::task::spawn_blocking(move || {
             let bundle = Bundle::compile_lenient(&source, now, &parts);
@@ -136,10 +136,31 @@ impl Policies {
         let compiled = Arc::new(Compiled {
             version: now,
             registry,
-            bundle,
+            bundle: Arc::new(bundle),
         });
         self.compiled.store(Some(Arc::clone(&compiled)));
         Ok(compiled)
+    }
+
+    /// The bundle that decides what is no tool call, such as the opening of a task: the same; while nothing is published, one that
+    /// permits no tool.
+    pub async fn for_acts(&self, replica: &Replica) -> Result<Arc<Bundle>, Problem> {
+        let view = replica.view(|state| (state.policy().0, state.registry()));
+        let (published, registry) = view.map_err(|behind| behind.problem())?;
+        if published.is_some() {
+            return Ok(Arc::clone(&self.current(replica).await?.bundle));
+        }
+        let bundle = tokio::task::spawn_blocking(move || {
+            Bundle::compile_lenient(&starter::none(), Digest([0; 32]), &registry)
+        });
+        match bundle.await {
+            Ok(Ok(bundle)) => Ok(Arc::new(bundle)),
+            Ok(Err(_)) | Err(_) => Err(Problem::new(
+                Code::Internal,
+                "compiling the policy failed",
+                "",
+            )),
+        }
     }
 
     fn fitting(&self, version: Digest, registry: u64) -> Option<Arc<Compiled>> {

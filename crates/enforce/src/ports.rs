@@ -14,6 +14,8 @@ use bailiwick_core::{Clock, Digest, Problem, Rng, Secret};
 use bailiwick_policy::BundleSource;
 use futures_util::future::BoxFuture;
 
+use crate::policies::Policies;
+
 /// Everything outside that the gateway talks to.
 #[derive(Clone)]
 pub struct Ports {
@@ -23,8 +25,8 @@ pub struct Ports {
     pub leaser: Arc<dyn Leaser>,
     /// Takes note of tool definitions.
     pub cataloguer: Arc<dyn Cataloguer>,
-    /// Gives policy bundles by digest.
-    pub policies: Arc<dyn PolicySource>,
+    /// The bundle that decides, compiled.
+    pub policies: Arc<Policies>,
     /// Puts events on record.
     pub recorder: Arc<dyn Recorder>,
     /// Time.
@@ -97,8 +99,11 @@ pub struct SeenTool {
     pub definition: String,
 }
 
-/// Gives policy bundles.
+/// Gives policy bundles. What it gives is what was published: a text that was altered since is an error.
 pub trait PolicySource: Send + Sync {
-    /// The bundle of this version.
-    fn bundle(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>>;
+    /// The bundle of this version, which is the active one.
+    fn active(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>>;
+
+    /// The bundle of this version, which is tried beside it.
+    fn tried(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>>;
 }

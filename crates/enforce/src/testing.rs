@@ -28,6 +28,7 @@ use serde_json::json;
 
 use crate::catalogue::seen_tool;
 use crate::gateway::{Gateway, Settings};
+use crate::policies::Policies;
 use crate::{Budgets, Caller, Live, Ports, Replica};
 
 pub(crate) use pipe::Pipe;
@@ -70,7 +71,7 @@ impl World {
             approver: approver.clone(),
             leaser: Arc::new(FakeLeaser),
             cataloguer: cataloguer.clone(),
-            policies: Arc::new(ports::BasePolicy),
+            policies: Arc::new(Policies::new(Arc::new(ports::BasePolicy))),
             recorder: recorder.clone(),
             clock: Arc::new(SystemClock),
             rng: Arc::new(SystemRng),

@@ -10,15 +10,11 @@ use bailiwick_crypto::ca::{Authority, CaError};
 use bailiwick_crypto::jwk::{Jwk, JwkError};
 use bailiwick_crypto::keys::{KeyError, SigningKey};
 use bailiwick_crypto::seal::{Place, Seal, SealError};
-use bailiwick_crypto::token::{KeySet, KeySetError, MAX_KEYS, ReceiptKeys, SvidKeys, TaskKeys};
+use bailiwick_crypto::token::{KeySet, KeySetError, SvidKeys, TaskKeys};
 use bailiwick_store::{KeyClass, KeyPublic, KeyRow, KeyState, Store, StoreError};
 
-/// Life of every signing key but those of receipts.
+/// Life of every signing key.
 pub const KEY_LIFE: Duration = Duration::from_hours(7 * 24);
-/// Life of a key that signs receipts. Its public part is published for as long as there is room for it ([`RECEIPT_KEYS`]).
-pub const RECEIPT_KEY_LIFE: Duration = Duration::from_hours(90 * 24);
-/// Receipt keys that are published, newest first: made anew at half of their life, they reach back for seven years.
-const RECEIPT_KEYS: usize = MAX_KEYS;
 /// How often others should fetch the bundle.
 const REFRESH: Duration = Duration::from_mins(5);
 
@@ -28,11 +24,9 @@ pub struct Keyring {
     ca: Authority,
     jwt_svid: SigningKey,
     task: SigningKey,
-    receipt: SigningKey,
     bundle: Bundle,
     svid_keys: KeySet<SvidKeys>,
     task_keys: KeySet<TaskKeys>,
-    receipt_keys: KeySet<ReceiptKeys>,
 }
 
 /// Why the keys cannot be used.
@@ -95,14 +89,10 @@ impl Keyring {
         let (jwt_svid, svid_rows) =
             active(store, seal, KeyClass::JwtSvid, trust_domain, now, rng).await?;
         let (task, task_rows) = active(store, seal, KeyClass::Task, trust_domain, now, rng).await?;
-        let (receipt, receipt_rows) =
-            active(store, seal, KeyClass::Receipt, trust_domain, now, rng).await?;
         let Material::Ca(ca) = ca else {
             return Err(KeyringError::Row("x509".to_owned()));
         };
-        let (Material::Key(jwt_svid), Material::Key(task), Material::Key(receipt)) =
-            (jwt_svid, task, receipt)
-        else {
+        let (Material::Key(jwt_svid), Material::Key(task)) = (jwt_svid, task) else {
             return Err(KeyringError::Row("jwt".to_owned()));
         };
         let authorities = x509
@@ -111,10 +101,6 @@ impl Keyring {
             .collect::<Result<Vec<_>, _>>()?;
         let svid_jwks = svid_rows.iter().map(jwk).collect::<Result<Vec<_>, _>>()?;
         let task_keys = KeySet::new(task_rows.iter().map(jwk).collect::<Result<Vec<_>, _>>()?)?;
-        let receipt_jwks = receipt_rows
-            .iter()
-            .map(jwk)
-            .collect::<Result<Vec<_>, _>>()?;
         let jwks = task_keys.to_jwks().to_string();
         let (published, sequence) = store
             .write(move |tx| {
@@ -139,8 +125,6 @@ impl Keyring {
             jwt_svid,
             task,
             task_keys,
-            receipt,
-            receipt_keys: KeySet::new(receipt_jwks)?,
         })
     }
 
@@ -159,11 +143,6 @@ impl Keyring {
         &self.task
     }
 
-    /// Signs receipts of revocations.
-    pub fn receipt(&self) -> &SigningKey {
-        &self.receipt
-    }
-
     /// The SPIFFE trust bundle.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
@@ -177,11 +156,6 @@ impl Keyring {
     /// Keys that task tokens verify with.
     pub fn task_keys(&self) -> &KeySet<TaskKeys> {
         &self.task_keys
-    }
-
-    /// Keys that receipts verify with, those that sign no more too.
-    pub fn receipt_keys(&self) -> &KeySet<ReceiptKeys> {
-        &self.receipt_keys
     }
 }
 
@@ -203,14 +177,11 @@ async fn active(
         .read(move |rows| rows.keys(class))
         .await?
         .into_iter()
-        .filter(|row| row.state != KeyState::Tainted)
-        .filter(|row| row.not_after > now || class == KeyClass::Receipt)
-        .take(RECEIPT_KEYS - 1)
+        .filter(|row| row.state != KeyState::Tainted && row.not_after > now)
         .collect();
-    let life = life(class);
     let fresh = rows.iter().find(|row| {
         row.state == KeyState::Active
-            && now < row.created_at.plus(life / 2)
+            && now < row.created_at.plus(KEY_LIFE / 2)
             && row.created_at <= now
     });
     if let Some(row) = fresh {
@@ -219,7 +190,7 @@ async fn active(
     }
     let (private, public, kid) = generate(class, trust_domain, now, rng)?;
     let sealed_private = seal.seal(rng, place(class, &kid), private.expose())?;
-    let not_after = now.plus(life);
+    let not_after = now.plus(KEY_LIFE);
     let row = KeyRow {
         kid,
         class,
@@ -239,14 +210,6 @@ async fn active(
         .await?;
     tracing::info!(class = class.as_str(), kid = row.kid, "made a signing key");
     Ok((material(&row, private)?, rows))
-}
-
-/// Receipts are kept, so that what made them is too.
-const fn life(class: KeyClass) -> Duration {
-    match class {
-        KeyClass::Receipt => RECEIPT_KEY_LIFE,
-        _ => KEY_LIFE,
-    }
 }
 
 fn generate(

@@ -2,6 +2,7 @@
 
 use bailiwick_core::Digest;
 use bailiwick_core::decision::Decision;
+use bailiwick_core::zone::Zone;
 use cedar_policy_core::ast::EntityUID;
 
 use crate::cases::{self, Report};
@@ -20,7 +21,7 @@ use crate::rule::Rule;
 use crate::schema;
 use crate::source::BundleSource;
 use crate::uid::{Types, uid};
-use crate::validate::{self, Validated};
+use crate::validate::{Validated, Validation};
 use crate::workflow::Workflows;
 
 /// A bundle with all that is wrong with it.
@@ -29,9 +30,10 @@ struct Built {
     bundle: Bundle,
     /// What does not validate.
     flaws: Vec<Flaw>,
+    /// What does not fit built-in actions.
+    of_acts: Vec<Flaw>,
     /// What cannot be read. A bundle with such flaws is none.
     unread: Vec<Flaw>,
-    impossible: Vec<usize>,
 }
 
 /// A bundle, compiled for one registry.
@@ -65,17 +67,18 @@ impl Bundle {
         let Built {
             mut bundle,
             mut flaws,
+            of_acts,
             unread,
-            impossible,
         } = built;
         let found = lint::lint(&Subject {
             source,
             rules: &bundle.rules,
+            manifest: &bundle.manifest,
             workflows: &bundle.workflows,
             registry,
             types: &bundle.types,
-            impossible: &impossible,
         });
+        flaws.extend(of_acts);
         flaws.extend(unread);
         flaws.extend(found.errors);
         bundle.warnings = found.warnings;
@@ -157,9 +160,14 @@ impl Bundle {
         &self.warnings
     }
 
-    /// The Cedar schema of a registry in Cedar's JSON form, for editors and analysers.
-    pub fn schema_json(registry: &Registry) -> serde_json::Value {
-        schema::json(registry)
+    /// The time zone in which policies are told the hour.
+    pub(crate) fn zone(&self) -> &Zone {
+        &self.manifest.time_zone
+    }
+
+    /// The Cedar schema of a registry in Cedar's JSON form, for editors and analysers; with the groups that the bundle declares.
+    pub fn schema_json(registry: &Registry, source: &BundleSource) -> serde_json::Value {
+        schema::json(registry, &Manifest::read(source).unwrap_or_default())
     }
 
     fn build(
@@ -170,20 +178,24 @@ impl Bundle {
         let mut unread = Vec::new();
         let mut or_flaws = |errors: PolicyErrors| unread.extend(errors.flaws);
         let manifest = Manifest::read(source).map_err(&mut or_flaws).ok();
+        let manifest = manifest.unwrap_or_default();
         let workflows = Workflows::read(source).map_err(&mut or_flaws).ok();
-        let mut rules = load::rules(source, &mut unread);
         let types = Types::new()?;
-        let schema = schema::compile(registry)?;
+        let schema = schema::compile(registry, &manifest)?;
+        let mut validation = Validation::new(source, &schema, registry, &manifest, &types);
+        let rules = load::rules(source, &mut unread, &mut |rule, template| {
+            validation.rule(rule, template);
+        });
         let Validated {
             flaws,
             unreviewed: broken,
-            impossible,
-        } = validate::rules(&mut rules, source, &schema, registry, &types);
+            of_acts,
+        } = validation.found();
         let index = Index::new(rules.iter().map(|rule| &rule.clause.scope));
-        let world = entities::world(registry, &types)?;
+        let world = entities::world(registry, &manifest, &types)?;
         let bundle = Self {
             version,
-            manifest: manifest.unwrap_or_default(),
+            manifest,
             workflows: workflows.unwrap_or_default(),
             broken,
             warnings: Vec::new(),
@@ -197,8 +209,8 @@ impl Bundle {
         Ok(Built {
             bundle,
             flaws,
+            of_acts,
             unread,
-            impossible,
         })
     }
 }

@@ -2,15 +2,26 @@
 
 use bailiwick_core::Timestamp;
 use bailiwick_core::task::RequestSource;
+use bailiwick_core::zone::Zone;
 use cedar_policy_core::ast::{Context, Value, ValueKind};
 
-use crate::call::Call;
-use crate::uid::{Types, uid};
+use crate::bundle::Bundle;
+use crate::call::{Call, Setting};
+use crate::uid::uid;
 
 /// The context of one call; `input` is left out for a question that is not about arguments.
-pub(crate) fn build(call: &Call<'_>, arguments: Option<Value>, types: &Types) -> Context {
-    let facts = facts(call, types);
-    let parts = arguments.map(|arguments| ("input", arguments));
+pub(crate) fn of_call(call: &Call<'_>, arguments: Option<Value>, bundle: &Bundle) -> Context {
+    let effect = ("effect", call.effect.as_str().into());
+    build(arguments, facts(&call.setting(), Some(effect), bundle))
+}
+
+/// The context of one act.
+pub(crate) fn of_act(setting: &Setting<'_>, input: Value, bundle: &Bundle) -> Context {
+    build(Some(input), facts(setting, None, bundle))
+}
+
+fn build(input: Option<Value>, facts: Value) -> Context {
+    let parts = input.map(|input| ("input", input));
     let record = Value::record(parts.into_iter().chain([("bw", facts)]), None);
     match record.value {
         ValueKind::Record(members) => Context::Value(members),
@@ -19,10 +30,10 @@ pub(crate) fn build(call: &Call<'_>, arguments: Option<Value>, types: &Types) ->
     }
 }
 
-fn facts(call: &Call<'_>, types: &Types) -> Value {
-    let task = call.task;
+fn facts(setting: &Setting<'_>, effect: Option<(&'static str, Value)>, bundle: &Bundle) -> Value {
+    let (task, types) = (setting.task, &bundle.types);
     let labels = task.labels.iter().map(|label| label.as_str().into());
-    let chain = call
+    let chain = setting
         .chain
         .iter()
         .map(|agent| uid(&types.agent, agent.as_str()).into());
@@ -37,34 +48,32 @@ fn facts(call: &Call<'_>, types: &Types) -> Value {
         ("stage", task.stage.as_str().into()),
         ("risk", task.risk.as_long().into()),
         ("labels", Value::set(labels, None)),
-        ("age_s", long(call.now.since(task.created_at).as_secs())),
+        ("age_s", long(setting.now.since(task.created_at).as_secs())),
         ("calls", long(task.usage.calls)),
         ("writes", long(task.usage.writes)),
         ("escalations", long(task.usage.escalations)),
         ("requested_by", requested_by.into()),
     ];
-    let more = call.facts.values_of_task();
-    let task = Value::record(known.into_iter().chain(more), None);
+    let more = setting.facts.values_of_task();
+    let about_task = Value::record(known.into_iter().chain(more), None);
     let known = [
-        ("user", uid(&types.user, call.user.as_str()).into()),
+        ("user", uid(&types.user, setting.user.as_str()).into()),
         ("chain", Value::set(chain, None)),
-        ("depth", long(call.task.depth)),
-        ("effect", call.effect.as_str().into()),
-        ("task", task),
-        ("now", time(call.now)),
+        ("depth", long(task.depth)),
+        ("task", about_task),
+        ("now", time(setting.now, bundle.zone())),
     ];
-    Value::record(known.into_iter().chain(call.facts.values()), None)
+    let more = setting.facts.values();
+    Value::record(known.into_iter().chain(effect).chain(more), None)
 }
 
-/// Seconds since the epoch, hour of the day and day of the week (0 is Monday), in UTC.
-fn time(now: Timestamp) -> Value {
-    let seconds = now.as_secs();
-    let day = seconds.div_euclid(86_400);
+/// Seconds since the epoch; hour of the day and day of the week (0 is Monday) in the bundle's time zone.
+fn time(now: Timestamp, zone: &Zone) -> Value {
+    let local = zone.local(now);
     record([
-        ("epoch_s", seconds.into()),
-        ("hour", (seconds.rem_euclid(86_400) / 3_600).into()),
-        // 1970-01-01 was a Thursday.
-        ("weekday", (day + 3).rem_euclid(7).into()),
+        ("epoch_s", now.as_secs().into()),
+        ("hour", local.hour.into()),
+        ("weekday", local.weekday.into()),
     ])
 }
 
@@ -72,6 +81,6 @@ fn record<const N: usize>(members: [(&str, Value); N]) -> Value {
     Value::record(members, None)
 }
 
-fn long(number: u64) -> Value {
+pub(crate) fn long(number: u64) -> Value {
     i64::try_from(number).unwrap_or(i64::MAX).into()
 }

@@ -28,6 +28,9 @@ pub const MAX_ARGUMENT_DEPTH: usize = arguments::LIMITS.depth;
 /// More policies than this whose scope reaches one call are a deny.
 pub const MAX_CANDIDATES: usize = 4_096;
 
+/// Source of the reason when a call that was found in two ways was found in two places: whoever decides raises an alarm.
+pub const DIVERGED: &str = "index";
+
 /// The policies whose scope reaches a call, by what their bodies say.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sorted<'a> {
@@ -105,11 +108,16 @@ pub(crate) fn weigh<'a>(bundle: &'a Bundle, call: &Call<'_>) -> Result<Weighed<'
             &known.resource.uid,
         );
         if sample::reached(bundle, call, parties) != candidates {
-            let message =
-                "the index of policies does not find what the policies say, so it is not trusted";
-            let fix =
-                "restart the node, and report this with the bundle: it is a fault of Bailiwick";
-            return Err(refuse(Code::PolicyError, message.to_owned(), fix));
+            let decision = Decision::refused(
+                Code::PolicyError,
+                DIVERGED,
+                "the index of policies does not find what the policies say, so it is not trusted"
+                    .to_owned(),
+                "restart the node, and report this with the bundle: it is a fault of Bailiwick"
+                    .to_owned(),
+                call.versions,
+            );
+            return Err(Unasked::Refused(Box::new(decision)));
         }
     }
     if candidates.len() > MAX_CANDIDATES {
@@ -141,13 +149,13 @@ pub(crate) fn weigh<'a>(bundle: &'a Bundle, call: &Call<'_>) -> Result<Weighed<'
             sorted.put(rule, verdict);
         }
     }
-    let mut decision = outcome(&sorted, call);
+    let mut decision = outcome(&sorted, &call.question());
     if !observed.is_empty() {
         let mut all = sorted.clone();
         for (rule, verdict) in observed {
             all.put(rule, verdict);
         }
-        decision.would_be = would_be(&decision, outcome(&all, call));
+        decision.would_be = would_be(&decision, outcome(&all, &call.question()));
     }
     Ok(Weighed {
         sorted,
@@ -242,7 +250,7 @@ impl<'a> Known<'a> {
             known(&self.principal.uid),
             known(&self.tool.action),
             known(&self.resource.uid),
-            Some(context::build(call, arguments, &bundle.types)),
+            Some(context::of_call(call, arguments, bundle)),
         );
         Evaluator::new(
             request,

@@ -14,8 +14,9 @@ use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
 
 use crate::flaw::{Flaw, PolicyErrors};
+use crate::manifest::{Manifest, Marked};
 use crate::registry::Registry;
-use crate::uid::{RESERVED, Types, USE, groups, uid};
+use crate::uid::{Types, USE, uid};
 
 /// The same entities three times: with each tool's action in the group of each effect. A call may be raised above its
 /// tool's effect, and the call's effect is what `action in Action::"escalate"` asks about. All but these actions is shared.
@@ -49,14 +50,18 @@ impl<T> PerEffect<T> {
 }
 
 /// The entities of a registry.
-pub(crate) fn world(registry: &Registry, types: &Types) -> Result<World, PolicyErrors> {
+pub(crate) fn world(
+    registry: &Registry,
+    manifest: &Manifest,
+    types: &Types,
+) -> Result<World, PolicyErrors> {
     let failed = |error: EntitiesError| PolicyErrors {
         flaws: vec![Flaw::whole(format!(
             "the registry contradicts itself: {error}"
         ))],
     };
     let shared = Entities::from_entities(
-        shared(registry, types),
+        shared(registry, manifest, types),
         None::<&NoEntitiesSchema>,
         TCComputation::AssumeAlreadyComputed,
         Extensions::all_available(),
@@ -66,7 +71,7 @@ pub(crate) fn world(registry: &Registry, types: &Types) -> Result<World, PolicyE
         shared
             .clone()
             .add_entities(
-                actions(registry, types, effect).map(Arc::new),
+                actions(registry, manifest, types, effect).map(Arc::new),
                 None::<&NoEntitiesSchema>,
                 TCComputation::AssumeAlreadyComputed,
                 Extensions::all_available(),
@@ -76,7 +81,7 @@ pub(crate) fn world(registry: &Registry, types: &Types) -> Result<World, PolicyE
 }
 
 /// All but the actions of tools.
-fn shared(registry: &Registry, types: &Types) -> Vec<Entity> {
+fn shared(registry: &Registry, manifest: &Manifest, types: &Types) -> Vec<Entity> {
     let everything = types.action(USE);
     let mut entities = vec![Entity::with_uid(everything.clone())];
     entities.extend(Effect::ALL.map(|group| {
@@ -98,16 +103,22 @@ fn shared(registry: &Registry, types: &Types) -> Vec<Entity> {
             .map(|server| (server.name.as_str(), Some(server))),
     );
     for (name, registered) in servers {
-        if !RESERVED.contains(&name) {
+        if !manifest.is_taken(name) {
             entities.push(Entity::with_uid(types.action(name)));
         }
-        entities.extend(registered.map(|registered| server(registered, types)));
+        entities.extend(registered.map(|registered| server(registered, manifest, types)));
     }
     entities.extend(
         registry
             .agents
             .iter()
-            .map(|registered| agent(registered, types)),
+            .map(|registered| agent(registered, manifest, types)),
+    );
+    entities.extend(
+        manifest
+            .users
+            .iter()
+            .map(|(name, marked)| user(name, marked, types)),
     );
     let owners: HashSet<_> = registry.agents.iter().map(|agent| &agent.owner).collect();
     entities.extend(
@@ -119,10 +130,17 @@ fn shared(registry: &Registry, types: &Types) -> Vec<Entity> {
 }
 
 /// The action of each tool, for calls of this effect.
-fn actions(registry: &Registry, types: &Types, effect: Effect) -> impl Iterator<Item = Entity> {
+fn actions(
+    registry: &Registry,
+    manifest: &Manifest,
+    types: &Types,
+    effect: Effect,
+) -> impl Iterator<Item = Entity> {
     let everything = types.action(USE);
     registry.tools.iter().map(move |tool| {
-        let parents = groups(tool.tool.server.as_str(), effect).map(|id| types.action(id));
+        let parents = manifest
+            .groups(&tool.tool, effect)
+            .map(|id| types.action(id));
         member(
             types.action(&tool.tool.to_string()),
             parents.collect(),
@@ -131,27 +149,60 @@ fn actions(registry: &Registry, types: &Types, effect: Effect) -> impl Iterator<
     })
 }
 
-fn agent(agent: &Agent, types: &Types) -> Entity {
+fn agent(agent: &Agent, manifest: &Manifest, types: &Types) -> Entity {
     let owner = Value::from(uid(&types.owner, agent.owner.as_str()));
-    with_attributes(
+    let declared = manifest.agents.get(&agent.name);
+    let groups = declared.into_iter().flat_map(|declared| &declared.groups);
+    marked(
         uid(&types.agent, agent.name.as_str()),
         [
             ("owner", owner),
             ("base_risk", agent.base_risk.as_long().into()),
+            (
+                "autonomous",
+                declared.is_some_and(|declared| declared.autonomous).into(),
+            ),
         ],
+        groups.map(|group| uid(&types.agent_group, group.as_str())),
+        declared.into_iter().flat_map(|declared| &declared.tags),
     )
 }
 
-fn server(server: &Server, types: &Types) -> Entity {
-    with_attributes(
+fn server(server: &Server, manifest: &Manifest, types: &Types) -> Entity {
+    let declared = manifest.servers.get(&server.name);
+    let groups = declared.into_iter().flat_map(|declared| &declared.groups);
+    marked(
         uid(&types.server, server.name.as_str()),
         [("trust", server.trust.as_str().into())],
+        groups.map(|group| uid(&types.server_group, group.as_str())),
+        declared.into_iter().flat_map(|declared| &declared.tags),
     )
 }
 
-fn with_attributes<const N: usize>(uid: EntityUID, attributes: [(&str, Value); N]) -> Entity {
-    let attributes = attributes.map(|(name, value)| (name.into(), PartialValue::Value(value)));
-    Entity::new_with_attr_partial_value(uid, attributes, HashSet::new(), HashSet::new(), [])
+/// A person that the bundle says something of. Of others nothing is known but the name.
+fn user(name: &str, declared: &Marked, types: &Types) -> Entity {
+    let groups = declared.groups.iter();
+    marked(
+        uid(&types.user, name),
+        [],
+        groups.map(|group| uid(&types.group, group.as_str())),
+        &declared.tags,
+    )
+}
+
+fn marked<'a, const N: usize>(
+    uid: EntityUID,
+    attributes: [(&str, Value); N],
+    groups: impl Iterator<Item = EntityUID>,
+    tags: impl IntoIterator<Item = (&'a String, &'a String)>,
+) -> Entity {
+    let value = |value: Value| PartialValue::Value(value);
+    let attributes = attributes.map(|(name, one)| (name.into(), value(one)));
+    let tags = tags
+        .into_iter()
+        .map(|(name, text)| (name.as_str().into(), value(text.as_str().into())));
+    let tags: Vec<_> = tags.collect();
+    Entity::new_with_attr_partial_value(uid, attributes, HashSet::new(), groups.collect(), tags)
 }
 
 fn member(uid: EntityUID, parents: HashSet<EntityUID>, above: HashSet<EntityUID>) -> Entity {

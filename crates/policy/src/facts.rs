@@ -42,6 +42,9 @@ pub struct Facts {
     /// Calls of the task that were denied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub denied: Option<u64>,
+    /// Effects that the values of arguments raise the call to (04, `escalate` of a binding).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arg_effects: Option<BTreeSet<String>>,
 }
 
 /// The facts of a call that nobody knows more of.
@@ -56,6 +59,7 @@ pub static NO_FACTS: Facts = Facts {
     evidence: None,
     idle_s: None,
     denied: None,
+    arg_effects: None,
 };
 
 macro_rules! facts {
@@ -179,6 +183,7 @@ pub(crate) fn kinds() -> Map<String, serde_json::Value> {
         ("history", History::kind()),
         ("attested", Attested::kind()),
         ("evidence", Evidence::kind()),
+        ("arg_effects", Texts::kind()),
     ];
     members
         .into_iter()
@@ -212,6 +217,7 @@ impl Facts {
             ("history", self.history.as_ref().map(History::value)),
             ("attested", self.attested.as_ref().map(Attested::value)),
             ("evidence", self.evidence.as_ref().map(Evidence::value)),
+            ("arg_effects", self.arg_effects.as_ref().map(Texts::value)),
         ];
         members
             .into_iter()

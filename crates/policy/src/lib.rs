@@ -3,6 +3,7 @@
 //! A bundle is Cedar text with annotations, workflows and tests (`docs/reference/policy.md`). Cedar gives two values; soft
 //! policies (`@step_up`, `@duty`) and [`decide`] give the third. Errors and bounds never widen.
 
+pub mod act;
 mod annotation;
 pub mod api;
 mod arguments;
@@ -49,7 +50,7 @@ mod workflow;
 
 pub use bundle::Bundle;
 pub use cases::{CaseResult, Report};
-pub use decide::{MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
+pub use decide::{DIVERGED, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
 pub use diff::{Access, Change, Diff, MAX_PAIRS, MAX_REPORTED, Permission, Way, diff};
 pub use explain::{Because, Explanation, Remedy, Shown, Step};
 pub use facts::{

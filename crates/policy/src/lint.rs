@@ -2,29 +2,30 @@
 //! through than their author can have meant. Asked when a bundle is checked or published, not when it is compiled for calls.
 
 mod facts;
+mod names;
+mod overflow;
 mod reach;
 mod text;
 
-use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, UnaryOp};
+use cedar_policy_core::ast::Expr;
 
 use crate::flaw::{Flaw, FlawCode};
 use crate::load::place;
+use crate::manifest::Manifest;
 use crate::registry::Registry;
 use crate::rule::Rule;
 use crate::source::BundleSource;
 use crate::uid::Types;
-use crate::work::path;
 use crate::workflow::Workflows;
 
 /// What lints look at.
 pub(crate) struct Subject<'a> {
     pub(crate) source: &'a BundleSource,
     pub(crate) rules: &'a [Rule],
+    pub(crate) manifest: &'a Manifest,
     pub(crate) workflows: &'a Workflows,
     pub(crate) registry: &'a Registry,
     pub(crate) types: &'a Types,
-    /// Policies that cannot apply to any tool they reach, by number.
-    pub(crate) impossible: &'a [usize],
 }
 
 /// What was found.
@@ -59,10 +60,11 @@ impl Found {
 pub(crate) fn lint(subject: &Subject<'_>) -> Found {
     let mut found = Found::default();
     text::lint(subject, &mut found);
+    names::lint(subject, &mut found);
     reach::lint(subject, &mut found);
-    for (number, rule) in subject.rules.iter().enumerate() {
-        overflow(subject, rule, &mut found);
-        if facts::lint(subject, rule, &mut found) && subject.impossible.contains(&number) {
+    for rule in subject.rules {
+        overflow::lint(subject, rule, &mut found);
+        if facts::lint(subject, rule, &mut found) && rule.impossible {
             let message = format!(
                 "policy `{}` never applies: its conditions exclude each other",
                 rule.marks.id
@@ -118,45 +120,6 @@ impl Subject<'_> {
             }
             None => self.at(rule, message, code),
         }
-    }
-}
-
-/// A forbid that fails denies: whoever chooses the argument can make it fail, and whoever reads the policy cannot tell.
-fn overflow(subject: &Subject<'_>, rule: &Rule, found: &mut Found) {
-    if rule.is_permit() {
-        return;
-    }
-    let Some(body) = &rule.clause.body else {
-        return;
-    };
-    let sum = body.subexpressions().find(|part| {
-        let operands: Vec<&Expr> = match part.expr_kind() {
-            ExprKind::BinaryApp {
-                op: BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul,
-                arg1,
-                arg2,
-            } => vec![arg1, arg2],
-            ExprKind::UnaryApp {
-                op: UnaryOp::Neg,
-                arg,
-            } => vec![arg],
-            _ => return false,
-        };
-        operands.iter().any(|operand| {
-            operand.subexpressions().any(|part| {
-                path(part).is_some_and(|path| path.first().is_some_and(|first| first == "input"))
-            })
-        })
-    });
-    if let Some(sum) = sum {
-        let message = format!(
-            "policy `{}`: this overflows for some arguments, and a forbid that cannot be evaluated denies",
-            rule.marks.id
-        );
-        let flaw = subject.within(rule, sum, message, FlawCode::Overflow);
-        found.error(flaw.help(
-            "compare the argument itself with a number that is worked out: context.input.n > 9",
-        ));
     }
 }
 

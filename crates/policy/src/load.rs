@@ -16,8 +16,13 @@ use crate::rule::{Rule, Written};
 use crate::source::BundleSource;
 
 /// All policies of the bundle, in order of id: nothing that is said of a call depends on where a policy stands. What cannot be
-/// read goes to `flaws`; the rest is handed back all the same, so that all that is wrong with a bundle is said at once.
-pub(crate) fn rules(source: &BundleSource, flaws: &mut Vec<Flaw>) -> Vec<Rule> {
+/// read goes to `flaws`; the rest is handed back all the same, so that all that is wrong with a bundle is said at once. `validate` sees
+/// each rule with the form that Cedar checks, which is many times what a rule keeps and is dropped at once.
+pub(crate) fn rules(
+    source: &BundleSource,
+    flaws: &mut Vec<Flaw>,
+    validate: &mut dyn FnMut(&mut Rule, &Template),
+) -> Vec<Rule> {
     if let Some(flaw) = source.bounds() {
         flaws.push(flaw);
         return Vec::new();
@@ -42,7 +47,10 @@ pub(crate) fn rules(source: &BundleSource, flaws: &mut Vec<Flaw>) -> Vec<Rule> {
                     let mut templates: Vec<Template> = set.all_templates().cloned().collect();
                     templates.sort_by_key(|template| template.loc().map_or(0, Loc::start));
                     for template in templates {
-                        rules.extend(rule(template, &shared, text, &of, flaws));
+                        if let Some(mut rule) = rule(&template, &shared, text, &of, flaws) {
+                            validate(&mut rule, &template);
+                            rules.push(rule);
+                        }
                     }
                 }
                 Err(errors) => {
@@ -73,7 +81,7 @@ pub(crate) fn rules(source: &BundleSource, flaws: &mut Vec<Flaw>) -> Vec<Rule> {
 }
 
 fn rule(
-    template: Template,
+    template: &Template,
     file: &Arc<str>,
     text: &str,
     piece: &Piece<'_>,
@@ -81,16 +89,16 @@ fn rule(
 ) -> Option<Rule> {
     let offset = piece.offset;
     let span = place(template.loc(), offset);
-    let Some(clause) = Clause::of(&template) else {
+    let Some(clause) = Clause::of(template) else {
         let flaw = Flaw::at(file, text, span, "a policy cannot have slots".to_owned());
         flaws.push(flaw.help("name the agent, group or server instead of ?principal or ?resource"));
         return None;
     };
-    if let Some(flaw) = nesting::of_body(&template, file, text, span.clone()) {
+    if let Some(flaw) = nesting::of_body(template, file, text, span.clone()) {
         flaws.push(flaw);
         return None;
     }
-    let marks = annotation::read(&template, file, text, offset, flaws)?;
+    let marks = annotation::read(template, file, text, offset, flaws)?;
     let start = template.loc().map_or(0, Loc::start);
     let above = piece.text.get(..start).unwrap_or_default();
     let written = Written {
@@ -100,7 +108,7 @@ fn rule(
         offset,
         lines: piece.lines,
     };
-    Some(Rule::new(marks, clause, written, Arc::new(template)))
+    Some(Rule::new(marks, clause, written))
 }
 
 /// Some policies of a file.

@@ -3,8 +3,10 @@
 //! H = satisfied hard forbids, S = tokens of satisfied soft forbids, P = satisfied hard permits, Q = tokens of satisfied soft
 //! permits, D = discharged tokens. The result does not depend on the order of policies and is monotone in D.
 
+use std::fmt;
+
 use bailiwick_core::Code;
-use bailiwick_core::decision::{Decision, Needs, Outcome, Reason};
+use bailiwick_core::decision::{Decision, Needs, Outcome, Reason, Versions};
 
 use crate::annotation::Token;
 use crate::call::Call;
@@ -12,8 +14,32 @@ use crate::decide::Sorted;
 use crate::duty;
 use crate::rule::Rule;
 
+/// What the outcome depends on beside the policies.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    /// D.
+    pub(crate) discharged: &'a [String],
+    /// Kinds of duty that are performed.
+    pub(crate) performs: &'a [&'a str],
+    pub(crate) versions: Versions,
+    /// What is asked, for a refusal that no policy has words for.
+    pub(crate) what: &'a dyn fmt::Display,
+}
+
+impl Call<'_> {
+    /// What the outcome depends on.
+    pub(crate) fn question(&self) -> Question<'_> {
+        Question {
+            discharged: self.discharged,
+            performs: self.performs,
+            versions: self.versions,
+            what: self,
+        }
+    }
+}
+
 /// The decision, without what would change it.
-pub(crate) fn outcome(sorted: &Sorted<'_>, call: &Call<'_>) -> Decision {
+pub(crate) fn outcome(sorted: &Sorted<'_>, asked: &Question<'_>) -> Decision {
     let mut decision = Decision {
         outcome: Outcome::Deny,
         code: None,
@@ -23,11 +49,11 @@ pub(crate) fn outcome(sorted: &Sorted<'_>, call: &Call<'_>) -> Decision {
         needs: None,
         would_allow: Vec::new(),
         would_be: None,
-        versions: call.versions,
+        versions: asked.versions,
     };
     let failed = sorted.failed_forbids.iter().chain(&sorted.failed_permits);
     let failed: Vec<Reason> = failed.map(|rule| not_evaluated(rule)).collect();
-    let discharged = |rule: &Rule| is_discharged(rule, call);
+    let discharged = |rule: &Rule| is_discharged(rule, asked);
     // Step 1: a forbid that fails could have forbidden the call.
     if !sorted.forbids.is_empty() || !sorted.failed_forbids.is_empty() {
         decision.code = Some(if sorted.forbids.is_empty() {
@@ -42,7 +68,7 @@ pub(crate) fn outcome(sorted: &Sorted<'_>, call: &Call<'_>) -> Decision {
     // Step 2.
     if sorted.permits.is_empty() && sorted.soft_permits.is_empty() {
         decision.code = Some(Code::NoPermit);
-        decision.reasons = vec![no_permit(call)];
+        decision.reasons = vec![no_permit(asked)];
         decision.reasons.extend(failed);
         return decision;
     }
@@ -107,12 +133,12 @@ pub(crate) fn outcome(sorted: &Sorted<'_>, call: &Call<'_>) -> Decision {
     decision
 }
 
-fn is_discharged(rule: &Rule, call: &Call<'_>) -> bool {
+fn is_discharged(rule: &Rule, asked: &Question<'_>) -> bool {
     match &rule.marks.token {
-        Some(Token::Approval(token)) => call.discharged.contains(token),
+        Some(Token::Approval(token)) => asked.discharged.contains(token),
         Some(Token::Duty(duty)) => {
-            call.performs.contains(&duty.kind.as_str())
-                || call
+            asked.performs.contains(&duty.kind.as_str())
+                || asked
                     .discharged
                     .iter()
                     .any(|token| duty::is_token(duty, token))
@@ -166,13 +192,10 @@ fn not_evaluated(rule: &Rule) -> Reason {
     }
 }
 
-fn no_permit(call: &Call<'_>) -> Reason {
+fn no_permit(asked: &Question<'_>) -> Reason {
     Reason {
         source: "policy".to_owned(),
-        reason: format!(
-            "no policy permits {} ({}) to agent {} in stage {}",
-            call.tool, call.effect, call.agent, call.task.stage
-        ),
+        reason: format!("no policy permits {}", asked.what),
         fix: "ask for a policy that permits it, or do without".to_owned(),
     }
 }

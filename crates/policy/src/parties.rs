@@ -89,7 +89,8 @@ impl CompiledTool {
     }
 }
 
-fn keys(index: &Index, uid: &EntityUID, entities: &Entities) -> Keys {
+/// Where policies about an entity are found.
+pub(crate) fn keys(index: &Index, uid: &EntityUID, entities: &Entities) -> Keys {
     match entities.entity(uid) {
         Dereference::Data(entity) => index.keys(uid, entity.ancestors()),
         Dereference::NoSuchEntity | Dereference::Residual(_) => index.keys(uid, []),

@@ -90,7 +90,7 @@ fn reach(bundle: &Bundle, call: &Call<'_>) -> Reach {
                 sorted.put(rule, verdict);
             }
         }
-        outcomes.insert(outcome(&sorted, call).outcome.as_str());
+        outcomes.insert(outcome(&sorted, &call.question()).outcome.as_str());
     }
     match (outcomes.len(), outcomes.first().copied()) {
         (1, Some(one)) if one == Outcome::Allow.as_str() => Reach::Allow,

@@ -123,7 +123,6 @@ impl Recorded {
     pub(crate) fn ask<T>(&self, ask: impl FnOnce(&Call<'_>) -> T) -> T {
         let chain: Vec<&AgentName> = self.chain.iter().collect();
         let performs: Vec<&str> = self.performs.iter().map(String::as_str).collect();
-        let task = &self.task;
         ask(&Call {
             agent: &self.agent,
             server: &self.tool.server,
@@ -133,17 +132,7 @@ impl Recorded {
             arguments: &self.arguments,
             user: &self.user,
             chain: &chain,
-            task: TaskFacts {
-                id: task.id,
-                workflow: &task.workflow,
-                stage: &task.stage,
-                risk: task.risk,
-                labels: &task.labels,
-                created_at: task.created_at,
-                depth: task.depth,
-                requested_by: task.requested_by,
-                usage: &task.usage,
-            },
+            task: TaskFacts::of_recorded(&self.task),
             now: self.now,
             discharged: &self.discharged,
             performs: &performs,

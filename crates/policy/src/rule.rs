@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bailiwick_core::Timestamp;
-use cedar_policy_core::ast::{Effect, EntityUID, Expr, ExprKind, Literal, Template};
+use cedar_policy_core::ast::{Effect, EntityUID, Expr, ExprKind, Literal};
 use cedar_policy_core::evaluator::Evaluator;
 
 use crate::annotation::Marks;
-use crate::clause::{Clause, Verdict, evaluate};
+use crate::clause::{Anchor, Clause, Verdict, evaluate};
 use crate::work::Work;
 
 /// A compiled policy.
@@ -19,8 +19,8 @@ pub(crate) struct Rule {
     pub(crate) clause: Clause,
     pub(crate) work: Work,
     pub(crate) written: Written,
-    /// Until it is validated: what is evaluated is in `clause`.
-    pub(crate) template: Option<Arc<Template>>,
+    /// Whether its conditions exclude each other, by their types, for every tool it reaches.
+    pub(crate) impossible: bool,
     /// Calls for which it does not fit the schema.
     pub(crate) broken: Broken,
     conjuncts: Vec<Conjunct>,
@@ -87,12 +87,7 @@ impl Conjunct {
 }
 
 impl Rule {
-    pub(crate) fn new(
-        marks: Marks,
-        clause: Clause,
-        written: Written,
-        template: Arc<Template>,
-    ) -> Self {
+    pub(crate) fn new(marks: Marks, clause: Clause, written: Written) -> Self {
         let mut conjuncts = Vec::new();
         if let Some(body) = &clause.body {
             split(body, &mut conjuncts);
@@ -103,7 +98,7 @@ impl Rule {
             work: Work::of(clause.body.as_deref()),
             marks,
             clause,
-            template: Some(template),
+            impossible: false,
             conjuncts,
         }
     }
@@ -127,6 +122,15 @@ impl Rule {
     /// The top-level conditions, in order.
     pub(crate) fn conjuncts(&self) -> impl Iterator<Item = &Conjunct> {
         self.conjuncts.iter()
+    }
+
+    /// Whether its scope says what it is about; else it is about everything.
+    pub(crate) fn names_action(&self) -> bool {
+        self.clause
+            .scope
+            .actions
+            .iter()
+            .all(|action| *action != Anchor::Any)
     }
 
     pub(crate) fn is_permit(&self) -> bool {

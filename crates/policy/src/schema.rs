@@ -1,4 +1,5 @@
-//! The Cedar schema of a registry (namespace `Bailiwick`): one action per tool, with its own typed `context.input`.
+//! The Cedar schema of a registry (namespace `Bailiwick`): one action per tool, with its own typed `context.input`, and one per
+//! built-in act; groups as the bundle declares them.
 //!
 //! `context.bw.discharged` is not part of it on purpose: only the rewriting of soft policies may look at it, so any other
 //! mention fails strict validation.
@@ -9,25 +10,39 @@ use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::validator::ValidatorSchema;
 use serde_json::{Map, Value, json};
 
+use crate::act::Act;
 use crate::facts;
 use crate::flaw::{Flaw, PolicyErrors};
+use crate::manifest::{Facet, Manifest};
 use crate::registry::Registry;
 use crate::shape::Record;
-use crate::uid::{RESERVED, USE, groups};
+use crate::uid::USE;
 
 /// The schema in Cedar's JSON form.
-pub(crate) fn json(registry: &Registry) -> Value {
+pub(crate) fn json(registry: &Registry, manifest: &Manifest) -> Value {
     let mut actions = Map::from_iter([(USE.to_owned(), json!({}))]);
     for effect in Effect::ALL {
         actions.insert(effect.to_string(), json!({"memberOf": [{"id": USE}]}));
     }
+    let facets = Facet::ALL.map(|facet| facet.as_str().to_owned());
+    let groups = manifest.action_groups().map(str::to_owned);
+    actions.extend(
+        facets
+            .into_iter()
+            .chain(groups)
+            .map(|group| (group, json!({}))),
+    );
     let own = registry.tools.iter().map(|tool| tool.tool.server.as_str());
     let servers = registry.servers.iter().map(|server| server.name.as_str());
-    for server in own.chain(servers).filter(|name| !RESERVED.contains(name)) {
+    for server in own.chain(servers).filter(|name| !manifest.is_taken(name)) {
         actions.insert(server.to_owned(), json!({}));
     }
+    for act in Act::ALL {
+        actions.insert(act.as_str().to_owned(), of_act(act));
+    }
     for tool in &registry.tools {
-        let parents = groups(tool.tool.server.as_str(), tool.effect).map(|id| json!({"id": id}));
+        let parents = manifest.groups(&tool.tool, tool.effect);
+        let parents = parents.map(|id| json!({"id": id}));
         let action = json!({
             "memberOf": parents.collect::<Vec<_>>(),
             "appliesTo": {
@@ -39,10 +54,26 @@ pub(crate) fn json(registry: &Registry) -> Value {
         actions.insert(tool.tool.to_string(), action);
     }
     json!({"Bailiwick": {
-        "commonTypes": {"Facts": facts()},
+        "commonTypes": {"Facts": facts(), "Circumstances": circumstances()},
         "entityTypes": entity_types(),
         "actions": actions,
     }})
+}
+
+/// The action of an act. `egress` is a group as well: of tools that reach out by themselves.
+fn of_act(act: Act) -> Value {
+    json!({
+        "appliesTo": {
+            "principalTypes": [act.principal()],
+            "resourceTypes": [act.resource()],
+            "context": context_of_act(act),
+        },
+    })
+}
+
+/// The type of the context of an act.
+pub(crate) fn context_of_act(act: Act) -> Value {
+    json!({"type": "Record", "attributes": {"input": act.input_type(), "bw": {"type": "Circumstances"}}})
 }
 
 /// The type of the context of calls of a tool.
@@ -63,8 +94,8 @@ pub(crate) fn entity_shape(kind: &str) -> Value {
 
 /// The names of a record's members below `path`, in order.
 pub(crate) fn members(kind: &Value, path: &[impl AsRef<str>]) -> Vec<String> {
-    let facts = facts();
-    let is_facts = |kind: &'_ Value| kind.get("type").and_then(Value::as_str) == Some("Facts");
+    let (facts, circumstances) = (facts(), circumstances());
+    let is = |kind: &Value, name: &str| kind.get("type").and_then(Value::as_str) == Some(name);
     let mut kind = kind;
     for name in path {
         let Some(member) = kind
@@ -73,7 +104,11 @@ pub(crate) fn members(kind: &Value, path: &[impl AsRef<str>]) -> Vec<String> {
         else {
             return Vec::new();
         };
-        kind = if is_facts(member) { &facts } else { member };
+        kind = match member {
+            member if is(member, "Facts") => &facts,
+            member if is(member, "Circumstances") => &circumstances,
+            member => member,
+        };
     }
     let members = kind.get("attributes").and_then(Value::as_object);
     let mut names: Vec<String> = members.into_iter().flat_map(Map::keys).cloned().collect();
@@ -82,18 +117,36 @@ pub(crate) fn members(kind: &Value, path: &[impl AsRef<str>]) -> Vec<String> {
 }
 
 fn entity_types() -> Value {
+    let boolean = json!({"type": "Boolean"});
+    let agent = record([
+        ("owner", entity("Owner")),
+        ("base_risk", long()),
+        ("autonomous", boolean),
+    ]);
     json!({
-        "Agent": {"shape": record([("owner", entity("Owner")), ("base_risk", long())])},
+        "Agent": {"shape": agent, "memberOfTypes": ["AgentGroup"], "tags": string()},
+        "AgentGroup": {},
         "Owner": {},
-        "User": {},
-        "Server": {"shape": record([("trust", string())])},
+        "User": {"memberOfTypes": ["Group"], "tags": string()},
+        "Group": {},
+        "Server": {"shape": record([("trust", string())]), "memberOfTypes": ["ServerGroup"], "tags": string()},
+        "ServerGroup": {},
+        "Item": {"memberOfTypes": ["ItemKind", "Server"], "tags": string()},
+        "ItemKind": {},
+        "Task": {},
+        "Credential": {},
+        "Secret": {},
         "Opaque": {},
     })
 }
 
 /// The schema as the validator takes it.
-pub(crate) fn compile(registry: &Registry) -> Result<ValidatorSchema, PolicyErrors> {
-    ValidatorSchema::from_json_value(json(registry), Extensions::all_available()).map_err(|error| {
+pub(crate) fn compile(
+    registry: &Registry,
+    manifest: &Manifest,
+) -> Result<ValidatorSchema, PolicyErrors> {
+    let json = json(registry, manifest);
+    ValidatorSchema::from_json_value(json, Extensions::all_available()).map_err(|error| {
         let flaw = Flaw::whole(format!(
             "the schema of the registry cannot be built: {error}"
         ));
@@ -101,8 +154,18 @@ pub(crate) fn compile(registry: &Registry) -> Result<ValidatorSchema, PolicyErro
     })
 }
 
-/// `context.bw`: what Bailiwick knows about the call beside its arguments.
+/// `context.bw` of calls: what Bailiwick knows beside the arguments.
 fn facts() -> Value {
+    let of_call = record([("effect", string())]);
+    let known = circumstances().get("attributes").cloned();
+    match known {
+        Some(Value::Object(known)) => with(of_call, known),
+        _ => of_call,
+    }
+}
+
+/// `context.bw` of acts; calls have it as well.
+fn circumstances() -> Value {
     let task = record([
         ("id", string()),
         ("workflow", string()),
@@ -119,7 +182,6 @@ fn facts() -> Value {
         ("user", entity("User")),
         ("chain", json!({"type": "Set", "element": entity("Agent")})),
         ("depth", long()),
-        ("effect", string()),
         ("task", with(task, facts::kinds_of_task())),
         (
             "now",

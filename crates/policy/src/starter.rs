@@ -19,6 +19,13 @@ pub fn base() -> BundleSource {
     bundle!("base": "bundle.toml", "base.cedar", "tests/base.toml")
 }
 
+/// What decides while nothing is published: it permits no tool.
+pub fn none() -> BundleSource {
+    BundleSource {
+        files: [("bundle.toml".to_owned(), "name = \"none\"\n".to_owned())].into(),
+    }
+}
+
 /// The policy of the demo's workspace: secrets are out of reach, orders change only with a person's word.
 pub fn demo() -> BundleSource {
     bundle!("demo": "bundle.toml", "workspace.cedar", "tests/workspace.toml")

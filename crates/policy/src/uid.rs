@@ -1,6 +1,5 @@
 //! Entity types and ids of the namespace `Bailiwick`. Ids are built from parts, never from text: a tool name may hold quotes.
 
-use bailiwick_core::Effect;
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
 use crate::flaw::{Flaw, PolicyErrors};
@@ -20,12 +19,16 @@ pub(crate) const RESERVED: &[&str] = &[
     "destroy",
     "lease",
     "reveal",
+    "open_task",
     "delegate",
     "exchange",
+    "set_stage",
     "prompt",
+    "resource_read",
     "sample",
     "elicit",
     "approve",
+    "lower_risk",
     "declassify",
 ];
 
@@ -38,6 +41,13 @@ pub(crate) struct Types {
     pub(crate) server: EntityType,
     pub(crate) opaque: EntityType,
     pub(crate) action: EntityType,
+    pub(crate) agent_group: EntityType,
+    pub(crate) server_group: EntityType,
+    pub(crate) group: EntityType,
+    pub(crate) task: EntityType,
+    pub(crate) credential: EntityType,
+    pub(crate) secret: EntityType,
+    pub(crate) item: EntityType,
 }
 
 impl Types {
@@ -56,6 +66,13 @@ impl Types {
             server: named("Server")?,
             opaque: named("Opaque")?,
             action: named("Action")?,
+            agent_group: named("AgentGroup")?,
+            server_group: named("ServerGroup")?,
+            group: named("Group")?,
+            task: named("Task")?,
+            credential: named("Credential")?,
+            secret: named("Secret")?,
+            item: named("Item")?,
         })
     }
 
@@ -68,10 +85,4 @@ impl Types {
 /// The entity of this type and id.
 pub(crate) fn uid(kind: &EntityType, id: &str) -> EntityUID {
     EntityUID::from_components(kind.clone(), Eid::new(id), None)
-}
-
-/// The groups that a tool of this server with this effect is a direct member of.
-pub(crate) fn groups(server: &str, effect: Effect) -> impl Iterator<Item = &str> {
-    let own = (!RESERVED.contains(&server)).then_some(server);
-    std::iter::once(effect.as_str()).chain(own)
 }

@@ -21,11 +21,13 @@ pub enum KeyClass {
     Log,
     /// Statements over bundles of evidence.
     Evidence,
+    /// Publications of policy.
+    Policy,
 }
 
 impl KeyClass {
     /// All classes.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::X509,
         Self::JwtSvid,
         Self::Task,
@@ -33,6 +35,7 @@ impl KeyClass {
         Self::Receipt,
         Self::Log,
         Self::Evidence,
+        Self::Policy,
     ];
 
     /// Lower-case name.
@@ -45,6 +48,7 @@ impl KeyClass {
             Self::Receipt => "receipt",
             Self::Log => "log",
             Self::Evidence => "evidence",
+            Self::Policy => "policy",
         }
     }
 }

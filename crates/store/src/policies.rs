@@ -20,6 +20,9 @@ pub struct PolicyVersion {
     /// The older version whose text it brought back; none if its text came from outside.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restores: Option<u64>,
+    /// The signed note over all of this (C2SP signed-note), by the node's key for policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
 }
 
 /// Reads of policies.
@@ -50,6 +53,9 @@ pub trait PoliciesMut {
         source: &str,
         expected_active: Option<Option<Digest>>,
     ) -> Result<(), StoreError>;
+
+    /// Puts the text of a bundle in the place of one that was altered from outside. Where none is kept, nothing happens.
+    fn mend_policy_source(&mut self, digest: Digest, source: &str) -> Result<(), StoreError>;
 
     /// Replaces the state of the roll-out and appends it to the feed; `version` is the last one + 1, or
     /// [`StoreError::VersionConflict`]. With `source` given, that text is kept under the digest, so that it can be tried.

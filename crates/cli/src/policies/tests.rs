@@ -19,9 +19,34 @@ fn context() -> Context {
 fn the_starter_is_written_once_and_its_tests_pass() {
     let dir = tempfile::tempdir().unwrap();
     let bundle = dir.path().join("policy");
-    super::init(&context(), &bundle).unwrap();
+    super::init(&context(), &bundle, "base").unwrap();
     assert_eq!(test(&context(), &bundle).unwrap(), Exit::DONE);
-    assert_eq!(super::init(&context(), &bundle).unwrap_err().exit_code(), 6);
+    assert_eq!(
+        super::init(&context(), &bundle, "base")
+            .unwrap_err()
+            .exit_code(),
+        6
+    );
+}
+
+#[test]
+fn each_pack_is_written_with_its_schema_and_passes_its_tests() {
+    let dir = tempfile::tempdir().unwrap();
+    for pack in bailiwick_policy::starter::PACKS {
+        let bundle = dir.path().join(pack);
+        super::init(&context(), &bundle, pack).unwrap();
+        assert_eq!(test(&context(), &bundle).unwrap(), Exit::DONE, "{pack}");
+        let schema = std::fs::read(bundle.join(".schema.json")).unwrap();
+        let schema: serde_json::Value = serde_json::from_slice(&schema).unwrap();
+        let actions = schema.pointer("/Bailiwick/actions").unwrap();
+        let tools = actions.as_object().unwrap().keys();
+        assert!(
+            tools.filter(|name| name.contains('/')).count() > 1,
+            "{pack}"
+        );
+        // What lies beside a bundle is no part of it.
+        assert!(!read(&bundle).unwrap().files.contains_key(".schema.json"));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ use bailiwick_policy::{Bundle, BundleSource, Flaw, FlawCode, Report};
 use bailiwick_store::{MAX_PAGE, PolicyVersion, StoreError};
 
 use super::{Checked, VersionRef};
+use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 
 /// What is compared with the active version before publishing.
@@ -136,6 +137,9 @@ impl Control {
             self.now(),
             actor.name.clone(),
         );
+        let publications = self.parts.publications.clone();
+        let altered = publications.text(digest).await;
+        let altered = altered.is_err_and(|problem| problem.code == Code::PolicyTampered);
         let version = self.parts.store.write(move |tx| {
             let active = tx.active_policy()?;
             let version = PolicyVersion {
@@ -144,7 +148,12 @@ impl Control {
                 published_at: now,
                 published_by: by.clone(),
                 restores,
+                signature: None,
             };
+            let version = publications.signed(version)?;
+            if altered {
+                tx.mend_policy_source(digest, &text)?;
+            }
             tx.publish_policy(&version, &text, expected)?;
             let mut event = event.clone();
             event.change = Some(ChangeRef {
@@ -154,10 +163,10 @@ impl Control {
                 after: Some(digest.to_string()),
             });
             journal.push(tx, &event)?;
-            Ok::<_, StoreError>(version)
+            Ok::<_, Refusal>(version)
         });
         let version = version.await.map_err(|error| match error {
-            StoreError::VersionConflict { .. } => Problem::new(
+            Refusal::Store(StoreError::VersionConflict { .. }) => Problem::new(
                 Code::PolicyConflict,
                 "another bundle was published meanwhile",
                 "look at it (`bailiwick policy show`), then publish again",

@@ -1,8 +1,11 @@
 //! What a new task gets: its scope within ceiling and parent, its deadline, its inherited risk and labels.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::agent::Agent;
+use bailiwick_core::chain::Chain;
+use bailiwick_core::decision::Decision;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::label::Labels;
 use bailiwick_core::name::WorkflowName;
@@ -10,10 +13,12 @@ use bailiwick_core::scope::{Bounds, Draft, Scope, delegate};
 use bailiwick_core::task::{MAX_REQUEST_BYTES, Request, Task, TaskState};
 use bailiwick_core::{Code, Fault, Problem, Timestamp};
 use bailiwick_crypto::hash::scope_digest;
-use bailiwick_policy::Stage;
+use bailiwick_policy::act;
+use bailiwick_policy::{Bundle, Stage};
 use bailiwick_store::Tx;
 use bailiwick_store::facts;
 
+use super::deed::About;
 use super::{OpenTask, unknown};
 use crate::tools::Refusal;
 
@@ -24,6 +29,8 @@ pub(super) struct Opening {
     pub(super) workflow: WorkflowName,
     pub(super) stage: Stage,
     pub(super) now: Timestamp,
+    /// What decides whether it may be opened.
+    pub(super) policy: Arc<Bundle>,
     pub(super) open: OpenTask,
 }
 
@@ -68,7 +75,7 @@ impl Opening {
             )
             .into());
         }
-        let task = Task {
+        let mut task = Task {
             id: self.id,
             parent: open.parent,
             ancestors,
@@ -103,7 +110,39 @@ impl Opening {
             )
             .into());
         }
+        let decision = self.decision(tx, &task, &chain, parent.as_ref())?;
+        if let Some(problem) = act::refusal(&decision) {
+            return Err(problem.into());
+        }
+        if let Some(most) = act::max_ttl(&decision) {
+            task.expires_at = task.expires_at.min(self.now.plus(most));
+        }
         Ok((task, agent))
+    }
+
+    /// What policy says to a task that nothing else speaks against.
+    fn decision(
+        &self,
+        tx: &dyn Tx,
+        task: &Task,
+        chain: &Chain,
+        parent: Option<&Task>,
+    ) -> Result<Decision, Refusal> {
+        let life_s = task.expires_at.since(self.now).as_secs();
+        let about = |task, chain| About {
+            policy: &self.policy,
+            task,
+            chain,
+            now: self.now,
+            seq: tx.head(),
+        };
+        match parent {
+            None => Ok(about(task, chain).open(life_s)),
+            Some(parent) => {
+                let above = facts::chain(tx, parent).ok_or_else(|| unknown(parent.id))?;
+                Ok(about(parent, &above).delegate(&task.agent, life_s))
+            }
+        }
     }
 
     fn open_parent(&self, tx: &dyn Tx, id: TaskId) -> Result<Task, Refusal> {

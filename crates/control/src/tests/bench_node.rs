@@ -10,24 +10,24 @@ use bailiwick_audit::{Leaf, Log, Options, Recorder};
 use bailiwick_broker::Broker;
 use bailiwick_core::event::EventType;
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::receipt::Receipt;
 use bailiwick_core::task::{Request, RequestSource, Task};
-use bailiwick_core::{Clock, Digest, Effect, Secret, Timestamp};
-use bailiwick_crypto::keys::{Ed25519Key, SigningKey};
+use bailiwick_core::{Clock, Digest, Effect, Problem, Secret, Timestamp};
+use bailiwick_crypto::keys::Ed25519Key;
 use bailiwick_crypto::note::NoteSigner;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::SystemRng;
-use bailiwick_crypto::token::{TokenError, receipt};
-use bailiwick_store::{Journal, Store};
+use bailiwick_policy::{Bundle, Registry, starter};
+use bailiwick_store::{Journal, Store, StoreError};
+use futures_util::future::BoxFuture;
 use tokio::task::JoinHandle;
 
 use crate::agents::NewAgent;
 use crate::outbox::Outbox;
-use crate::revocation::Receipts;
+use crate::policies::Publications;
 use crate::servers::NewServer;
 use crate::tasks::OpenTask;
 use crate::tools::Seen;
-use crate::{Actor, Control, Cutter, Parts};
+use crate::{ActivePolicy, Actor, Control, Cutter, Parts};
 
 pub(super) struct TestClock(AtomicI64);
 
@@ -64,16 +64,35 @@ impl Cutter for Point {
     }
 }
 
-/// Signs receipts with a key of its own.
-pub(super) struct TestReceipts(pub(super) SigningKey);
+/// The active bundle, compiled each time it is asked for.
+struct Fresh {
+    store: Store,
+    publications: Publications,
+}
 
-impl Receipts for TestReceipts {
-    fn issuer(&self) -> &'static str {
-        "https://bailiwick.example"
-    }
-
-    fn sign(&self, receipt: &Receipt) -> Result<String, TokenError> {
-        receipt::issue(&self.0, receipt)
+impl ActivePolicy for Fresh {
+    fn current(&self) -> BoxFuture<'_, Result<Arc<Bundle>, Problem>> {
+        Box::pin(async {
+            let read = self.store.read(|rows| {
+                let registry = Registry {
+                    agents: rows.agents()?,
+                    servers: rows.servers()?,
+                    tools: rows.tools(None)?,
+                };
+                Ok::<_, StoreError>((rows.active_policy()?, registry))
+            });
+            let (active, registry) = read.await.unwrap();
+            let (digest, source) = match active {
+                Some(active) => (
+                    active.digest,
+                    self.publications.active(active.digest).await?,
+                ),
+                None => (Digest([0; 32]), starter::none()),
+            };
+            Ok(Arc::new(
+                Bundle::compile_lenient(&source, digest, &registry).unwrap(),
+            ))
+        })
     }
 }
 
@@ -81,7 +100,7 @@ pub(super) struct Bench {
     pub(super) control: Control,
     pub(super) store: Store,
     pub(super) point: Arc<Point>,
-    pub(super) receipts: Arc<TestReceipts>,
+    pub(super) publications: Publications,
     pub(super) log: Arc<Log>,
     clock: Arc<TestClock>,
     outbox: JoinHandle<()>,
@@ -169,15 +188,19 @@ impl Bench {
             Arc::new(SystemRng),
         );
         let point = Arc::new(Point::default());
-        let receipts = Arc::new(TestReceipts(SigningKey::generate().unwrap()));
+        let signer = NoteSigner::new("example.org/node-1/policy", Ed25519Key::generate().unwrap());
+        let publications = Publications::new(store.clone(), signer.unwrap()).unwrap();
         let control = Control::new(Parts {
             store: store.clone(),
             journal,
             broker,
             blobs: log.directory().blobs(),
+            publications: publications.clone(),
+            policy: Arc::new(Fresh {
+                store: store.clone(),
+                publications: publications.clone(),
+            }),
             cutter: Arc::clone(&point) as Arc<dyn Cutter>,
-            point: log.origin().to_owned(),
-            receipts: Arc::clone(&receipts) as Arc<dyn Receipts>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng),
         });
@@ -186,7 +209,7 @@ impl Bench {
             control,
             store,
             point,
-            receipts,
+            publications,
             log,
             clock,
             outbox: running,

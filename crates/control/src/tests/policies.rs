@@ -239,3 +239,110 @@ async fn a_trial_must_show_what_is_asked_for() {
     let ended = control.end_trial(&admin).await;
     assert_eq!(ended.unwrap_err().code, Code::NotFound);
 }
+
+/// What is signed is the publication: neither another text, nor an older publication under a newer number, nor one by another key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_is_what_was_signed_or_nothing() {
+    let (bench, admin) = (Bench::new().await, admin());
+    let control = &bench.control;
+    let publish =
+        |id: &'static str| control.publish_policy(&admin, bundle(id, "files/read_file"), None);
+    let (first, second) = (publish("one").await.unwrap(), publish("two").await.unwrap());
+    let signed = &bench.publications;
+    for good in [&first, &second] {
+        signed.verify(good).unwrap();
+    }
+    assert!(
+        first
+            .signature
+            .as_ref()
+            .unwrap()
+            .contains("example.org/node-1/policy")
+    );
+    let altered: Vec<(&str, bailiwick_store::PolicyVersion)> = vec![
+        (
+            "another text",
+            bailiwick_store::PolicyVersion {
+                digest: Digest([7; 32]),
+                ..second.clone()
+            },
+        ),
+        (
+            "an older text",
+            bailiwick_store::PolicyVersion {
+                digest: first.digest,
+                ..second.clone()
+            },
+        ),
+        (
+            "an older publication as the newest",
+            bailiwick_store::PolicyVersion {
+                number: 3,
+                ..first.clone()
+            },
+        ),
+        (
+            "the signature of another",
+            bailiwick_store::PolicyVersion {
+                signature: first.signature.clone(),
+                ..second.clone()
+            },
+        ),
+        (
+            "another author",
+            bailiwick_store::PolicyVersion {
+                published_by: "mallory".into(),
+                ..second.clone()
+            },
+        ),
+        (
+            "a restoration",
+            bailiwick_store::PolicyVersion {
+                restores: Some(1),
+                ..second.clone()
+            },
+        ),
+        (
+            "no signature",
+            bailiwick_store::PolicyVersion {
+                signature: None,
+                ..second.clone()
+            },
+        ),
+        (
+            "no note",
+            bailiwick_store::PolicyVersion {
+                signature: Some("x".into()),
+                ..second.clone()
+            },
+        ),
+    ];
+    for (what, version) in altered {
+        let refused = signed.verify(&version).unwrap_err();
+        assert_eq!(refused.code, Code::PolicyTampered, "{what}");
+    }
+    let other = Bench::new().await;
+    let foreign = other.publications.verify(&second).unwrap_err();
+    assert_eq!(foreign.code, Code::PolicyTampered);
+    // What is active is what may decide, and no older one.
+    signed.active(second.digest).await.unwrap();
+    let older = signed.active(first.digest).await.unwrap_err();
+    assert_eq!(older.code, Code::ReplicaBehind);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_tells_what_is_doubtful() {
+    let (bench, admin) = (Bench::new().await, admin());
+    let broad = with(&[(
+        "a.cedar",
+        r#"@id("a") @reason("x") permit (principal, action, resource);"#,
+    )]);
+    let checked = bench.control.check_policy(&admin, broad).await.unwrap();
+    assert!(checked.flaws.is_empty(), "{:?}", checked.flaws);
+    let codes: Vec<String> = checked
+        .warnings
+        .iter()
+        .map(|flaw| format!("{:?}", flaw.code))
+        .collect();
+    assert_eq!(codes, ["Untested", "Escalation", "Broad"]);
+}

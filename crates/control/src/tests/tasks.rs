@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use bailiwick_core::Code;
+use bailiwick_core::account::Role;
 use bailiwick_core::event::EventType;
 use bailiwick_core::id::TaskId;
+use bailiwick_core::risk::Risk;
 use bailiwick_core::task::TaskState;
 
 use super::bench_node::{Bench, admin, open, person};
@@ -167,7 +169,7 @@ async fn bad_tasks_say_why() {
             .unwrap_err()
             .code
     };
-    let viewer = person("eve", &[bailiwick_core::account::Role::Viewer]);
+    let viewer = person("eve", &[Role::Viewer]);
     assert_eq!(code(viewer, open("coder")).await, Code::NotPermitted);
     assert_eq!(code(admin(), open("nobody")).await, Code::NotFound);
     let mut empty = open("coder");
@@ -226,4 +228,97 @@ async fn only_a_listed_user_launches_an_agent() {
         bench.control.task(&admin(), task.id).await.unwrap().state,
         TaskState::Completed
     );
+}
+
+/// A bundle that narrows what people and agents do with tasks.
+fn narrowing() -> bailiwick_policy::BundleSource {
+    let cedar = r#"
+@id("site/short") @reason("Tasks are short.") @duty("max_ttl:30m")
+forbid (principal, action in [Bailiwick::Action::"open_task", Bailiwick::Action::"delegate"], resource);
+@id("site/not-at-night") @reason("The night agent opens no tasks.") @fix("Ask the day shift.")
+forbid (principal in Bailiwick::AgentGroup::"night", action == Bailiwick::Action::"open_task", resource);
+@id("site/no-helper") @reason("Nothing is handed to the helper.")
+forbid (principal, action == Bailiwick::Action::"delegate", resource)
+when { context.input.agent == Bailiwick::Agent::"helper" };
+@id("site/leads") @reason("Leads lower risk.")
+forbid (principal, action == Bailiwick::Action::"lower_risk", resource)
+unless { principal in Bailiwick::Group::"leads" };
+"#;
+    let manifest =
+        "name = \"site\"\n[agent.owl]\ngroups = [\"night\"]\n[user.lena]\ngroups = [\"leads\"]\n";
+    let files = [("bundle.toml", manifest), ("site.cedar", cedar)];
+    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
+    bailiwick_policy::BundleSource::from_dir(files).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_narrows_the_opening_of_tasks_and_what_people_do_with_them() {
+    let bench = Bench::new().await;
+    for agent in ["helper", "owl", "other"] {
+        bench.agent(agent).await;
+    }
+    // While nothing is published, what ships decides: no tool may be called, but tasks are opened.
+    let before = bench.task().await;
+    assert!(before.expires_at.since(before.created_at) > Duration::from_mins(30));
+    let admin = admin();
+    let published = bench.control.publish_policy(&admin, narrowing(), None);
+    published.await.unwrap();
+
+    let task = bench.task().await;
+    assert_eq!(
+        task.expires_at.since(task.created_at),
+        Duration::from_mins(30)
+    );
+    let refused = bench.control.open_task(&admin, open("owl")).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(
+        (
+            refused.code,
+            refused.message.as_str(),
+            refused.help.as_str()
+        ),
+        (
+            Code::Forbidden,
+            "The night agent opens no tasks.",
+            "Ask the day shift."
+        )
+    );
+    let below = |agent: &str| OpenTask {
+        parent: Some(task.id),
+        ..open(agent)
+    };
+    let helped = bench.control.open_task(&admin, below("helper")).await;
+    assert_eq!(
+        helped.unwrap_err().message,
+        "Nothing is handed to the helper."
+    );
+    let child = bench
+        .control
+        .open_task(&admin, below("other"))
+        .await
+        .unwrap();
+    assert!(child.expires_at <= task.expires_at);
+    // A launcher is no way around.
+    let launched = bench.control.launch(1000, open("owl")).await;
+    assert_eq!(launched.unwrap_err().code, Code::Forbidden);
+
+    let (lena, otto) = (
+        person("lena", &[Role::Operator]),
+        person("otto", &[Role::Operator]),
+    );
+    let set = |who: &Actor, risk: Risk| {
+        let (control, who) = (bench.control.clone(), who.clone());
+        async move {
+            control
+                .set_risk(&who, task.id, risk, "because".to_owned())
+                .await
+        }
+    };
+    set(&otto, Risk::High).await.unwrap();
+    let lowered = set(&otto, Risk::Low).await.unwrap_err();
+    assert_eq!(
+        (lowered.code, lowered.message.as_str()),
+        (Code::Forbidden, "Leads lower risk.")
+    );
+    assert_eq!(set(&lena, Risk::Low).await.unwrap().risk, Risk::Low);
 }

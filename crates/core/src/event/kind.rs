@@ -53,6 +53,7 @@ event_types! {
     PolicyRolledBack "policy.rolled_back";
     PolicyModeChanged "policy.mode_changed";
     PolicyShadowChanged "policy.shadow_changed";
+    PolicyDiverged "policy.diverged";
     LeaseIntent "lease.intent";
     LeaseActive "lease.active";
     LeaseRevoking "lease.revoking";

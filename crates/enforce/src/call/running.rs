@@ -95,6 +95,9 @@ impl Running<'_> {
             .view
             .as_ref()
             .ok_or_else(|| Refusal::new(Code::Internal, "no caller", ""))?;
+        let point = &self.gateway.decider;
+        let may = point.lease(view, &self.session.server.name, credential);
+        may.await.map_err(|problem| Refusal::of(&problem))?;
         let wanted = Wanted {
             server: self.session.server.name.clone(),
             credential: credential.clone(),

@@ -2,12 +2,19 @@
 
 use std::sync::atomic::Ordering;
 
+use bailiwick_core::Code;
 use bailiwick_core::approval::ApprovalState;
 use bailiwick_core::change::ChangeBody;
+use bailiwick_core::decision::{Decision, Versions};
 use bailiwick_core::event::{EventType, Status};
 use bailiwick_core::fence::Subject;
+use bailiwick_policy::DIVERGED;
+use hyper::HeaderMap;
 use serde_json::{Value, json};
 
+use crate::decider::Decided;
+use crate::mcp::methods::Context;
+use crate::record::Named;
 use crate::testing::{Pipe, TASK, World};
 
 fn call(id: u64, tool: &str) -> String {
@@ -340,4 +347,85 @@ async fn wait_for_outcome(world: &World, status: Status) {
     tokio::time::timeout(std::time::Duration::from_secs(10), there)
         .await
         .unwrap();
+}
+
+#[tokio::test]
+async fn a_forbidden_lease_stops_the_call_before_it_leaves() {
+    let world = World::new().await;
+    let mut pipe = Pipe::open(&world);
+    let answer = pipe.ask(&call(1, "get")).await;
+    assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");
+    let task = world.task();
+    world.commit(ChangeBody::Task(bailiwick_core::task::Task {
+        labels: ["no-lease".parse().unwrap()].into_iter().collect(),
+        version: task.version + 1,
+        ..task
+    }));
+    let before = world.tools.calls().len();
+    let refused = pipe.ask(&call(2, "get")).await;
+    assert_eq!(code(&refused), "forbidden", "{refused}");
+    assert!(
+        refused
+            .to_string()
+            .contains("This task gets no credential.")
+    );
+    assert_eq!(world.tools.calls().len(), before);
+}
+
+/// Whatever the two look-ups of one call found: it is refused, counted apart, and on record by an event of its own.
+#[tokio::test]
+async fn two_look_ups_that_differ_raise_an_alarm() {
+    let world = World::new().await;
+    let context = Context {
+        headers: HeaderMap::new(),
+        stateless: false,
+        caller: World::caller(),
+    };
+    let (server, tool) = (World::server(), "get".parse().unwrap());
+    let named = Named {
+        server: &server,
+        tool: Some(&tool),
+        request_id: "1",
+        arguments: "{}",
+    };
+    let versions = Versions {
+        bundle: None,
+        task: 1,
+        fence_seq: 0,
+        replica_seq: 0,
+    };
+    let decided = |source: &str| Decided {
+        decision: Decision::refused(
+            Code::PolicyError,
+            source,
+            String::new(),
+            String::new(),
+            versions,
+        ),
+        view: None,
+        server: None,
+        tool: None,
+        input: None,
+        tried: None,
+        observed: false,
+        us: 0,
+    };
+    super::refuse(&world.gateway, &context, &named, &decided("policy")).await;
+    super::refuse(&world.gateway, &context, &named, &decided(DIVERGED)).await;
+    assert_eq!(
+        world.recorder.kinds(),
+        [
+            EventType::ToolRefused,
+            EventType::PolicyDiverged,
+            EventType::ToolRefused
+        ]
+    );
+    let mut registry = prometheus_client::registry::Registry::default();
+    world.gateway.metrics.register(&mut registry);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(
+        text.contains("bailiwick_policy_diverged_total 1\n"),
+        "{text}"
+    );
 }

@@ -107,6 +107,9 @@ impl Gateway {
             return Ok(None);
         };
         let view = self.decider.admit(caller, &session.server.name)?;
+        self.decider
+            .lease(&view, &session.server.name, credential)
+            .await?;
         let wanted = Wanted {
             server: session.server.name.clone(),
             credential: credential.clone(),

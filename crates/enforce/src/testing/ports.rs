@@ -221,12 +221,27 @@ cap = { grants = [{ server = ["tools"], tool = ["get"], effects = ["read"] }] }
 name = "execute"
 "#;
 
+/// A task with the label `no-lease` gets no credential.
+const NO_LEASE: &str = r#"
+@id("test/no-lease")
+@reason("This task gets no credential.")
+forbid (principal, action == Bailiwick::Action::"lease", resource == Bailiwick::Credential::"tools-key")
+when { context.bw.task.labels.contains("no-lease") && context.input.server == Bailiwick::Server::"tools" };
+"#;
+
 impl PolicySource for BasePolicy {
-    fn bundle(&self, _: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
+    fn tried(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
+        self.active(version)
+    }
+
+    fn active(&self, _: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
         let mut source = starter::base();
         source
             .files
             .insert("workflows/staged.toml".to_owned(), STAGED.to_owned());
+        source
+            .files
+            .insert("leases.cedar".to_owned(), NO_LEASE.to_owned());
         Box::pin(async { Ok(source) })
     }
 }

@@ -32,7 +32,7 @@ impl Cedar {
             .filter(|(path, _)| path.strip_suffix(".cedar").is_some())
             .map(|(_, text)| text.as_str())
             .collect();
-        let schema = Schema::from_json_value(Bundle::schema_json(&world.registry))?;
+        let schema = Schema::from_json_value(Bundle::schema_json(&world.registry, &world.source))?;
         Ok(Self {
             authorizer: Authorizer::new(),
             policies: text.parse()?,
@@ -132,7 +132,7 @@ fn entities(world: &World) -> Value {
     let agents = world.registry.agents.iter().map(|agent| {
         json!({
             "uid": entity("Agent", agent.name.as_str()),
-            "attrs": {"owner": entity("Owner", agent.owner.as_str()), "base_risk": agent.base_risk.as_long()},
+            "attrs": {"owner": entity("Owner", agent.owner.as_str()), "base_risk": agent.base_risk.as_long(), "autonomous": false},
             "parents": [],
         })
     });

@@ -103,6 +103,7 @@ fn attempt(bundle: &Bundle, changed: &Recorded) -> Attempt {
                 arguments,
                 workflows: bundle.workflows(),
                 evaluator: weighed.evaluator_of(rule),
+                zone: bundle.zone(),
             };
             Attempt::Refused {
                 policies: weighed.sorted.len(),
@@ -274,7 +275,7 @@ fn of_the_bundle(bundle: &Bundle, call: &Recorded) -> Option<Remedy> {
         // At most the duties, then the approvals are still open.
         let mut changed = call.clone();
         for _ in 0..3 {
-            let decision = changed.ask(|asked| outcome(&sorted, asked));
+            let decision = changed.ask(|asked| outcome(&sorted, &asked.question()));
             if decision.outcome == Outcome::Allow {
                 return Some(Remedy { steps });
             }
@@ -319,5 +320,5 @@ fn rules(permit: &Step) -> Vec<Rule> {
     let source = BundleSource {
         files: [("permit.cedar".to_owned(), cedar.clone())].into(),
     };
-    load::rules(&source, &mut Vec::new())
+    load::rules(&source, &mut Vec::new(), &mut |_, _| {})
 }

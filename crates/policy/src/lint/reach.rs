@@ -1,136 +1,25 @@
-//! Policies that reach nobody, more than they can be meant to, or only what others decide anyway.
+//! Policies that reach no tool, more than they can be meant to, or only what others decide anyway.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
 
 use bailiwick_core::Effect;
-use cedar_policy_core::ast::{EntityUID, ExprKind, Literal};
+use cedar_policy_core::ast::EntityUID;
 
 use super::{Found, Subject};
+use crate::act::Act;
 use crate::annotation::Token;
 use crate::clause::{Anchor, Scope};
 use crate::flaw::FlawCode;
-use crate::nearest::nearest;
 use crate::rule::Rule;
 use crate::uid::{USE, uid};
 use crate::work::path;
 
-/// Of unknown names, at most so many are compared with all that are known.
-const MAX_SUGGESTIONS: usize = 64;
-/// Names shorter than this are not taken for misspelt ones.
-const MIN_MISSPELT: usize = 4;
-
 pub(super) fn lint(subject: &Subject<'_>, found: &mut Found) {
-    names(subject, found);
     broad(subject, found);
     escalations(subject, found);
     shadowed(subject, found);
     unattested(subject, found);
-}
-
-/// Agents, owners and servers that the registry does not have. A name that is one letter off is refused; another may yet be
-/// registered.
-fn names(subject: &Subject<'_>, found: &mut Found) {
-    let known = Names::new(subject);
-    let mut looked_up: BTreeMap<String, Option<String>> = BTreeMap::new();
-    for rule in subject.rules {
-        for named in named(rule) {
-            let kind = named.entity_type().to_string();
-            let Some(known) = known.of(&kind) else {
-                continue;
-            };
-            let id: &str = named.eid().as_ref();
-            if known.is_empty() || known.contains(id) {
-                continue;
-            }
-            let suggestion = if looked_up.len() < MAX_SUGGESTIONS {
-                looked_up
-                    .entry(named.to_string())
-                    .or_insert_with(|| misspelt(id, known))
-                    .clone()
-            } else {
-                None
-            };
-            let message = format!("policy `{}`: there is no `{named}`", rule.marks.id);
-            let flaw = subject.at(rule, message, FlawCode::UnknownName);
-            match suggestion {
-                Some(known) => found.error(flaw.help(format!("did you mean \"{known}\"?"))),
-                None => found.warn(flaw.help("it holds for nobody until that is registered")),
-            }
-        }
-    }
-}
-
-/// The known name that this one is a slip of.
-fn misspelt(id: &str, known: &BTreeSet<&str>) -> Option<String> {
-    let without_digits =
-        |name: &str| -> String { name.chars().filter(|c| !c.is_ascii_digit()).collect() };
-    let near = nearest(id, known.iter().copied(), 2)?;
-    // Names that are numbered differ by a digit on purpose.
-    (id.len() >= MIN_MISSPELT && without_digits(id) != without_digits(near))
-        .then(|| near.to_owned())
-}
-
-struct Names<'a> {
-    agents: BTreeSet<&'a str>,
-    owners: BTreeSet<&'a str>,
-    servers: BTreeSet<&'a str>,
-}
-
-impl<'a> Names<'a> {
-    fn new(subject: &'a Subject<'_>) -> Self {
-        let registry = subject.registry;
-        let of_tools = registry.tools.iter().map(|tool| tool.tool.server.as_str());
-        Self {
-            agents: registry
-                .agents
-                .iter()
-                .map(|one| one.name.as_str())
-                .collect(),
-            owners: registry
-                .agents
-                .iter()
-                .map(|one| one.owner.as_str())
-                .collect(),
-            servers: registry
-                .servers
-                .iter()
-                .map(|one| one.name.as_str())
-                .chain(of_tools)
-                .collect(),
-        }
-    }
-
-    fn of(&self, kind: &str) -> Option<&BTreeSet<&'a str>> {
-        match kind {
-            "Bailiwick::Agent" => Some(&self.agents),
-            "Bailiwick::Owner" => Some(&self.owners),
-            "Bailiwick::Server" => Some(&self.servers),
-            _ => None,
-        }
-    }
-}
-
-/// Every entity that the rule names.
-fn named(rule: &Rule) -> BTreeSet<EntityUID> {
-    let scope = &rule.clause.scope;
-    let anchors = [&scope.principal.anchor, &scope.resource.anchor].into_iter();
-    let mut named: BTreeSet<EntityUID> = anchors
-        .filter_map(|anchor| match anchor {
-            Anchor::Any => None,
-            Anchor::Is(uid) | Anchor::In(uid) => Some((**uid).clone()),
-        })
-        .collect();
-    if let Some(body) = &rule.clause.body {
-        named.extend(
-            body.subexpressions()
-                .filter_map(|part| match part.expr_kind() {
-                    ExprKind::Lit(Literal::EntityUID(uid)) => Some((**uid).clone()),
-                    _ => None,
-                }),
-        );
-    }
-    named
 }
 
 /// Permits that say nothing of agent, tool or user.
@@ -231,7 +120,9 @@ fn shadowed(subject: &Subject<'_>, found: &mut Found) {
         .zip(&subject.registry.tools)
         .map(|(number, tool): (usize, _)| number * Effect::ALL.len() + tool.effect as usize)
         .collect();
-    for (rule, tools) in subject.rules.iter().zip(&reached) {
+    // What is about built-in actions as well is not judged by the tools that it reaches.
+    let about_tools = subject.rules.iter().zip(&reached);
+    for (rule, tools) in about_tools.filter(|(rule, _)| !names_act(rule)) {
         if !subject.registry.tools.is_empty() && tools.is_empty() {
             let message = format!(
                 "policy `{}` reaches no tool that is registered",
@@ -326,13 +217,18 @@ impl Scopes {
                 let number = number * Effect::ALL.len() + offset;
                 scopes.all.insert(number);
                 let name = tool.tool.to_string();
-                let groups = crate::uid::groups(server, effect).chain([USE, name.as_str()]);
+                let groups = subject.manifest.groups(&tool.tool, effect);
+                let groups = groups.chain([USE, name.as_str()]);
                 for group in groups {
                     let action = subject.types.action(group);
                     scopes.by_action.entry(action).or_default().insert(number);
                 }
-                let server = uid(&subject.types.server, server);
-                scopes.by_server.entry(server).or_default().insert(number);
+                let declared = subject.manifest.servers.get(&tool.tool.server);
+                let groups = declared.into_iter().flat_map(|declared| &declared.groups);
+                let above = groups.map(|group| uid(&subject.types.server_group, group.as_str()));
+                for server in above.chain([uid(&subject.types.server, server)]) {
+                    scopes.by_server.entry(server).or_default().insert(number);
+                }
             }
         }
         scopes
@@ -390,6 +286,13 @@ fn unattested(subject: &Subject<'_>, found: &mut Found) {
             return;
         }
     }
+}
+
+fn names_act(rule: &Rule) -> bool {
+    rule.clause.scope.actions.iter().any(|action| match action {
+        Anchor::Any => false,
+        Anchor::Is(uid) | Anchor::In(uid) => Act::named(uid.eid().as_ref()).is_some(),
+    })
 }
 
 fn is_hard_permit(rule: &Rule) -> bool {

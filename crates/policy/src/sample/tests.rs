@@ -60,4 +60,5 @@ fn an_index_that_lost_policies_denies_the_calls_that_are_looked_at() {
         (Outcome::Deny, Some(Code::PolicyError))
     );
     assert!(denied.reasons[0].reason.contains("index"), "{denied:?}");
+    assert_eq!(denied.reasons[0].source, crate::DIVERGED);
 }

@@ -1,8 +1,10 @@
 //! Arguments made to break the evaluation: they never panic and never get more than plain ones. P8: the bounds.
 
+use std::sync::LazyLock;
+
 use bailiwick_core::Code;
 use bailiwick_core::decision::Outcome;
-use bailiwick_policy::{MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
+use bailiwick_policy::{Bundle, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 
 use crate::world::{Given, compile, rank};
@@ -264,6 +266,108 @@ proptest! {
         let bundle = compile(POLICIES).unwrap();
         let plain = rank(&Given::call("s/r", "{}").decide(&bundle));
         prop_assert!(rank(&Given::call("s/r", &text).decide(&bundle)) <= plain);
+    }
+}
+
+/// One permit for one value of each argument.
+const NARROW: &str = r#"
+@id("narrow") @reason("r") permit (principal, action == Bailiwick::Action::"s/r", resource)
+when {
+  context.input has path && context.input.path == "notes/a" &&
+  context.input has n && context.input.n == 7 &&
+  context.input has p && context.input.p == decimal("0.5")
+};
+"#;
+
+static NARROWED: LazyLock<Bundle> = LazyLock::new(|| compile(NARROW).unwrap());
+
+/// Whether another reader of JSON sees exactly what the permit names. It keeps the last of equal keys, so their number is compared too.
+fn is_named(text: &str) -> bool {
+    let Ok(serde_json::Value::Object(members)) = serde_json::from_str(text) else {
+        return false;
+    };
+    let number = |name: &str| members.get(name).and_then(serde_json::Value::as_f64);
+    members.len() == 3
+        && text.matches(':').count() == 3
+        && members.get("path").and_then(serde_json::Value::as_str) == Some("notes/a")
+        && number("n") == Some(7.0)
+        && number("p") == Some(0.5)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    /// What is near to what a permit names, in any way of writing it: allowed only if another reader sees the same values.
+    #[test]
+    fn a_narrow_permit_lets_nothing_else_through(
+        path in r#"notes/a|notes/[ab]|notes/\\u0061|n\u{43e}tes/a|notes//a|\PC{0,8}"#,
+        n in "7|7|7|-?7|0?7|7\\.0|7e0|70E-1|0x7|NaN|1e400|-0|\"7\"|\\[7\\]|null|\\{\\}",
+        p in "0\\.5|0\\.5|0\\.50{0,5}|5e-1|\\.5|0\\.1|-0\\.5|0\\.5000000000000001|1e-400|null|\"0\\.5\"",
+        more in r#"|||,"n":7|,"x":1|,"N":7|,|,"path":"notes/a""#,
+    ) {
+        let text = format!(r#"{{"path":"{path}","n":{n},"p":{p}{more}}}"#);
+        let decision = Given::call("s/r", &text).decide(&NARROWED);
+        let allowed = decision.outcome == Outcome::Allow;
+        prop_assert!(!allowed || is_named(&text), "{text}");
+        let plain = text == r#"{"path":"notes/a","n":7,"p":0.5}"#;
+        prop_assert!(allowed || !plain, "{}", text);
+    }
+
+    /// Whatever JSON is, deep or wide, it is read without a panic and gets no more.
+    #[test]
+    fn any_json_gets_no_more_than_a_narrow_permit_gives(
+        wrap in proptest::collection::vec(0_usize..4, 0..40),
+        leaf in r#"null|true|-?[0-9]{1,30}(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,4})?|"\PC{0,20}""#,
+    ) {
+        let text = wrap.iter().fold(leaf, |inner, kind| match kind {
+            0 => format!("[{inner}]"),
+            1 => format!(r#"{{"path":{inner}}}"#),
+            2 => format!(r#"{{"n":{inner}}}"#),
+            _ => format!("[{inner},{{}}]"),
+        });
+        for tool in ["s/r", "s/w", "t/e"] {
+            let outcome = Given::call(tool, &text).decide(&NARROWED).outcome;
+            prop_assert!(outcome == Outcome::Deny || is_named(&text), "{text}");
+        }
+    }
+}
+
+/// Decimals are exact or refused: nothing is rounded to what a policy names.
+#[test]
+fn decimals_are_exact_or_refused() {
+    let bundle =
+        compile(&NARROW.replace("context.input has n && context.input.n == 7 &&", "")).unwrap();
+    let decide = |p: &str| {
+        let given = Given::call("s/r", &format!(r#"{{"path":"notes/a","p":{p}}}"#));
+        given.decide(&bundle).code
+    };
+    for same in ["0.5", "0.50", "0.5000"] {
+        assert_eq!(decide(same), None, "{same}");
+    }
+    for other in [
+        "0",
+        "-0.5",
+        "0.4999",
+        "0.1",
+        "922337203685477.5807",
+        "-0",
+        "-0.0",
+    ] {
+        assert_eq!(decide(other), Some(Code::NoPermit), "{other}");
+    }
+    for unfit in [
+        "0.50000",
+        "5e-1",
+        "0.49999999999999999",
+        "1e400",
+        "-1e400",
+        "922337203685477.5808",
+        "NaN",
+        ".5",
+        "0.",
+        "0.1+0.4",
+    ] {
+        assert_eq!(decide(unfit), Some(Code::ArgumentsInvalid), "{unfit}");
     }
 }
 

@@ -1,9 +1,9 @@
 //! What a bundle is refused for although it is good Cedar, and what its author is warned of.
 
-use bailiwick_policy::{Bundle, BundleSource, Flaw, Registry};
+use bailiwick_policy::{Bundle, BundleSource, Registry};
 use expect_test::{Expect, expect};
 
-use crate::world::{VERSION, WORLD, bundle, registry};
+use crate::world::{VERSION, WORLD, bundle, registry, told};
 
 /// With a test, so that the warning about missing ones does not stand everywhere.
 fn tested(policies: &str) -> BundleSource {
@@ -17,20 +17,9 @@ fn tested(policies: &str) -> BundleSource {
 }
 
 fn found(source: &BundleSource, registry: &Registry) -> String {
-    let line = |severity: &str, flaw: &Flaw| {
-        format!("{severity} {:?} {flaw}\n  help: {}\n", flaw.code, flaw.help)
-    };
     match Bundle::compile(source, VERSION, registry) {
-        Ok(bundle) => bundle
-            .warnings()
-            .iter()
-            .map(|flaw| line("warning", flaw))
-            .collect(),
-        Err(errors) => errors
-            .flaws
-            .iter()
-            .map(|flaw| line("error", flaw))
-            .collect(),
+        Ok(bundle) => told("warning", bundle.warnings()),
+        Err(errors) => told("error", &errors.flaws),
     }
 }
 
@@ -72,14 +61,14 @@ fn arithmetic_on_arguments_in_a_forbid() {
         &forbid("context.input has n && context.input.n * 2 > 100"),
         &expect![[r#"
             error Overflow p.cedar:3:31: policy `x`: this overflows for some arguments, and a forbid that cannot be evaluated denies
-              help: compare the argument itself with a number that is worked out: context.input.n > 9
+              help: write context.input.n > 50, which cannot fail
         "#]],
     );
     check(
         &forbid("context.input has n && -context.input.n > 100"),
         &expect![[r#"
             error Overflow p.cedar:3:31: policy `x`: this overflows for some arguments, and a forbid that cannot be evaluated denies
-              help: compare the argument itself with a number that is worked out: context.input.n > 9
+              help: write context.input.n < -100, which cannot fail
         "#]],
     );
     check(
@@ -351,7 +340,7 @@ fn every_flaw_is_reported() {
         "name = \"w\"\nstage = []\n".to_owned(),
     );
     expect![[r#"
-        error Syntax bundle.toml:1:1: unknown field `nam`, expected `name` or `description`
+        error Syntax bundle.toml:1:1: unknown field `nam`, expected one of `name`, `description`, `time_zone`, `agent`, `server`, `user`, `tool`
           help: 
         error Annotation p.cedar:1:1: this policy has no @id
           help: add @id("…") above it
@@ -362,7 +351,7 @@ fn every_flaw_is_reported() {
         error UnknownAttribute p.cedar:5:73: policy `b`: attribute `bw.task.stge` in context for Bailiwick::Action::"s/r" not found (for calls of s/r)
           help: did you mean `stage`?
         error Overflow p.cedar:7:96: policy `c`: this overflows for some arguments, and a forbid that cannot be evaluated denies
-          help: compare the argument itself with a number that is worked out: context.input.n > 9
+          help: write context.input.n > 4, which cannot fail
         error DuplicateId p.cedar:8:1: the id `c` is taken by a policy of p.cedar
           help: give each policy of the bundle an id of its own
         error UnknownName p.cedar:9:22: policy `c`: unrecognized entity type `Bailiwick::Agnt`
@@ -401,7 +390,7 @@ fn typos_of_attributes_name_what_there_is() {
         &forbid("context.bw.chain_of_command == 1"),
         &expect![[r#"
             error UnknownAttribute p.cedar:3:8: policy `x`: attribute `bw.chain_of_command` in context for Bailiwick::Action::"s/r" not found (for calls of s/r)
-              help: `context.bw` has attested, budget_left, chain, depth, effect, evidence, first_use, history, now, provenance, request, session, task, user
+              help: `context.bw` has arg_effects, attested, budget_left, chain, depth, effect, evidence, first_use, history, now, provenance, request, session, task, user
         "#]],
     );
     check(

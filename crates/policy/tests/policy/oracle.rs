@@ -331,12 +331,12 @@ fn entities(of_call: Effect) -> Value {
     json!([
         one(
             entity("Agent", "a"),
-            json!({"owner": reference("Owner", "team"), "base_risk": 0}),
+            json!({"owner": reference("Owner", "team"), "base_risk": 0, "autonomous": false}),
             json!([])
         ),
         one(
             entity("Agent", "b"),
-            json!({"owner": reference("Owner", "other"), "base_risk": 1}),
+            json!({"owner": reference("Owner", "other"), "base_risk": 1, "autonomous": false}),
             json!([])
         ),
         one(

@@ -13,7 +13,7 @@ use bailiwick_core::server::Server;
 use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
 use bailiwick_core::{Digest, Effect, Timestamp};
 use bailiwick_policy::{
-    Bundle, BundleSource, Facts, Input, PolicyErrors, Recorded, Registry, fixtures,
+    Bundle, BundleSource, Facts, Flaw, Input, PolicyErrors, Recorded, Registry, fixtures,
 };
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,20 @@ pub(crate) fn registry(declared: &str) -> Registry {
         files: [("tests/world.toml".to_owned(), declared.to_owned())].into(),
     })
     .unwrap()
+}
+
+/// Flaws as people read them, a line for each and one for what to do.
+pub(crate) fn told(severity: &str, flaws: &[Flaw]) -> String {
+    let lines = flaws.iter().map(|flaw| {
+        let help = format!("  help: {}", flaw.help);
+        [
+            format!("{severity} {:?} {flaw}", flaw.code),
+            help,
+            String::new(),
+        ]
+        .join("\n")
+    });
+    lines.collect()
 }
 
 /// Compiles policies as an enforcement point does: lints are not asked, so that what they refuse can be decided on.

@@ -48,6 +48,16 @@ pub(super) async fn evidence_key(
     lasting(KeyClass::Evidence, store, seal, now, rng).await
 }
 
+/// The key that signs publications of policy; made once.
+pub(super) async fn policy_key(
+    store: &Store,
+    seal: &Seal,
+    now: Timestamp,
+    rng: &dyn Rng,
+) -> Result<Ed25519Key, StartError> {
+    lasting(KeyClass::Policy, store, seal, now, rng).await
+}
+
 /// The one key of a class, which is made when it is first asked for.
 async fn lasting(
     class: KeyClass,

@@ -4,17 +4,19 @@
 use std::sync::Arc;
 
 use bailiwick_broker::Broker;
+use bailiwick_control::policies::Publications;
 use bailiwick_control::tools::Seen;
-use bailiwick_control::{Control, Cutter};
+use bailiwick_control::{ActivePolicy, Control, Cutter};
 use bailiwick_core::approval::Approval;
 use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::ApprovalId;
 use bailiwick_core::{Digest, Fault, Problem};
 use bailiwick_enforce::Replica;
+use bailiwick_enforce::policies::Policies;
 use bailiwick_enforce::ports::{
     Approver, Cataloguer, Leased, Leaser, Listing, PolicySource, Question, Wanted,
 };
-use bailiwick_policy::BundleSource;
+use bailiwick_policy::{Bundle, BundleSource};
 use futures_util::future::BoxFuture;
 
 /// People answer through control.
@@ -78,12 +80,28 @@ impl Cataloguer for Definitions {
     }
 }
 
-/// Bundles come from control.
-pub(super) struct Bundles(pub(super) Control);
+/// Bundles come from the store, as they were published and signed.
+pub(super) struct Bundles(pub(super) Publications);
 
 impl PolicySource for Bundles {
-    fn bundle(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
-        Box::pin(self.0.bundle_source(version))
+    fn active(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
+        Box::pin(self.0.active(version))
+    }
+
+    fn tried(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
+        Box::pin(self.0.text(version))
+    }
+}
+
+/// What control decides by is what the gateway compiled.
+pub(super) struct Compiled {
+    pub(super) policies: Arc<Policies>,
+    pub(super) replica: Arc<Replica>,
+}
+
+impl ActivePolicy for Compiled {
+    fn current(&self) -> BoxFuture<'_, Result<Arc<Bundle>, Problem>> {
+        Box::pin(self.policies.for_acts(&self.replica))
     }
 }
 

@@ -8,13 +8,14 @@ use std::time::Duration;
 use bailiwick_audit::{Log, Options as LogOptions, Recorder};
 use bailiwick_broker::Broker;
 use bailiwick_control::outbox::Outbox;
-use bailiwick_control::revocation::Receipts;
+use bailiwick_control::policies::Publications;
 use bailiwick_control::{Control, Parts as ControlParts};
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
 use bailiwick_crypto::note::{NoteSigner, NoteVerifier};
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
+use bailiwick_enforce::policies::Policies;
 use bailiwick_enforce::{Budgets, Gateway, Live, Ports, Replica, Settings};
 use bailiwick_identity::authority::{Authority, Lives, Parts as AuthorityParts};
 use bailiwick_store::{Options as StoreOptions, Store, StoreError};
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use super::checkpoints::StoredCheckpoints;
 use super::directories::{self, Paths};
-use super::ports::{Bundles, Credentials, Definitions, Here, People};
+use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, People};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
 use super::{Addresses, Node, StartError, elsewhere, keys, usage};
@@ -85,18 +86,22 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         Arc::clone(&state.rng),
     );
     broker.recover().await?;
-    let authority = authority(&config, &state, &outbox, &addresses).await?;
+    let (publications, policies) = policy(&config, &state).await?;
     let control = Control::new(ControlParts {
         store: state.store.clone(),
         journal: outbox.clone(),
         broker: broker.clone(),
         blobs: state.log.directory().blobs(),
+        publications,
+        policy: Arc::new(Compiled {
+            policies: Arc::clone(&policies),
+            replica: Arc::clone(&point.replica),
+        }),
         cutter: Arc::new(Here(Arc::clone(&point.replica))),
-        point: state.log.origin().to_owned(),
-        receipts: Arc::clone(&authority) as Arc<dyn Receipts>,
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
     });
+    let authority = authority(&config, &state, &outbox, &addresses).await?;
     let gateway = gateway(
         &config,
         &addresses,
@@ -105,6 +110,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         &point,
         &control,
         &broker,
+        policies,
         http.clone(),
     )?;
     let witnesses = witnesses(&config, &state, &http)?;
@@ -181,6 +187,27 @@ fn outbox(
         "outbox"
     });
     outbox
+}
+
+/// What is published, and what the gateway makes of it.
+async fn policy(
+    config: &Config,
+    state: &State,
+) -> Result<(Publications, Arc<Policies>), StartError> {
+    let key = keys::policy_key(&state.store, &state.seal, state.clock.wall(), &*state.rng).await?;
+    let name = format!(
+        "{}/{}/policy",
+        config.identity.trust_domain, config.node.name
+    );
+    let publications = Publications::new(state.store.clone(), NoteSigner::new(&name, key)?)?;
+    let active = state.store.read(|rows| rows.active_policy()).await;
+    if let Some(active) = active.map_err(|error: StoreError| error)?
+        && let Err(problem) = publications.active(active.digest).await
+    {
+        tracing::error!(%problem, help = problem.help, "nothing is permitted until policy is published again");
+    }
+    let policies = Policies::new(Arc::new(Bundles(publications.clone())));
+    Ok((publications, Arc::new(policies)))
 }
 
 fn tell_of_old_kernels() {
@@ -328,6 +355,7 @@ fn gateway(
     point: &Point,
     control: &Control,
     broker: &Broker,
+    policies: Arc<Policies>,
     http: reqwest::Client,
 ) -> Result<Arc<Gateway>, StartError> {
     let settings = Settings {
@@ -349,7 +377,7 @@ fn gateway(
         }),
         leaser: Arc::new(Credentials(broker.clone())),
         cataloguer: Arc::new(Definitions(control.clone())),
-        policies: Arc::new(Bundles(control.clone())),
+        policies,
         recorder: Arc::new(Arc::clone(&state.log)),
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),

@@ -73,6 +73,8 @@ struct CheckAnswer {
     digest: Digest,
     /// What is wrong with it; empty if it may be published.
     flaws: Vec<Flaw>,
+    /// What is doubtful about it and does not keep it from being published.
+    warnings: Vec<Flaw>,
     /// Its tests, unless it does not compile.
     report: Option<Report>,
 }
@@ -81,6 +83,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(guarded(app, Operation::Read, routes!(active)))
         .merge(guarded(app, Operation::Read, routes!(history)))
+        .merge(guarded(app, Operation::Read, routes!(schema)))
         .merge(guarded(app, Operation::Read, routes!(source)))
         .merge(guarded(app, Operation::WritePolicy, routes!(check)))
         .merge(guarded(app, Operation::WritePolicy, routes!(publish)))
@@ -119,6 +122,16 @@ async fn history(
     Ok(Json(page))
 }
 
+/// The Cedar schema of what is registered, with the groups of the active bundle, in Cedar's JSON form.
+#[utoipa::path(get, path = "/v1/policy/schema", operation_id = "policy.schema", tag = "policy",
+    responses((status = 200, description = "a Cedar schema", body = Object)))]
+async fn schema(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+) -> Result<Json<serde_json::Value>, Refused> {
+    Ok(Json(app.control.policy_schema(&actor).await?))
+}
+
 /// The text of a published bundle.
 #[utoipa::path(get, path = "/v1/policy/{version}", operation_id = "policy.source", tag = "policy",
     params(("version" = String, Path, description = "`active`, a number of the history, or a digest")), responses((status = 200, description = "{digest, files}", body = Object)))]
@@ -135,7 +148,7 @@ async fn source(
 
 /// Compiles a bundle against the registry and runs its tests. Publishes nothing.
 #[utoipa::path(post, path = "/v1/policy/check", operation_id = "policy.check", tag = "policy",
-    request_body = BundleBody, responses((status = 200, description = "{digest, flaws, report}", body = Object)))]
+    request_body = BundleBody, responses((status = 200, description = "{digest, flaws, warnings, report}", body = Object)))]
 async fn check(
     State(app): State<Arc<App>>,
     Extension(actor): Extension<Actor>,
@@ -146,6 +159,7 @@ async fn check(
     Ok(Json(CheckAnswer {
         digest: checked.digest,
         flaws: checked.flaws,
+        warnings: checked.warnings,
         report: checked.report,
     }))
 }

@@ -223,6 +223,7 @@ pub(crate) async fn policies(store: &Store) {
         published_at: at(10),
         published_by: "root".to_owned(),
         restores: (number == 3).then_some(1),
+        signature: None,
     };
     assert_eq!(read(store, |db| db.active_policy()).await, None);
     let first = version(1, 1);
@@ -336,6 +337,16 @@ async fn rollout(store: &Store) {
     }
     let kept = read(store, |db| db.policy_source(digest(8))).await;
     assert_eq!(kept.as_deref(), Some("{\"b\":1}"));
+    write(store, |tx| {
+        tx.mend_policy_source(digest(8), "{\"b\":2}")?;
+        tx.mend_policy_source(digest(9), "{\"b\":2}")
+    })
+    .await
+    .unwrap();
+    let mended = read(store, |db| {
+        Ok::<_, StoreError>((db.policy_source(digest(8))?, db.policy_source(digest(9))?))
+    });
+    assert_eq!(mended.await, (Some("{\"b\":2}".to_owned()), None));
     let newest = read(store, |db| db.changes(3, 9)).await;
     assert_eq!(newest.last().unwrap().body, ChangeBody::Rollout(tried));
 }

@@ -81,6 +81,17 @@ impl PoliciesMut for View<'_> {
         self.append(&key, ChangeBody::Policy(version.digest))
     }
 
+    fn mend_policy_source(&mut self, digest: Digest, source: &str) -> Result<(), StoreError> {
+        let key = digest.to_hex();
+        self.execute(
+            KIND,
+            &key,
+            "UPDATE policy_source SET source = ?2 WHERE digest = ?1",
+            (&key, source),
+        )
+        .map(drop)
+    }
+
     fn put_rollout(
         &mut self,
         rollout: &Rollout,
