@@ -1,5 +1,7 @@
 //! Revocation: what runs is cut, what comes next is refused, credentials are verified dead, and nothing revives.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -46,6 +48,44 @@ fn leases(world: &World, task: &str) -> Vec<Value> {
     leases
 }
 
+/// The receipt verifies with the issuer's keys and nothing else, says what was cut, and no longer verifies once altered.
+fn receipt_holds(world: &World, report: &Value, receipt: &Path) {
+    let home = world.node.home();
+    let keys = world.node.api("GET", "/oauth/receipt-jwks", None);
+    let jwks = home.join("receipt-keys.json");
+    fs::write(&jwks, keys.to_string()).unwrap();
+    let verify = |receipt: &Path| {
+        let (receipt, jwks) = (receipt.to_str().unwrap(), jwks.to_str().unwrap());
+        let mut command = node::bailiwick(&["revocation", "verify", receipt, "--jwks", jwks]);
+        node::run(command.args(["--output", "json"]), "")
+    };
+    let said = verify(receipt).json();
+    assert_eq!(said["jti"], report["id"], "{said}");
+    assert_eq!(
+        said["leases"],
+        json!({"fenced": 1, "dead": 1, "pending": 0})
+    );
+    assert_eq!(said["points"][0]["how"], "acked", "{said}");
+    let index = said["audit"]["index"].as_u64().unwrap();
+    let events = world.node.events();
+    let event = &events[usize::try_from(index).unwrap()];
+    assert_eq!(event["type"], "fence.set", "{event}");
+
+    let mut text = fs::read_to_string(receipt).unwrap();
+    let middle = text.len() / 2;
+    let other = if text.as_bytes()[middle] == b'A' {
+        "B"
+    } else {
+        "A"
+    };
+    text.replace_range(middle..=middle, other);
+    let altered = home.join("altered.jwt");
+    fs::write(&altered, text).unwrap();
+    let refused = verify(&altered);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.problem()["message"].is_string(), "{refused:?}");
+}
+
 #[test]
 fn revoking_a_task_cuts_its_stream_and_kills_what_it_had() {
     let world = World::start();
@@ -66,13 +106,32 @@ fn revoking_a_task_cuts_its_stream_and_kills_what_it_had() {
         world.node.items("/v1/fences").is_empty(),
         "a dry run set a fence"
     );
-    let report = world
-        .node
-        .cli(&["revoke", "task", &task, "--reason", "INC-4", "--yes"]);
+    let [branch] = preview["subtree"].as_array().unwrap().as_slice() else {
+        panic!("{preview}")
+    };
+    assert_eq!(
+        (&branch["task"], &branch["agent"]),
+        (&json!(task), &json!("tester"))
+    );
+    assert_eq!(branch["leases"].as_array().unwrap().len(), 1, "{preview}");
+    let kept = world.node.home().join("receipt.jwt");
+    let report = world.node.cli(&[
+        "revoke",
+        "task",
+        &task,
+        "--reason",
+        "INC-4",
+        "--yes",
+        "--wait",
+        "dead",
+        "--receipt",
+        kept.to_str().unwrap(),
+    ]);
     assert!(
         report["id"].as_str().unwrap().starts_with("rev_"),
         "{report}"
     );
+    receipt_holds(&world, &report, &kept);
 
     cut(stream);
     let (status, said) = refused(&client);

@@ -49,7 +49,8 @@ pub enum LeasesOf {
 }
 
 impl LeasesOf {
-    fn holds(&self, lease: &Lease) -> bool {
+    /// Whether a lease is one of these.
+    pub fn holds(&self, lease: &Lease) -> bool {
         match self {
             Self::Task(task) => lease.task == *task,
             Self::Instance(instance) => lease.instance == Some(*instance),

@@ -98,6 +98,9 @@ pub(crate) enum Command {
     Approval(approvals::ApprovalCommand),
     /// Cuts everything below a subject, at once.
     Revoke(revocations::RevokeArgs),
+    /// What revocations did, and their receipts.
+    #[command(subcommand)]
+    Revocation(revocations::RevocationCommand),
     /// What is revoked.
     #[command(subcommand)]
     Fence(fences::FenceCommand),
@@ -141,6 +144,7 @@ impl Command {
             Self::Policy(command) => policies::run(context, command).await,
             Self::Approval(command) => approvals::run(context, command).await,
             Self::Revoke(args) => revocations::run(context, args).await,
+            Self::Revocation(command) => revocations::look(context, command).await,
             Self::Fence(command) => fences::run(context, command).await,
             Self::Secret(command) => secrets::run(context, command).await,
             Self::Lease(command) => leases::run(context, command).await,

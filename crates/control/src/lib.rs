@@ -68,6 +68,10 @@ pub struct Parts {
     pub policy: Arc<dyn ActivePolicy>,
     /// Applies fences in this process.
     pub cutter: Arc<dyn Cutter>,
+    /// The enforcement point of this process, as receipts name it: `<trust domain>/<node>`.
+    pub point: String,
+    /// Signs receipts of revocations.
+    pub receipts: Arc<dyn revocation::Receipts>,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use bailiwick_audit::{Class, RecordError, Recorder};
+use bailiwick_audit::{Class, Receipt, RecordError, Recorder};
 use bailiwick_core::event::{Event, EventType, SEALED_PATHS, Sealed, SealedClass};
-use bailiwick_core::id::EventId;
+use bailiwick_core::id::{EventId, FenceId};
+use bailiwick_core::receipt::Place as OnRecord;
 use bailiwick_core::{Code, Fault, Problem, Rng};
 use bailiwick_crypto::seal::{Place, Seal};
 use bailiwick_store::{Journal, Pending, Settled, Store, StoreError, Tx};
@@ -121,17 +122,25 @@ impl Outbox {
             for row in &pending {
                 let event = self.open(row)?;
                 let class = class_of(event.kind);
-                recordings.push(self.recorder.record(event, class));
+                let fence = fence_of(&event);
+                recordings.push((fence, self.recorder.record(event, class)));
             }
             // Queued in order above; each resolves when it is durable.
-            for recording in recordings {
-                recording
+            let mut fences = Vec::new();
+            for (fence, recording) in recordings {
+                let receipt = recording
                     .await
                     .map_err(|error: RecordError| error.problem())?;
+                fences.extend(fence.map(|fence| (fence, receipt)));
             }
             let removed = ids.clone();
             self.store
-                .write(move |tx| tx.outbox_done(&removed))
+                .write(move |tx| {
+                    for (fence, receipt) in &fences {
+                        note_place(tx, *fence, receipt)?;
+                    }
+                    tx.outbox_done(&removed)
+                })
                 .await
                 .map_err(|error: StoreError| error.problem())?;
         }
@@ -211,6 +220,29 @@ impl Journal for Outbox {
             }
         })
     }
+}
+
+/// The fence that an event says was set.
+fn fence_of(event: &Event) -> Option<FenceId> {
+    let change = event.change.as_ref()?;
+    (event.kind == EventType::FenceSet).then(|| change.id.parse().ok())?
+}
+
+/// Tells a revocation where its first event stands: its receipt names it.
+fn note_place(tx: &mut dyn Tx, fence: FenceId, receipt: &Receipt) -> Result<(), StoreError> {
+    let Some(fence) = tx.fence(fence)? else {
+        return Ok(());
+    };
+    if let Some(mut row) = tx.revocation(fence.revocation)?
+        && row.event == Some(receipt.event)
+    {
+        row.audit = Some(OnRecord {
+            origin: receipt.origin.to_string(),
+            index: receipt.index,
+        });
+        tx.put_revocation(&row)?;
+    }
+    Ok(())
 }
 
 #[derive(Serialize, Deserialize)]

@@ -1,23 +1,29 @@
 //! Revocation without delay (02 §9): the fence holds in this process first, then in one transaction with everything it ends;
 //! then live calls are cut and credentials taken away. Nothing here waits for the audit log.
 
+mod fences;
 mod plan;
+mod reach;
+mod receipt;
+mod subtree;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
+use std::time::Duration;
 
-use bailiwick_broker::LeasesOf;
 use bailiwick_core::event::{ChangeRef, EventType, Sealed, SealedClass};
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::{EventId, FenceId, RevocationId, TaskId};
+use bailiwick_core::id::{EventId, LeaseId, RevocationId, TaskId};
 use bailiwick_core::task::TaskState;
-use bailiwick_core::{Code, Fault, Problem};
+use bailiwick_core::{Code, Fault, Problem, Timestamp};
 use bailiwick_store::{RevocationRow, StoreError};
 
 use crate::tasks::Ended;
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
-use plan::{instances, leases_of, plan, tasks};
+use plan::{instances, leases, tasks};
+pub use receipt::Receipts;
+pub use subtree::{Branch, MAX_BRANCHES, Subtree};
 
 /// One order names at most this many subjects.
 pub const MAX_SUBJECTS: usize = 64;
@@ -26,17 +32,33 @@ const MAX_UNSETTLED: usize = 256;
 /// A reason has at most this many bytes.
 const MAX_REASON: usize = 1_024;
 
-/// What a revocation did, or would do.
+/// What an order waits for before it is answered. The fence holds in all cases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Wait {
+    /// Nothing but the commit.
+    None,
+    /// Every enforcement point being closed to the subjects.
+    #[default]
+    All,
+    /// That, and each lease below them being verified dead, for a minute at most.
+    Dead,
+}
+
+/// What a revocation did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationReport {
-    /// Its id; none for a dry run.
-    pub id: Option<RevocationId>,
+    /// Its id.
+    pub id: RevocationId,
     /// The fences it set.
     pub fences: Vec<Fence>,
     /// Feed sequence of the last fence.
     pub seq: u64,
     /// What ended with it.
     pub cut: Cut,
+    /// Leases whose credential may still live where it was issued. No point uses them any more.
+    pub pending: Vec<LeaseId>,
+    /// The signed receipt; none yet if nothing was waited for, or while the audit log is down.
+    pub receipt: Option<String>,
 }
 
 /// What ended.
@@ -55,75 +77,39 @@ pub struct Cut {
 }
 
 impl Control {
-    /// Revokes subjects and everything below them. With `dry_run` only says what would end.
+    /// What revoking subjects would end now.
+    pub async fn revocation_preview(
+        &self,
+        actor: &Actor,
+        subjects: Vec<Subject>,
+    ) -> Result<Subtree, Problem> {
+        actor.may(Operation::Revoke)?;
+        check(&subjects, "")?;
+        let subtree = self
+            .parts
+            .store
+            .read(move |rows| subtree::below(rows, &subjects))
+            .await;
+        subtree.map_err(|error: StoreError| error.problem())
+    }
+
+    /// Revokes subjects and everything below them.
     pub async fn revoke(
         &self,
         actor: &Actor,
         subjects: Vec<Subject>,
         reason: String,
-        dry_run: bool,
+        wait: Wait,
     ) -> Result<RevocationReport, Problem> {
         actor.may(Operation::Revoke)?;
-        if subjects.is_empty() || subjects.len() > MAX_SUBJECTS {
-            return Err(Problem::new(
-                Code::InvalidInput,
-                format!("name 1 to {MAX_SUBJECTS} subjects"),
-                "",
-            ));
-        }
-        if reason.len() > MAX_REASON {
-            return Err(Problem::new(
-                Code::InvalidInput,
-                "a reason has at most 1,024 bytes",
-                "",
-            ));
-        }
-        if dry_run {
-            let plan = self
-                .parts
-                .store
-                .read(move |rows| plan(rows, &subjects))
-                .await;
-            let cut = plan.map_err(|error: StoreError| error.problem())?;
-            return Ok(RevocationReport {
-                id: None,
-                fences: Vec::new(),
-                seq: 0,
-                cut,
-            });
-        }
-        let (id, now) = (self.id(), self.now());
-        let fences: Vec<Fence> = subjects
-            .into_iter()
-            .map(|subject| Fence {
-                id: self.id(),
-                subject,
-                seq: 0,
-                lifted_seq: None,
-                revocation: id,
-                reason: reason.clone(),
-                actor: actor.name.clone(),
-                set_at: now,
-            })
-            .collect();
+        check(&subjects, &reason)?;
+        let order = self.order(actor, subjects, reason);
         // From here on every decision in this process says no, whatever happens to the commit.
-        let mut streams = self.parts.cutter.fence(&fences);
-        let order = Order {
-            id,
-            event: self.id(),
-            actor: actor.clone(),
-            reason,
-            fences,
-        };
+        let mut streams = self.parts.cutter.fence(&order.fences);
         let committed = self.commit(order.clone()).await;
-        let subjects: Vec<Subject> = order
-            .fences
-            .iter()
-            .map(|fence| fence.subject.clone())
-            .collect();
-        streams += self.parts.cutter.cut(&subjects);
-        let (fences, tasks, mut cut) = committed.map_err(|problem| {
-            tracing::error!(%problem, revocation = %id, "a fence holds in this process but is not durable");
+        streams += self.parts.cutter.cut(&order.subjects());
+        let committed = committed.map_err(|problem| {
+            tracing::error!(%problem, revocation = %order.id, "a fence holds in this process but is not durable");
             self.retry_later(order.clone());
             Problem::new(
                 Code::FenceNotDurable,
@@ -131,19 +117,36 @@ impl Control {
                 "free space on the node's data disk: the node tries again every second. Do not restart it before",
             )
         })?;
-        let (task_streams, task_leases) = self.cut_tasks(&tasks, "revoked").await;
-        streams += task_streams;
-        let of: Vec<LeasesOf> = subjects.iter().filter_map(leases_of).collect();
-        cut.leases = task_leases + self.end_leases(&of, "revoked").await;
-        cut.streams = u64::try_from(streams).unwrap_or(u64::MAX);
-        let seq = fences.iter().map(|fence| fence.seq).max().unwrap_or(0);
-        self.finish(&order, seq, cut).await;
-        Ok(RevocationReport {
-            id: Some(id),
-            fences,
-            seq,
-            cut,
-        })
+        let report = committed.report(order.id, streams);
+        if wait == Wait::None {
+            let (control, told) = (self.clone(), report.clone());
+            tokio::spawn(async move { control.close(order, committed, told, wait).await });
+            return Ok(report);
+        }
+        let mut report = self.close(order, committed, report, wait).await;
+        report.receipt = self.receipt_soon(report.id).await;
+        Ok(report)
+    }
+
+    fn order(&self, actor: &Actor, subjects: Vec<Subject>, reason: String) -> Order {
+        let (id, now) = (self.id(), self.now());
+        let fences = subjects.into_iter().map(|subject| Fence {
+            id: self.id(),
+            subject,
+            seq: 0,
+            lifted_seq: None,
+            revocation: id,
+            reason: reason.clone(),
+            actor: actor.name.clone(),
+            set_at: now,
+        });
+        Order {
+            id,
+            event: self.id(),
+            actor: actor.clone(),
+            fences: fences.collect(),
+            reason,
+        }
     }
 
     /// Keeps an order for the sweeper. Beyond the bound it is lost with this process; its fences hold here all the same.
@@ -167,8 +170,10 @@ impl Control {
         );
         for order in orders {
             match self.commit(order.clone()).await {
-                Ok((_, tasks, _)) => {
-                    self.cut_tasks(&tasks, "revoked").await;
+                Ok(committed) => {
+                    let report = committed.report(order.id, 0);
+                    self.close(order.clone(), committed, report, Wait::All)
+                        .await;
                     tracing::info!(revocation = %order.id, "a fence is durable now");
                 }
                 Err(_) => self.retry_later(order),
@@ -177,17 +182,13 @@ impl Control {
     }
 
     /// Fences, ended tasks, void approvals and their events, in one transaction.
-    async fn commit(&self, order: Order) -> Result<(Vec<Fence>, Vec<TaskId>, Cut), Problem> {
+    async fn commit(&self, order: Order) -> Result<Committed, Problem> {
         let ending = self.ending(&order.actor, "revoke").caused_by(order.event);
         let control = self.clone();
         self.parts
             .store
             .write(move |tx| {
-                let subjects: Vec<Subject> = order
-                    .fences
-                    .iter()
-                    .map(|fence| fence.subject.clone())
-                    .collect();
+                let subjects = order.subjects();
                 let mut cut = Cut {
                     instances: instances(tx, &subjects)?,
                     ..Cut::default()
@@ -208,6 +209,7 @@ impl Control {
                     control.parts.journal.push(tx, &event)?;
                     fences.push(fence);
                 }
+                let leases = leases(tx, &subjects)?;
                 let mut ended_ids = Vec::new();
                 for task in tasks(tx, &subjects)? {
                     let (ids, ended): (_, Ended) = ending.tree(tx, task.id, TaskState::Revoked)?;
@@ -215,85 +217,31 @@ impl Control {
                     cut.tasks += ended.tasks;
                     cut.approvals += ended.approvals;
                 }
+                let at = control.now();
                 tx.put_revocation(&RevocationRow {
                     id: order.id,
                     subjects,
                     reason: order.reason.clone(),
                     actor: order.actor.name.clone(),
-                    created_at: control.now(),
-                    seq: tx.head(),
+                    created_at: at,
+                    seq: last_seq(&fences),
                     cut: BTreeMap::new(),
+                    event: Some(order.event),
+                    audit: None,
+                    reach: None,
+                    receipt: None,
                 })?;
-                Ok::<_, Refusal>((fences, ended_ids, cut))
+                Ok::<_, Refusal>(Committed {
+                    fences,
+                    tasks: ended_ids,
+                    leases,
+                    cut,
+                    at,
+                    since: control.parts.clock.monotonic(),
+                })
             })
             .await
             .map_err(Refusal::problem)
-    }
-
-    /// Keeps what was cut with the order. A failure loses the counts, not the fence.
-    async fn finish(&self, order: &Order, seq: u64, cut: Cut) {
-        let counts = [
-            ("tasks", cut.tasks),
-            ("approvals", cut.approvals),
-            ("instances", cut.instances),
-            ("leases", cut.leases),
-            ("streams", cut.streams),
-        ];
-        let row = RevocationRow {
-            id: order.id,
-            subjects: order
-                .fences
-                .iter()
-                .map(|fence| fence.subject.clone())
-                .collect(),
-            reason: order.reason.clone(),
-            actor: order.actor.name.clone(),
-            created_at: self.now(),
-            seq,
-            cut: counts
-                .into_iter()
-                .map(|(name, count)| (name.to_owned(), count))
-                .collect(),
-        };
-        let mut event = self.change_event(
-            EventType::FenceReached,
-            &order.actor,
-            "revoke",
-            "revocation",
-            &order.id,
-        );
-        event.cause = Some(order.event);
-        if let Some(change) = &mut event.change {
-            change.after = Some(
-                counts
-                    .map(|(name, count)| format!("{name}={count}"))
-                    .join(" "),
-            );
-        }
-        let journal = Arc::clone(&self.parts.journal);
-        let kept = self
-            .parts
-            .store
-            .write(move |tx| {
-                tx.put_revocation(&row)?;
-                journal.push(tx, &event)
-            })
-            .await;
-        if let Err(error) = kept {
-            let error: StoreError = error;
-            tracing::error!(%error, revocation = %order.id, "what a revocation cut could not be kept");
-        }
-        self.carry();
-    }
-
-    /// All fences, oldest first.
-    pub async fn fences(&self, actor: &Actor) -> Result<Vec<Fence>, Problem> {
-        actor.may(Operation::Read)?;
-        self.parts
-            .store
-            .read(|rows| rows.fences())
-            .await
-            .map_err(|error: StoreError| error.problem())
     }
 
     /// One revocation.
@@ -303,6 +251,10 @@ impl Control {
         id: RevocationId,
     ) -> Result<RevocationRow, Problem> {
         actor.may(Operation::Read)?;
+        self.revocation_row(id).await
+    }
+
+    async fn revocation_row(&self, id: RevocationId) -> Result<RevocationRow, Problem> {
         let unknown = move || StoreError::NotFound {
             kind: "revocation",
             key: id.to_string(),
@@ -313,47 +265,6 @@ impl Control {
             .read(move |rows| rows.revocation(id)?.ok_or_else(unknown))
             .await;
         row.map_err(|error: StoreError| error.problem())
-    }
-
-    /// Lifts a fence. What it killed stays dead: only what is born later lives.
-    pub async fn lift(&self, actor: &Actor, id: FenceId, reason: String) -> Result<Fence, Problem> {
-        actor.may(Operation::LiftFences)?;
-        if reason.trim().is_empty() || reason.len() > MAX_REASON {
-            return Err(Problem::new(
-                Code::InvalidInput,
-                "lifting a fence needs a reason of at most 1,024 bytes",
-                "",
-            ));
-        }
-        let (control, actor) = (self.clone(), actor.clone());
-        let fence = self
-            .parts
-            .store
-            .write(move |tx| {
-                let mut fence = tx.fence(id)?.ok_or_else(|| StoreError::NotFound {
-                    kind: "fence",
-                    key: id.to_string(),
-                })?;
-                if !fence.subject.lifts() || fence.lifted_seq.is_some() {
-                    let message =
-                        format!("the fence on {} is final or lifted already", fence.subject);
-                    return Err(Refusal::Problem(Problem::new(
-                        Code::Conflict,
-                        message,
-                        "register or open anew",
-                    )));
-                }
-                fence.lifted_seq = Some(tx.head() + 1);
-                tx.put_fence(&fence)?;
-                let mut event = control.fence_event(EventType::FenceLifted, &actor, &fence);
-                event.sealed = vec![reason_of(&reason)];
-                control.parts.journal.push(tx, &event)?;
-                Ok::<_, Refusal>(fence)
-            })
-            .await
-            .map_err(Refusal::problem)?;
-        self.settled().await?;
-        Ok(fence)
     }
 
     fn fence_event(
@@ -379,6 +290,36 @@ impl Control {
     }
 }
 
+/// What an order has done once its fences are durable.
+struct Committed {
+    fences: Vec<Fence>,
+    /// Tasks that ended with it.
+    tasks: Vec<TaskId>,
+    /// Leases that were live below its subjects.
+    leases: Vec<LeaseId>,
+    cut: Cut,
+    at: Timestamp,
+    /// The same on the clock that never steps.
+    since: Duration,
+}
+
+impl Committed {
+    /// What there is to say before anything else is cut than `streams`.
+    fn report(&self, id: RevocationId, streams: usize) -> RevocationReport {
+        RevocationReport {
+            id,
+            seq: last_seq(&self.fences),
+            fences: self.fences.clone(),
+            cut: Cut {
+                streams: u64::try_from(streams).unwrap_or(u64::MAX),
+                ..self.cut
+            },
+            pending: self.leases.clone(),
+            receipt: None,
+        }
+    }
+}
+
 /// An order on its way into the store.
 #[derive(Clone)]
 pub(crate) struct Order {
@@ -388,6 +329,28 @@ pub(crate) struct Order {
     actor: Actor,
     reason: String,
     fences: Vec<Fence>,
+}
+
+impl Order {
+    fn subjects(&self) -> Vec<Subject> {
+        let subjects = self.fences.iter().map(|fence| fence.subject.clone());
+        subjects.collect()
+    }
+}
+
+fn last_seq(fences: &[Fence]) -> u64 {
+    fences.iter().map(|fence| fence.seq).max().unwrap_or(0)
+}
+
+fn check(subjects: &[Subject], reason: &str) -> Result<(), Problem> {
+    let refused = |why: String| Err(Problem::new(Code::InvalidInput, why, ""));
+    if subjects.is_empty() || subjects.len() > MAX_SUBJECTS {
+        return refused(format!("name 1 to {MAX_SUBJECTS} subjects"));
+    }
+    if reason.len() > MAX_REASON {
+        return refused("a reason has at most 1,024 bytes".to_owned());
+    }
+    Ok(())
 }
 
 fn reason_of(reason: &str) -> Sealed {

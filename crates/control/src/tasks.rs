@@ -247,10 +247,15 @@ impl Control {
 
     /// Streams and leases of ended tasks. The tasks themselves are dead already: the replica knew before the commit returned.
     pub(crate) async fn cut_tasks(&self, ids: &[TaskId], cause: &str) -> (usize, u64) {
-        let subjects: Vec<Subject> = ids.iter().copied().map(Subject::Task).collect();
-        let streams = self.parts.cutter.cut(&subjects);
+        let streams = self.cut_streams(ids);
         let of: Vec<LeasesOf> = ids.iter().copied().map(LeasesOf::Task).collect();
         (streams, self.end_leases(&of, cause).await)
+    }
+
+    /// Calls and streams of ended tasks; how many there were.
+    pub(crate) fn cut_streams(&self, ids: &[TaskId]) -> usize {
+        let subjects: Vec<Subject> = ids.iter().copied().map(Subject::Task).collect();
+        self.parts.cutter.cut(&subjects)
     }
 
     /// Moves a task to another stage of its workflow.

@@ -22,6 +22,7 @@ pub mod json;
 pub mod label;
 pub mod lease;
 pub mod name;
+pub mod receipt;
 pub mod risk;
 pub mod rng;
 pub mod rollout;

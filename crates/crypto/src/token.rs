@@ -3,6 +3,7 @@
 
 pub mod jwt_svid;
 mod key_set;
+pub mod receipt;
 pub mod task;
 
 use std::marker::PhantomData;
@@ -15,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::jose::{self, JoseError, Rules, Unverified};
 
-pub use key_set::{KeyClass, KeySet, KeySetError, MAX_KEYS, SvidKeys, TaskKeys};
+pub use key_set::{KeyClass, KeySet, KeySetError, MAX_KEYS, ReceiptKeys, SvidKeys, TaskKeys};
 
 /// How far `iat` and `nbf` may lie ahead of our clock. `exp` has no leeway.
 pub const MAX_AHEAD: Duration = Duration::from_secs(5);
@@ -42,6 +43,7 @@ mod sealed {
     pub trait Sealed {}
     impl Sealed for super::SvidKeys {}
     impl Sealed for super::TaskKeys {}
+    impl Sealed for super::ReceiptKeys {}
     impl Sealed for super::task::TaskToken {}
     impl Sealed for super::jwt_svid::JwtSvid {}
     impl Sealed for super::jwt_svid::ClientAssertion {}

@@ -10,11 +10,15 @@ use bailiwick_crypto::ca::{Authority, CaError};
 use bailiwick_crypto::jwk::{Jwk, JwkError};
 use bailiwick_crypto::keys::{KeyError, SigningKey};
 use bailiwick_crypto::seal::{Place, Seal, SealError};
-use bailiwick_crypto::token::{KeySet, KeySetError, SvidKeys, TaskKeys};
+use bailiwick_crypto::token::{KeySet, KeySetError, MAX_KEYS, ReceiptKeys, SvidKeys, TaskKeys};
 use bailiwick_store::{KeyClass, KeyPublic, KeyRow, KeyState, Store, StoreError};
 
-/// Life of every signing key.
+/// Life of every signing key but those of receipts.
 pub const KEY_LIFE: Duration = Duration::from_hours(7 * 24);
+/// Life of a key that signs receipts. Its public part is published for as long as there is room for it ([`RECEIPT_KEYS`]).
+pub const RECEIPT_KEY_LIFE: Duration = Duration::from_hours(90 * 24);
+/// Receipt keys that are published, newest first: made anew at half of their life, they reach back for seven years.
+const RECEIPT_KEYS: usize = MAX_KEYS;
 /// How often others should fetch the bundle.
 const REFRESH: Duration = Duration::from_mins(5);
 
@@ -24,9 +28,11 @@ pub struct Keyring {
     ca: Authority,
     jwt_svid: SigningKey,
     task: SigningKey,
+    receipt: SigningKey,
     bundle: Bundle,
     svid_keys: KeySet<SvidKeys>,
     task_keys: KeySet<TaskKeys>,
+    receipt_keys: KeySet<ReceiptKeys>,
 }
 
 /// Why the keys cannot be used.
@@ -89,10 +95,14 @@ impl Keyring {
         let (jwt_svid, svid_rows) =
             active(store, seal, KeyClass::JwtSvid, trust_domain, now, rng).await?;
         let (task, task_rows) = active(store, seal, KeyClass::Task, trust_domain, now, rng).await?;
+        let (receipt, receipt_rows) =
+            active(store, seal, KeyClass::Receipt, trust_domain, now, rng).await?;
         let Material::Ca(ca) = ca else {
             return Err(KeyringError::Row("x509".to_owned()));
         };
-        let (Material::Key(jwt_svid), Material::Key(task)) = (jwt_svid, task) else {
+        let (Material::Key(jwt_svid), Material::Key(task), Material::Key(receipt)) =
+            (jwt_svid, task, receipt)
+        else {
             return Err(KeyringError::Row("jwt".to_owned()));
         };
         let authorities = x509
@@ -101,6 +111,10 @@ impl Keyring {
             .collect::<Result<Vec<_>, _>>()?;
         let svid_jwks = svid_rows.iter().map(jwk).collect::<Result<Vec<_>, _>>()?;
         let task_keys = KeySet::new(task_rows.iter().map(jwk).collect::<Result<Vec<_>, _>>()?)?;
+        let receipt_jwks = receipt_rows
+            .iter()
+            .map(jwk)
+            .collect::<Result<Vec<_>, _>>()?;
         let jwks = task_keys.to_jwks().to_string();
         let (published, sequence) = store
             .write(move |tx| {
@@ -125,6 +139,8 @@ impl Keyring {
             jwt_svid,
             task,
             task_keys,
+            receipt,
+            receipt_keys: KeySet::new(receipt_jwks)?,
         })
     }
 
@@ -143,6 +159,11 @@ impl Keyring {
         &self.task
     }
 
+    /// Signs receipts of revocations.
+    pub fn receipt(&self) -> &SigningKey {
+        &self.receipt
+    }
+
     /// The SPIFFE trust bundle.
     pub fn bundle(&self) -> &Bundle {
         &self.bundle
@@ -156,6 +177,11 @@ impl Keyring {
     /// Keys that task tokens verify with.
     pub fn task_keys(&self) -> &KeySet<TaskKeys> {
         &self.task_keys
+    }
+
+    /// Keys that receipts verify with, those that sign no more too.
+    pub fn receipt_keys(&self) -> &KeySet<ReceiptKeys> {
+        &self.receipt_keys
     }
 }
 
@@ -177,11 +203,14 @@ async fn active(
         .read(move |rows| rows.keys(class))
         .await?
         .into_iter()
-        .filter(|row| row.state != KeyState::Tainted && row.not_after > now)
+        .filter(|row| row.state != KeyState::Tainted)
+        .filter(|row| row.not_after > now || class == KeyClass::Receipt)
+        .take(RECEIPT_KEYS - 1)
         .collect();
+    let life = life(class);
     let fresh = rows.iter().find(|row| {
         row.state == KeyState::Active
-            && now < row.created_at.plus(KEY_LIFE / 2)
+            && now < row.created_at.plus(life / 2)
             && row.created_at <= now
     });
     if let Some(row) = fresh {
@@ -190,7 +219,7 @@ async fn active(
     }
     let (private, public, kid) = generate(class, trust_domain, now, rng)?;
     let sealed_private = seal.seal(rng, place(class, &kid), private.expose())?;
-    let not_after = now.plus(KEY_LIFE);
+    let not_after = now.plus(life);
     let row = KeyRow {
         kid,
         class,
@@ -210,6 +239,14 @@ async fn active(
         .await?;
     tracing::info!(class = class.as_str(), kid = row.kid, "made a signing key");
     Ok((material(&row, private)?, rows))
+}
+
+/// Receipts are kept, so that what made them is too.
+const fn life(class: KeyClass) -> Duration {
+    match class {
+        KeyClass::Receipt => RECEIPT_KEY_LIFE,
+        _ => KEY_LIFE,
+    }
 }
 
 fn generate(

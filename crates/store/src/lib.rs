@@ -54,7 +54,7 @@ pub use meta::{Meta, MetaMut};
 pub use observer::Observer;
 pub use outbox::{Outbox, OutboxMut, Pending};
 pub use policies::{Policies, PoliciesMut, PolicyVersion};
-pub use revocations::{RevocationRow, Revocations, RevocationsMut};
+pub use revocations::{Reach, RevocationRow, Revocations, RevocationsMut};
 pub use secrets::{SecretName, SecretRow, Secrets, SecretsMut};
 pub use servers::{Servers, ServersMut};
 pub use store::{Options, Store};

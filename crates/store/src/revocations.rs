@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use bailiwick_core::Timestamp;
 use bailiwick_core::fence::Subject;
-use bailiwick_core::id::RevocationId;
+use bailiwick_core::id::{EventId, RevocationId};
+use bailiwick_core::receipt::{Leases, Place, Point};
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
@@ -26,6 +27,29 @@ pub struct RevocationRow {
     pub seq: u64,
     /// How many things it cut, by kind: `tasks`, `tokens`, `leases`, `streams`, `approvals`, …
     pub cut: BTreeMap<String, u64>,
+    /// The event of its first fence.
+    #[serde(default)]
+    pub event: Option<EventId>,
+    /// Where that event stands in the audit log, once it is durable there.
+    #[serde(default)]
+    pub audit: Option<Place>,
+    /// How far it has got; none while the points are being closed.
+    #[serde(default)]
+    pub reach: Option<Reach>,
+    /// The signed receipt, once there is one.
+    #[serde(default)]
+    pub receipt: Option<String>,
+}
+
+/// Where a revocation has got to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reach {
+    /// When its fences were durable.
+    pub committed_at: Timestamp,
+    /// The enforcement points closed to its subjects.
+    pub points: Vec<Point>,
+    /// What became of the leases below its subjects.
+    pub leases: Leases,
 }
 
 /// Reads of revocations.

@@ -4,28 +4,21 @@ use std::collections::BTreeSet;
 
 use bailiwick_broker::LeasesOf;
 use bailiwick_core::fence::Subject;
-use bailiwick_core::task::{Task, TaskState};
+use bailiwick_core::id::LeaseId;
+use bailiwick_core::task::Task;
 use bailiwick_store::{Reads, StoreError};
 
-use super::Cut;
-
-/// What an order on these subjects would end now.
-pub(super) fn plan(rows: &dyn Reads, subjects: &[Subject]) -> Result<Cut, StoreError> {
-    let mut cut = Cut {
-        instances: instances(rows, subjects)?,
-        ..Cut::default()
-    };
-    let mut seen = BTreeSet::new();
+/// Live leases below the subjects: those of the tasks that end and those that a subject's own fence ends.
+pub(super) fn leases(rows: &dyn Reads, subjects: &[Subject]) -> Result<Vec<LeaseId>, StoreError> {
+    let mut ending = BTreeSet::new();
     for root in tasks(rows, subjects)? {
-        for task in rows.subtree(root.id)? {
-            if task.state == TaskState::Open && seen.insert(task.id) {
-                cut.tasks += 1;
-                cut.approvals += rows.live_approvals_of_task(task.id)?.len() as u64;
-                cut.leases += rows.live_leases_of_task(task.id)?.len() as u64;
-            }
-        }
+        ending.extend(rows.subtree(root.id)?.iter().map(|task| task.id));
     }
-    Ok(cut)
+    let of: Vec<LeasesOf> = subjects.iter().filter_map(leases_of).collect();
+    let live = rows.live_leases()?.into_iter();
+    let below = live
+        .filter(|lease| ending.contains(&lease.task) || of.iter().any(|which| which.holds(lease)));
+    Ok(below.map(|lease| lease.id).collect())
 }
 
 /// Open tasks that stand directly under the subjects; what is below them ends with them.

@@ -10,12 +10,14 @@ use bailiwick_audit::{Leaf, Log, Options, Recorder};
 use bailiwick_broker::Broker;
 use bailiwick_core::event::EventType;
 use bailiwick_core::fence::{Fence, Subject};
+use bailiwick_core::receipt::Receipt;
 use bailiwick_core::task::{Request, RequestSource, Task};
 use bailiwick_core::{Clock, Digest, Effect, Problem, Secret, Timestamp};
-use bailiwick_crypto::keys::Ed25519Key;
+use bailiwick_crypto::keys::{Ed25519Key, SigningKey};
 use bailiwick_crypto::note::NoteSigner;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::SystemRng;
+use bailiwick_crypto::token::{TokenError, receipt};
 use bailiwick_policy::{Bundle, Registry, starter};
 use bailiwick_store::{Journal, Store, StoreError};
 use futures_util::future::BoxFuture;
@@ -24,6 +26,7 @@ use tokio::task::JoinHandle;
 use crate::agents::NewAgent;
 use crate::outbox::Outbox;
 use crate::policies::Publications;
+use crate::revocation::Receipts;
 use crate::servers::NewServer;
 use crate::tasks::OpenTask;
 use crate::tools::Seen;
@@ -96,11 +99,25 @@ impl ActivePolicy for Fresh {
     }
 }
 
+/// Signs receipts with a key of its own.
+pub(super) struct TestReceipts(pub(super) SigningKey);
+
+impl Receipts for TestReceipts {
+    fn issuer(&self) -> &'static str {
+        "https://bailiwick.example"
+    }
+
+    fn sign(&self, receipt: &Receipt) -> Result<String, TokenError> {
+        receipt::issue(&self.0, receipt)
+    }
+}
+
 pub(super) struct Bench {
     pub(super) control: Control,
     pub(super) store: Store,
     pub(super) point: Arc<Point>,
     pub(super) publications: Publications,
+    pub(super) receipts: Arc<TestReceipts>,
     pub(super) log: Arc<Log>,
     clock: Arc<TestClock>,
     outbox: JoinHandle<()>,
@@ -190,6 +207,7 @@ impl Bench {
         let point = Arc::new(Point::default());
         let signer = NoteSigner::new("example.org/node-1/policy", Ed25519Key::generate().unwrap());
         let publications = Publications::new(store.clone(), signer.unwrap()).unwrap();
+        let receipts = Arc::new(TestReceipts(SigningKey::generate().unwrap()));
         let control = Control::new(Parts {
             store: store.clone(),
             journal,
@@ -201,6 +219,8 @@ impl Bench {
                 publications: publications.clone(),
             }),
             cutter: Arc::clone(&point) as Arc<dyn Cutter>,
+            point: log.origin().to_owned(),
+            receipts: Arc::clone(&receipts) as Arc<dyn Receipts>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng),
         });
@@ -210,6 +230,7 @@ impl Bench {
             store,
             point,
             publications,
+            receipts,
             log,
             clock,
             outbox: running,

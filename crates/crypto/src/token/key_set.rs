@@ -26,8 +26,13 @@ pub enum SvidKeys {}
 #[derive(Debug, Clone, Copy)]
 pub enum TaskKeys {}
 
+/// The keys that sign receipts of revocations (`/oauth/receipt-jwks`).
+#[derive(Debug, Clone, Copy)]
+pub enum ReceiptKeys {}
+
 impl KeyClass for SvidKeys {}
 impl KeyClass for TaskKeys {}
+impl KeyClass for ReceiptKeys {}
 
 /// The verifying keys of one class by `kid`. Cheap to clone.
 #[derive(Debug)]

@@ -95,8 +95,17 @@ impl PolicySource for Bundles {
 
 /// What control decides by is what the gateway compiled.
 pub(super) struct Compiled {
-    pub(super) policies: Arc<Policies>,
-    pub(super) replica: Arc<Replica>,
+    policies: Arc<Policies>,
+    replica: Arc<Replica>,
+}
+
+impl Compiled {
+    pub(super) fn of(policies: &Arc<Policies>, replica: &Arc<Replica>) -> Arc<Self> {
+        Arc::new(Self {
+            policies: Arc::clone(policies),
+            replica: Arc::clone(replica),
+        })
+    }
 }
 
 impl ActivePolicy for Compiled {

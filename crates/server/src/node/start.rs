@@ -9,6 +9,7 @@ use bailiwick_audit::{Log, Options as LogOptions, Recorder};
 use bailiwick_broker::Broker;
 use bailiwick_control::outbox::Outbox;
 use bailiwick_control::policies::Publications;
+use bailiwick_control::revocation::Receipts;
 use bailiwick_control::{Control, Parts as ControlParts};
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
@@ -87,21 +88,20 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     );
     broker.recover().await?;
     let (publications, policies) = policy(&config, &state).await?;
+    let authority = authority(&config, &state, &outbox, &addresses).await?;
     let control = Control::new(ControlParts {
         store: state.store.clone(),
         journal: outbox.clone(),
         broker: broker.clone(),
         blobs: state.log.directory().blobs(),
         publications,
-        policy: Arc::new(Compiled {
-            policies: Arc::clone(&policies),
-            replica: Arc::clone(&point.replica),
-        }),
+        policy: Compiled::of(&policies, &point.replica),
         cutter: Arc::new(Here(Arc::clone(&point.replica))),
+        point: state.log.origin().to_owned(),
+        receipts: Arc::clone(&authority) as Arc<dyn Receipts>,
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
     });
-    let authority = authority(&config, &state, &outbox, &addresses).await?;
     let gateway = gateway(
         &config,
         &addresses,

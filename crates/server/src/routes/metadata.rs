@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(authorization_server))
         .routes(routes!(openid_configuration))
         .routes(routes!(jwks))
+        .routes(routes!(receipt_jwks))
         .routes(routes!(svid_configuration))
         .routes(routes!(svid_jwks))
         .routes(routes!(bundle))
@@ -66,6 +67,13 @@ fn server_metadata(app: &App) -> Value {
     responses((status = 200, description = "JWKS", body = Object)))]
 async fn jwks(State(app): State<Arc<App>>) -> Response {
     public(app.authority.keyring().task_keys().to_jwks())
+}
+
+/// Keys that receipts of revocations verify with; those that sign no more stay.
+#[utoipa::path(get, path = "/oauth/receipt-jwks", operation_id = "oauth.receipt_jwks", tag = "oauth",
+    responses((status = 200, description = "JWKS", body = Object)))]
+async fn receipt_jwks(State(app): State<Arc<App>>) -> Response {
+    public(app.authority.keyring().receipt_keys().to_jwks())
 }
 
 /// Discovery of the issuer of JWT-SVIDs.

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
+use bailiwick_control::revocation::{Branch, Cut, RevocationReport, Subtree, Wait};
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::{FenceId, RevocationId};
+use bailiwick_core::id::{FenceId, InstanceId, LeaseId, RevocationId, TaskId};
+use bailiwick_core::name::AgentName;
 use bailiwick_store::RevocationRow;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
@@ -30,6 +32,20 @@ pub struct RevocationBody {
     /// Only say what would end.
     #[serde(default)]
     dry_run: bool,
+    /// What to wait for: `none`, `all` (every enforcement point closed) or `dead` (and each lease verified dead, 60 s at most).
+    #[serde(default)]
+    #[schema(value_type = String)]
+    wait: Waited,
+}
+
+/// What an order waits for.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Waited {
+    None,
+    #[default]
+    All,
+    Dead,
 }
 
 /// Why a fence is lifted.
@@ -47,6 +63,14 @@ struct RevocationAnswer {
     fences: Vec<Fence>,
     seq: u64,
     cut: CutAnswer,
+    /// Leases that may still live where they were issued.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pending: Vec<LeaseId>,
+    /// Open tasks below the subjects, for a dry run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    subtree: Vec<BranchAnswer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -58,10 +82,75 @@ struct CutAnswer {
     streams: u64,
 }
 
+#[derive(Debug, Serialize)]
+struct BranchAnswer {
+    task: TaskId,
+    depth: usize,
+    agent: AgentName,
+    instance: Option<InstanceId>,
+    approvals: u64,
+    leases: Vec<LeaseId>,
+}
+
+/// A signed receipt.
+#[derive(Debug, Serialize)]
+struct ReceiptAnswer {
+    receipt: String,
+}
+
+impl From<Cut> for CutAnswer {
+    fn from(cut: Cut) -> Self {
+        Self {
+            tasks: cut.tasks,
+            approvals: cut.approvals,
+            instances: cut.instances,
+            leases: cut.leases,
+            streams: cut.streams,
+        }
+    }
+}
+
+impl From<Subtree> for RevocationAnswer {
+    fn from(subtree: Subtree) -> Self {
+        let branch = |branch: Branch| BranchAnswer {
+            task: branch.task,
+            depth: branch.depth,
+            agent: branch.agent,
+            instance: branch.instance,
+            approvals: branch.approvals,
+            leases: branch.leases,
+        };
+        Self {
+            id: None,
+            fences: Vec::new(),
+            seq: 0,
+            cut: subtree.cut.into(),
+            pending: Vec::new(),
+            subtree: subtree.tasks.into_iter().map(branch).collect(),
+            receipt: None,
+        }
+    }
+}
+
+impl From<RevocationReport> for RevocationAnswer {
+    fn from(report: RevocationReport) -> Self {
+        Self {
+            id: Some(report.id),
+            fences: report.fences,
+            seq: report.seq,
+            cut: report.cut.into(),
+            pending: report.pending,
+            subtree: Vec::new(),
+            receipt: report.receipt,
+        }
+    }
+}
+
 pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(guarded(app, Operation::Revoke, routes!(revoke)))
         .merge(guarded(app, Operation::Read, routes!(show)))
+        .merge(guarded(app, Operation::Read, routes!(receipt)))
         .merge(guarded(app, Operation::Read, routes!(fences)))
         .merge(guarded(app, Operation::LiftFences, routes!(lift)))
 }
@@ -69,36 +158,30 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
 /// Revokes subjects and everything below them.
 #[utoipa::path(post, path = "/v1/revocations", operation_id = "revocations.revoke", tag = "revocations",
     request_body = RevocationBody,
-    responses((status = 201, description = "{id, fences, seq, cut}", body = Object),
-              (status = 200, description = "the same for a dry run, with id null", body = Object)))]
+    responses((status = 201, description = "{id, fences, seq, cut, pending, receipt}; no receipt while the audit log is down", body = Object),
+              (status = 200, description = "{cut, subtree} for a dry run, with id null", body = Object)))]
 async fn revoke(
     State(app): State<Arc<App>>,
     Extension(actor): Extension<Actor>,
     Body(body): Body<RevocationBody>,
 ) -> Result<(StatusCode, Json<RevocationAnswer>), Refused> {
-    let dry_run = body.dry_run;
+    if body.dry_run {
+        let subtree = app
+            .control
+            .revocation_preview(&actor, body.subjects)
+            .await?;
+        return Ok((StatusCode::OK, Json(subtree.into())));
+    }
+    let wait = match body.wait {
+        Waited::None => Wait::None,
+        Waited::All => Wait::All,
+        Waited::Dead => Wait::Dead,
+    };
     let report = app
         .control
-        .revoke(&actor, body.subjects, body.reason, dry_run)
+        .revoke(&actor, body.subjects, body.reason, wait)
         .await?;
-    let answer = RevocationAnswer {
-        id: report.id,
-        fences: report.fences,
-        seq: report.seq,
-        cut: CutAnswer {
-            tasks: report.cut.tasks,
-            approvals: report.cut.approvals,
-            instances: report.cut.instances,
-            leases: report.cut.leases,
-            streams: report.cut.streams,
-        },
-    };
-    let status = if dry_run {
-        StatusCode::OK
-    } else {
-        StatusCode::CREATED
-    };
-    Ok((status, Json(answer)))
+    Ok((StatusCode::CREATED, Json(report.into())))
 }
 
 /// One revocation.
@@ -110,6 +193,20 @@ async fn show(
     At(id): At<RevocationId>,
 ) -> Result<Json<RevocationRow>, Refused> {
     Ok(Json(app.control.revocation(&actor, id).await?))
+}
+
+/// The signed receipt of a revocation: a JWS of type `revocation-receipt+jwt`, which the keys at `/oauth/receipt-jwks` verify.
+#[utoipa::path(get, path = "/v1/revocations/{id}/receipt", operation_id = "revocations.receipt", tag = "revocations",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "{receipt}", body = Object),
+              (status = 409, description = "none yet: points are being closed, or its event is not on record", body = Object)))]
+async fn receipt(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    At(id): At<RevocationId>,
+) -> Result<Json<ReceiptAnswer>, Refused> {
+    let receipt = app.control.receipt(&actor, id).await?;
+    Ok(Json(ReceiptAnswer { receipt }))
 }
 
 /// All fences, lifted ones too, in the order they were set.

@@ -186,6 +186,10 @@ pub(crate) async fn revocations(store: &Store) {
             .iter()
             .map(|(kind, count)| ((*kind).to_owned(), *count))
             .collect(),
+        event: Some(id(bits + 20)),
+        audit: None,
+        reach: None,
+        receipt: None,
     };
     let (first, second, counted) = (
         row(1, &[]),

@@ -12,7 +12,7 @@ use super::sample;
 use crate::node::tests::running::Running;
 
 /// Operations that ask for no role, and why.
-const OPEN: [(&str, &str); 10] = [
+const OPEN: [(&str, &str); 11] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
     (
@@ -22,6 +22,7 @@ const OPEN: [(&str, &str); 10] = [
     ("oauth.metadata", "public by RFC 8414"),
     ("oauth.openid", "public by OpenID Connect Discovery"),
     ("oauth.jwks", "public keys"),
+    ("oauth.receipt_jwks", "public keys"),
     ("svid.openid", "public by OpenID Connect Discovery"),
     ("svid.jwks", "public keys"),
     ("spiffe.bundle", "public by SPIFFE Federation"),
