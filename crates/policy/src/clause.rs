@@ -1,5 +1,6 @@
 //! A policy as the evaluator needs it: effect, scope as data, body as an expression. Knows nothing of Bailiwick's schema.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use cedar_policy_core::ast::{
@@ -42,6 +43,34 @@ pub(crate) enum Anchor {
     Is(Arc<EntityUID>),
     /// `in`: it or a descendant of it.
     In(Arc<EntityUID>),
+}
+
+/// Entities that scopes name, each kept once: a bundle grows by policies about the same few hundred things.
+#[derive(Debug, Default)]
+pub(crate) struct Named(HashSet<Arc<EntityUID>>);
+
+impl Named {
+    fn share(&mut self, anchor: &mut Anchor) {
+        let (Anchor::Is(uid) | Anchor::In(uid)) = anchor else {
+            return;
+        };
+        match self.0.get(&**uid) {
+            Some(known) => *uid = Arc::clone(known),
+            None => drop(self.0.insert(Arc::clone(uid))),
+        }
+    }
+}
+
+impl Scope {
+    /// Names what others name as well by the same entity.
+    pub(crate) fn share(&mut self, named: &mut Named) {
+        named.share(&mut self.principal.anchor);
+        named.share(&mut self.resource.anchor);
+        self.actions
+            .iter_mut()
+            .for_each(|action| named.share(action));
+        self.actions.shrink_to_fit();
+    }
 }
 
 /// What a policy says to one call.

@@ -56,7 +56,9 @@ impl Index {
             };
             for action in &scope.actions {
                 let cell = [principal, index.symbol(action), resource];
-                index.cells.entry(cell).or_default().push(entry);
+                // Most cells hold one policy.
+                let entries = index.cells.entry(cell);
+                entries.or_insert_with(|| Vec::with_capacity(1)).push(entry);
             }
         }
         index

@@ -9,7 +9,7 @@ use cedar_policy_core::parser::{Loc, parse_policyset};
 use miette::Diagnostic;
 
 use crate::annotation;
-use crate::clause::Clause;
+use crate::clause::{Clause, Named};
 use crate::flaw::{Flaw, FlawCode};
 use crate::nesting;
 use crate::rule::{Rule, Written};
@@ -28,6 +28,7 @@ pub(crate) fn rules(
         return Vec::new();
     }
     let mut rules: Vec<Rule> = Vec::new();
+    let mut named = Named::default();
     for (file, text) in source.below("", ".cedar") {
         if let Some(flaw) = nesting::of_text(file, text) {
             flaws.push(flaw);
@@ -48,6 +49,7 @@ pub(crate) fn rules(
                     templates.sort_by_key(|template| template.loc().map_or(0, Loc::start));
                     for template in templates {
                         if let Some(mut rule) = rule(&template, &shared, text, &of, flaws) {
+                            rule.clause.scope.share(&mut named);
                             validate(&mut rule, &template);
                             rules.push(rule);
                         }
@@ -77,6 +79,7 @@ pub(crate) fn rules(
         }
     }
     rules.sort_by(|a, b| a.marks.id.cmp(&b.marks.id));
+    rules.shrink_to_fit();
     rules
 }
 

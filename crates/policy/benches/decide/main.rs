@@ -1,9 +1,11 @@
 //! One whole decision: arguments read and typed, context built, policies evaluated, reasons collected. Beside it, in turns,
-//! Cedar's own authorizer on the same policies, entities and call. `cargo xtask bench decide` runs it.
+//! Cedar's own authorizer on the same policies, entities and call, and `regorus` on the same rules in Rego. `cargo xtask bench decide`
+//! runs it.
 //!
 //! Without `--bench` (as `cargo test --benches` starts it) each is measured a few times only.
 
 mod cedar;
+mod rego;
 #[path = "../../../../xtask/src/bench/timing.rs"]
 mod timing;
 mod world;
@@ -16,6 +18,7 @@ use anyhow::{Context, Result, ensure};
 use bailiwick_core::decision::Outcome;
 
 use cedar::Cedar;
+use rego::Rego;
 use timing::{percentile, time};
 use world::World;
 
@@ -42,6 +45,8 @@ const SMOKE_POLICIES: usize = 100;
 const SMOKE_CALLS: usize = 100;
 /// Doing Cedar's job with more of our own around it must not cost more than Cedar's way of doing it.
 const MOST_OF_CEDAR: f64 = 1.0;
+/// Of the interpreter of another language, on the same rules: from a hundred policies on what it goes through is found here.
+const MOST_OF_REGORUS: f64 = 2.0;
 /// Both sides get the processor in this many turns, so that a slow moment hits both.
 const TURNS: usize = 20;
 /// Promised of loading and indexing [`LOADED`] policies.
@@ -103,6 +108,9 @@ fn measure(size: &Size) -> Result<()> {
         )?;
     }
     let cedar = Cedar::new(&world)?;
+    let mut rego = (policies <= rego::MOST_POLICIES)
+        .then(|| Rego::new(policies))
+        .transpose()?;
     let first = world.callers.first().context("nobody calls")?;
     for (path, allowed) in [("notes/plan.md", true), ("secrets/key.txt", false)] {
         let arguments = world::arguments(path)?;
@@ -112,11 +120,15 @@ fn measure(size: &Size) -> Result<()> {
                 && cedar.allows(&world, first, &arguments)? == allowed,
             "{path}: {outcome:?}, which is not what the policies say"
         );
+        if let Some(rego) = &mut rego {
+            let allows = rego.allows(&world, first, &arguments)?;
+            ensure!(allows == allowed, "{path}: regorus decides {allows}");
+        }
     }
 
     let arguments = world::arguments("notes/plan.md")?;
     let mut callers = world.callers.iter().cycle();
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut regos) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS {
         for caller in callers.by_ref().take(size.calls / TURNS) {
             let (took, decision) = time(|| world.decide(caller, black_box(&arguments)));
@@ -127,6 +139,13 @@ fn measure(size: &Size) -> Result<()> {
             let (took, allows) = time(|| cedar.allows(&world, caller, black_box(&arguments)));
             ensure!(allows?, "Cedar denies what it allowed before");
             theirs.push(took);
+        }
+        if let Some(rego) = &mut rego {
+            for caller in callers.by_ref().take(size.of_cedar / TURNS) {
+                let (took, allows) = time(|| rego.allows(&world, caller, black_box(&arguments)));
+                ensure!(allows?, "regorus denies what it allowed before");
+                regos.push(took);
+            }
         }
     }
 
@@ -141,6 +160,15 @@ fn measure(size: &Size) -> Result<()> {
         p50 / micros(&mut theirs, 50)?,
         "x",
         MOST_OF_CEDAR,
+    )?;
+    if regos.is_empty() {
+        return Ok(());
+    }
+    figure(
+        &format!("decide_{policies}_p50_over_regorus"),
+        p50 / micros(&mut regos, 50)?,
+        "x",
+        MOST_OF_REGORUS,
     )
 }
 

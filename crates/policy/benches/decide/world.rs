@@ -38,7 +38,7 @@ permit (principal == Bailiwick::Agent::"other", action, resource);
 forbid (principal, action in Bailiwick::Action::"escalate", resource);
 "#;
 /// Of the demo and of [`GENERAL`].
-const GENERAL_POLICIES: usize = 10;
+pub(crate) const GENERAL_POLICIES: usize = 10;
 
 /// At most so many agents call, spread over all: what they are decided by does not stay in the processor's cache.
 const CALLERS: usize = 512;
