@@ -16,14 +16,14 @@ struct Aging {
 
 impl Aging {
     fn new() -> Self {
-        let clock = Arc::new(JumpingClock(AtomicI64::new(1_700_000_000_000_000)));
+        let clock = Arc::new(JumpingClock::at(1_700_000_000_000_000));
         let mut bench = Bench::new();
         bench.clock = clock.clone();
         Self { bench, clock }
     }
 
     fn pass(&self, days: i64) {
-        self.clock.0.fetch_add(days * DAY, Ordering::SeqCst);
+        self.clock.pass(days * DAY);
     }
 
     /// 600 events with values, and enough behind them that their segments are retired; closed.
