@@ -48,6 +48,7 @@ impl Encoder {
     }
 
     pub(super) fn encode(&self, mut event: Event, class: Class) -> Result<Pending, RecordError> {
+        event.bound();
         let id = event.id;
         let mut values = std::mem::take(&mut event.sealed);
         for value in &mut values {

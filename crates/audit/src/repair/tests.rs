@@ -6,6 +6,7 @@ use std::time::Duration;
 use bailiwick_core::event::EventType;
 
 use super::*;
+use crate::checkpoint::Checkpoint;
 use crate::fixtures::{Bench, event, files, intent, kek, keys};
 use crate::log::Log;
 use crate::read::Directory;
@@ -70,7 +71,7 @@ fn published(bench: &Bench) -> u64 {
     match verify(bench.dir.path(), &keys()) {
         Verdict::Altered(_) | Verdict::CannotTell { .. } => {
             let note = fs::read(bench.dir.path().join("checkpoint")).unwrap();
-            let checkpoint = crate::checkpoint::Checkpoint::verify(&note, &keys());
+            let checkpoint = Checkpoint::verify(&note, &keys());
             checkpoint.unwrap().size
         }
         Verdict::Proven(report) => report.checkpoint.size,

@@ -113,19 +113,10 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         policies,
         http.clone(),
     )?;
-    let witnesses = witnesses(&config, &state, &http)?;
+    let witnesses = witnesses(&config, &state, &http);
     let index = index(&config, &state).await?;
-    let metrics = metrics(&config, &gateway, &witnesses, &index);
-    let of_log = Box::new(LogMetrics(Arc::clone(&state.log)));
-    metrics.add(|registry| registry.register_collector(of_log));
+    let metrics = metrics(&config, &state, &gateway, &witnesses, &index);
     elsewhere::start(&config, &state, &http, &metrics, &mut tasks, &stop)?;
-    let log_keys = LogKeys::new(
-        state.store.clone(),
-        Arc::clone(&state.seal),
-        outbox.clone(),
-        Arc::clone(&state.log),
-        (Arc::clone(&state.clock), Arc::clone(&state.rng)),
-    );
     let app = Arc::new(App {
         control: control.clone(),
         authority: Arc::clone(&authority),
@@ -135,7 +126,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         store: state.store.clone(),
         log: Arc::clone(&state.log),
         index: Arc::clone(&index),
-        log_keys: Arc::new(log_keys),
+        log_keys: log_keys(&state, &outbox),
         evidence_vkey: state.evidence.verifier()?.vkey(),
         evidence: Arc::clone(&state.evidence),
         witnesses: Arc::clone(&witnesses),
@@ -422,18 +413,24 @@ fn admins(config: &Config) -> HashSet<u32> {
     config.admin_uids.iter().copied().chain([0, own]).collect()
 }
 
-fn witnesses(
-    config: &Config,
-    state: &State,
-    http: &reqwest::Client,
-) -> Result<Arc<Witnesses>, StartError> {
-    Ok(Arc::new(Witnesses::new(
+fn witnesses(config: &Config, state: &State, http: &reqwest::Client) -> Arc<Witnesses> {
+    Arc::new(Witnesses::new(
         &config.audit.witnesses,
         config.audit.quorum,
         Arc::clone(&state.log),
         http,
         Arc::clone(&state.clock),
-    )))
+    ))
+}
+
+fn log_keys(state: &State, outbox: &Arc<Outbox>) -> Arc<LogKeys> {
+    Arc::new(LogKeys::new(
+        state.store.clone(),
+        Arc::clone(&state.seal),
+        outbox.clone(),
+        Arc::clone(&state.log),
+        (Arc::clone(&state.clock), Arc::clone(&state.rng)),
+    ))
 }
 
 async fn index(config: &Config, state: &State) -> Result<Arc<Indexer>, StartError> {
@@ -442,7 +439,13 @@ async fn index(config: &Config, state: &State) -> Result<Arc<Indexer>, StartErro
     Ok(Arc::new(Indexer::new(Arc::clone(&state.log), key, dir)))
 }
 
-fn metrics(config: &Config, gateway: &Gateway, witnesses: &Witnesses, index: &Indexer) -> Metrics {
+fn metrics(
+    config: &Config,
+    state: &State,
+    gateway: &Gateway,
+    witnesses: &Witnesses,
+    index: &Indexer,
+) -> Metrics {
     let metrics = Metrics::default();
     let info = Info::new(vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -454,6 +457,7 @@ fn metrics(config: &Config, gateway: &Gateway, witnesses: &Witnesses, index: &In
         gateway.register(registry);
         witnesses.register(registry);
         index.metrics().register(registry);
+        registry.register_collector(Box::new(LogMetrics(Arc::clone(&state.log))));
     });
     metrics
 }
