@@ -59,7 +59,7 @@ fn a_new_key_is_learned_from_the_record_and_accepted_by_everybody() {
         (&json!(old), false),
         "{rotated}"
     );
-    let again = node.run(&["audit", "rotate-key", "--output", "json"]);
+    let again = node.run(&["audit", "rotate-key"]);
     assert_eq!(again.problem()["code"], "conflict", "{again:?}");
     let shown = node.cli(&["audit", "log"]);
     assert_eq!(shown["vkey"], json!(new));
@@ -171,7 +171,7 @@ fn a_damaged_log_is_cut_on_record_or_left_on_record() {
     let mut node = Node::with(&Setup::default());
     node.stop();
     // Signed once, when it opens, and not again before it is killed.
-    configured(&node, "publish_every = \"100ms\"", "publish_every = \"1h\"");
+    configured(&node, "publish_every = \"100ms\"", "publish_every = \"1m\"");
     node.start_again();
     let log = log_of(&node);
     for number in 0..30 {

@@ -109,7 +109,7 @@ async fn stops_at(step: Step) {
     let store = open();
     let log = open_log(&data);
     let (reached, recorded) = (Arc::new(Notify::new()), Arc::default());
-    let recorder = Failing {
+    let failing = Failing {
         log: log.clone(),
         step,
         reached: reached.clone(),
@@ -117,7 +117,7 @@ async fn stops_at(step: Step) {
     };
     let outbox = Outbox::new(
         store.clone(),
-        Arc::new(recorder),
+        Arc::new(failing),
         seal.clone(),
         Arc::new(SystemRng),
     );

@@ -6,7 +6,7 @@ use bailiwick_core::event::{
     ParentRole, Sealed, SealedClass, TaskRef,
 };
 use proptest::collection::vec;
-use proptest::prelude::*;
+use proptest::prelude::{Just, ProptestConfig, Strategy, prop_compose, prop_oneof, proptest};
 
 use super::*;
 use crate::leaf::MAX_LEAF;

@@ -82,7 +82,7 @@ struct SystemClockNow(Duration);
 
 impl SystemClockNow {
     fn deadline() -> Self {
-        Self(bailiwick_crypto::system::SystemClock.monotonic() + Duration::from_secs(60))
+        Self(bailiwick_crypto::system::SystemClock.monotonic() + Duration::from_mins(1))
     }
 
     fn over(&self) -> bool {
