@@ -34,6 +34,8 @@ mod index;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
+mod log_life;
+#[cfg(test)]
 mod outside_verifiers;
 #[cfg(test)]
 mod policy_life;

@@ -52,6 +52,23 @@ impl Blobs {
         }
     }
 
+    /// The first file that is not what its name says, as far as `go_on` says to look. One that cannot be read counts; files of other names do
+    /// not.
+    pub(crate) fn first_altered(&self, go_on: &mut dyn FnMut() -> bool) -> Option<PathBuf> {
+        let mut files: Vec<PathBuf> = fs::read_dir(self.dir.join("blobs/sha256"))
+            .into_iter()
+            .flatten()
+            .filter_map(|file| Some(file.ok()?.path()))
+            .filter(|path| path.extension().is_none())
+            .collect();
+        files.sort_unstable();
+        files.into_iter().take_while(|_| go_on()).find(|path| {
+            let bytes = fs::read(path).ok();
+            let digest = bytes.map(|bytes| sha256(&[&bytes]));
+            digest.is_none_or(|digest| self.path(digest) != *path)
+        })
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         let text = digest.to_string();
         let hex = text.strip_prefix("sha256:").unwrap_or(&text);

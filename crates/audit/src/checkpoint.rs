@@ -5,6 +5,8 @@ use bailiwick_crypto::note::{Note, NoteError, NoteSigner, NoteVerifier};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+pub mod earlier;
+
 /// Its name in the log's directory.
 pub const FILE: &str = "checkpoint";
 
@@ -20,15 +22,19 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The signed note, as it is published.
-    pub fn sign(&self, signer: &NoteSigner) -> Result<String, NoteError> {
-        let text = format!(
+    /// The text that is signed.
+    pub fn text(&self) -> String {
+        format!(
             "{}\n{}\n{}\n",
             self.origin,
             self.size,
             STANDARD.encode(self.root.0)
-        );
-        Ok(Note::sign(&text, &[signer])?.to_string())
+        )
+    }
+
+    /// The signed note, as it is published.
+    pub fn sign(&self, signer: &NoteSigner) -> Result<String, NoteError> {
+        Ok(Note::sign(&self.text(), &[signer])?.to_string())
     }
 
     /// Reads a note and believes it only if one of `keys` signed it for the log of the key's own name.

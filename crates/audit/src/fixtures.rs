@@ -20,6 +20,7 @@ use crate::disk::{Disk, SystemDisk};
 use crate::intents::OpenIntents;
 use crate::log::{Log, OpenError, Options};
 use crate::seal::Kek;
+use crate::signers::Signers;
 use crate::standing::{CheckpointStore, Claim, Standing, Volatile};
 use crate::tile::RightEdge;
 use crate::tiler::Tiler;
@@ -141,17 +142,81 @@ impl Disk for TestDisk {
     }
 }
 
-/// A clock whose wall time is set by the test.
+/// A clock that the test moves. Wall clock and time since boot go on together, unless one of them jumps.
 #[derive(Debug)]
-pub(crate) struct JumpingClock(pub(crate) AtomicI64);
+pub(crate) struct JumpingClock {
+    wall: AtomicI64,
+    since_boot: AtomicI64,
+    /// Real time goes on too, from there.
+    flows: Option<Duration>,
+    boot: AtomicU64,
+}
+
+impl JumpingClock {
+    /// A clock that shows `wall` microseconds and goes on by itself.
+    pub(crate) fn at(wall: i64) -> Self {
+        Self {
+            flows: Some(SystemClock.monotonic()),
+            ..Self::frozen(wall)
+        }
+    }
+
+    /// A clock that moves only when told to.
+    pub(crate) fn frozen(wall: i64) -> Self {
+        Self {
+            wall: wall.into(),
+            since_boot: AtomicI64::new(1_000_000),
+            flows: None,
+            boot: AtomicU64::new(1),
+        }
+    }
+
+    /// Microseconds pass.
+    pub(crate) fn pass(&self, micros: i64) {
+        self.jump(micros);
+        self.stand_still(micros);
+    }
+
+    /// The wall clock is set.
+    pub(crate) fn jump(&self, micros: i64) {
+        self.wall.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// Microseconds pass that the wall clock does not count.
+    pub(crate) fn stand_still(&self, micros: i64) {
+        self.since_boot.fetch_add(micros, Ordering::SeqCst);
+    }
+
+    /// Time passes until the wall clock shows so many microseconds.
+    pub(crate) fn set(&self, wall: i64) {
+        self.pass(wall - self.wall.load(Ordering::SeqCst));
+    }
+
+    /// The machine is started anew.
+    pub(crate) fn reboot(&self) {
+        self.boot.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn flown(&self) -> Duration {
+        let begun = self.flows;
+        begun.map_or(Duration::ZERO, |begun| {
+            SystemClock.monotonic().saturating_sub(begun)
+        })
+    }
+}
 
 impl Clock for JumpingClock {
     fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+        Timestamp::from_micros(self.wall.load(Ordering::SeqCst)).plus(self.flown())
     }
 
     fn monotonic(&self) -> Duration {
-        SystemClock.monotonic()
+        let passed = u64::try_from(self.since_boot.load(Ordering::SeqCst)).unwrap();
+        Duration::from_micros(passed) + self.flown()
+    }
+
+    fn boot(&self) -> Option<String> {
+        Some(self.boot.load(Ordering::SeqCst).to_string())
     }
 }
 
@@ -217,6 +282,10 @@ pub(crate) fn signer() -> NoteSigner {
     .unwrap()
 }
 
+pub(crate) fn signers() -> Arc<Signers> {
+    Arc::new(Signers::new(Arc::new(signer()), Vec::new(), Vec::new()).unwrap())
+}
+
 pub(crate) fn keys() -> [NoteVerifier; 1] {
     [signer().verifier().unwrap()]
 }
@@ -267,19 +336,19 @@ pub(crate) fn published(dir: &Path, count: u64, batch: usize) {
     while tiler.size() < count {
         tiler.advance(count).unwrap();
     }
-    assert_eq!(tiler.publish(&mut claim()).unwrap(), count);
+    assert_eq!(tiler.publish(&mut claim(), false).unwrap(), count);
 }
 
 /// A claim that nothing contests.
 fn claim() -> Claim {
     let store: Arc<dyn CheckpointStore> = Arc::new(Volatile::default());
-    Claim::take(store, ORIGIN, keys().to_vec(), &Standing::default(), 0).unwrap()
+    Claim::take(store, ORIGIN, signers(), &Standing::default(), 0).unwrap()
 }
 
 /// A tiler from the beginning of a log.
 fn tiler(disk: Arc<dyn Disk>, dir: &Path, scan: Scan) -> Tiler {
     let start = (RightEdge::default(), OpenIntents::default(), 0);
-    Tiler::resume(disk, dir.to_path_buf(), signer(), scan, start).unwrap()
+    Tiler::resume(disk, dir.to_path_buf(), signers(), scan, start).unwrap()
 }
 
 /// Adds one leaf to a [`published`] log and publishes again.
@@ -296,7 +365,7 @@ pub(crate) fn append_and_publish(dir: &Path, leaf: &[u8]) {
     while tiler.size() < size {
         tiler.advance(size).unwrap();
     }
-    tiler.publish(&mut claim()).unwrap();
+    tiler.publish(&mut claim(), false).unwrap();
 }
 
 pub(crate) fn leaf(index: u64) -> Vec<u8> {

@@ -5,151 +5,39 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bailiwick_core::{Clock, Rng};
 use tokio::sync::{oneshot, watch};
 
+use crate::checkpoint::earlier;
 use crate::disk::Disk;
+use crate::elapsed::{Anomaly, Elapsed, Reading};
 use crate::erase::Job;
 use crate::read::{Directory, ReadError};
+use crate::record::Answer;
 use crate::retention::{self, Pruner};
+use crate::scrub::{Scrub, Scrubbed};
 use crate::seal::Keks;
+use crate::signers::Signers;
 use crate::standing::{AdvanceError, Claim};
 use crate::state::State;
 use crate::tiler::{TileError, Tiler};
+use crate::verify::Verdict;
 use crate::wal::commit::{Abort, Announce, Notice};
 use crate::wal::queue::{Pending, Queue};
 use crate::wal::segment;
 use crate::wal::spare::Spare;
 
+pub(crate) use wake::{Order, Wake, Work};
+
+mod wake;
+
 /// How long the thread rests when there is nothing to do.
 const IDLE: Duration = Duration::from_mins(1);
 /// How long it lets batches gather at most. A round for each batch takes from the commits that it follows.
 const GATHER: Duration = Duration::from_millis(100);
-
-/// Wakes the thread. Several calls before it looks are one.
-#[derive(Debug)]
-pub(crate) struct Wake {
-    state: Mutex<Woken>,
-    changed: Condvar,
-    /// None once the thread has ended: who orders then must not wait.
-    orders: Mutex<Option<Vec<Order>>>,
-}
-
-impl Default for Wake {
-    fn default() -> Self {
-        Self {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            orders: Mutex::new(Some(Vec::new())),
-        }
-    }
-}
-
-/// Something to do to files that the thread alone writes. It is tried at every tick until it is done.
-#[derive(Debug)]
-pub(crate) struct Order {
-    pub(crate) work: Work,
-    /// Told when it is done; dropped where the thread ends first.
-    pub(crate) done: Option<oneshot::Sender<()>>,
-}
-
-/// What is to be done.
-#[derive(Debug)]
-pub(crate) enum Work {
-    /// Destroy values and keys.
-    Erase(Job),
-    /// Wrap anew all keys of events before `from`, where a segment begins; those before `done` are.
-    Rewrap { from: u64, done: u64 },
-}
-
-impl Work {
-    /// Whether everything concerned has left the write-ahead log, which begins at `base`.
-    fn is_ready(&self, base: u64) -> bool {
-        match self {
-            Self::Erase(job) => job.last() < base,
-            Self::Rewrap { from, .. } => *from <= base,
-        }
-    }
-}
-
-#[derive(Debug, Default, Clone, Copy)]
-struct Woken {
-    /// Batches were written.
-    work: bool,
-    /// Somebody waits for the thread.
-    urgent: bool,
-    stop: bool,
-}
-
-impl Wake {
-    /// Batches were written; they may gather a little.
-    pub(crate) fn notify(&self) {
-        let mut state = self.lock();
-        let woken = std::mem::replace(&mut state.work, true);
-        drop(state);
-        if !woken {
-            self.changed.notify_one();
-        }
-    }
-
-    /// Something cannot wait.
-    pub(crate) fn urge(&self) {
-        self.lock().urgent = true;
-        self.changed.notify_one();
-    }
-
-    /// Hands over an order; drops it where the thread has ended.
-    pub(crate) fn order(&self, order: Order) {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(orders) = &mut *orders {
-            orders.push(order);
-        }
-        drop(orders);
-        self.urge();
-    }
-
-    fn take_orders(&self) -> Vec<Order> {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
-        orders.as_mut().map(std::mem::take).unwrap_or_default()
-    }
-
-    /// The thread has ended: orders not carried out, and all that come, are dropped.
-    fn end(&self) {
-        *self.orders.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Finish what there is and end.
-    pub(crate) fn stop(&self) {
-        self.lock().stop = true;
-        self.changed.notify_one();
-    }
-
-    /// Waits for work or for `at_most`, and lets work gather for `gather`; true if the thread should end.
-    fn wait(&self, gather: Duration, at_most: Duration) -> bool {
-        let wait = |state, at_most, ready: fn(&Woken) -> bool| {
-            let waited = self
-                .changed
-                .wait_timeout_while(state, at_most, |state| !ready(state));
-            waited.unwrap_or_else(PoisonError::into_inner).0
-        };
-        let state = wait(self.lock(), gather.min(at_most), |state| {
-            state.urgent || state.stop
-        });
-        let mut state = wait(state, at_most.saturating_sub(gather), |state| {
-            state.work || state.urgent || state.stop
-        });
-        state.work = false;
-        state.urgent = false;
-        state.stop
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Woken> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The thread's state.
 pub(crate) struct Housekeeping {
@@ -167,6 +55,15 @@ pub(crate) struct Housekeeping {
     pub(crate) claim: Option<Claim>,
     pub(crate) keks: Arc<Keks>,
     pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) elapsed: Arc<Mutex<Elapsed>>,
+    /// What is being put on record of the clock.
+    pub(crate) anomaly: Option<(Answer, Anomaly)>,
+    pub(crate) signers: Arc<Signers>,
+    /// When the next checkpoint is kept among the earlier ones, since boot.
+    pub(crate) keep_next: Option<Duration>,
+    pub(crate) scrub: Arc<Scrub>,
+    pub(crate) scrub_every: Duration,
+    pub(crate) scrubbed: watch::Sender<Option<Scrubbed>>,
     pub(crate) pruner: Pruner,
     pub(crate) announce: Announce,
     pub(crate) queue: Arc<Queue>,
@@ -212,9 +109,10 @@ impl Housekeeping {
             let due =
                 last_publish.is_none_or(|last| now.saturating_sub(last) >= self.publish_every);
             // A checkpoint that did not change is signed anew once in a while: whoever took the log over is noticed then.
-            let again = last_publish.is_some_and(|last| now.saturating_sub(last) >= IDLE);
+            let again = last_publish.is_some_and(|last| now.saturating_sub(last) >= IDLE)
+                | self.signers.have_changed();
             if tiled.is_ok() && (again || self.tiler.size() > *self.published.borrow()) {
-                if due || stop {
+                if due || stop || again {
                     settled &= self.publish();
                     last_publish = Some(now);
                 } else {
@@ -225,6 +123,8 @@ impl Housekeeping {
                 tracing::warn!(%error, "segments of the audit log cannot be retired now");
                 settled = false;
             }
+            settled &= self.look_at_clock(stop);
+            self.look_at_scrub();
             settled &= self.carry_out();
             match self.prune() {
                 Ok(done) => settled &= done,
@@ -244,8 +144,19 @@ impl Housekeeping {
         let Some(claim) = &mut self.claim else {
             return true;
         };
-        match self.tiler.publish(claim) {
+        let now = self.clock.monotonic();
+        let keep = match self.keep_next {
+            Some(next) => now >= next,
+            // An hour counts over a restart.
+            None => {
+                earlier::age(&self.dir, self.clock.wall()).is_none_or(|age| age >= earlier::EVERY)
+            }
+        };
+        match self.tiler.publish(claim, keep) {
             Ok(size) => {
+                if keep || self.keep_next.is_none() {
+                    self.keep_next = Some(now.saturating_add(earlier::EVERY));
+                }
                 self.published.send_replace(size);
                 true
             }
@@ -267,6 +178,84 @@ impl Housekeeping {
                 false
             }
         }
+    }
+
+    /// Puts on record what is odd about the clock, and keeps how much time has passed; true if nothing is under way.
+    fn look_at_clock(&mut self, stop: bool) -> bool {
+        let read = Reading::of(&*self.clock);
+        let elapsed = Arc::clone(&self.elapsed);
+        let mut elapsed = elapsed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((mut answer, anomaly)) = self.anomaly.take() {
+            match answer.try_recv() {
+                Ok(Ok(_)) => elapsed.said(anomaly, read),
+                Err(oneshot::error::TryRecvError::Empty) => self.anomaly = Some((answer, anomaly)),
+                // Not recorded: said again at the next look.
+                Ok(Err(_)) | Err(oneshot::error::TryRecvError::Closed) => {}
+            }
+        }
+        if self.anomaly.is_none()
+            && let Some(anomaly) = elapsed.look(read)
+        {
+            tracing::error!(words = anomaly.words(), "the clock was set or stands still");
+            let answer = self.say(Notice::Clock(anomaly));
+            self.anomaly = answer.map(|answer| (answer, anomaly));
+        }
+        let (kept, now) = (elapsed.keep(read, stop), elapsed.now(read));
+        drop(elapsed);
+        if let Some(time) = kept {
+            let state = State {
+                time: Some(time),
+                // A new log has nothing to scrub yet.
+                scrubbed: self.state.scrubbed.or(Some(now)),
+                ..self.state.clone()
+            };
+            match state.write(&*self.disk, &self.dir) {
+                Ok(()) => self.state = state,
+                Err(error) => tracing::warn!(%error, "the time that passed cannot be kept now"),
+            }
+        }
+        self.anomaly.is_none()
+    }
+
+    /// Orders a look at everything when it is time for one, and takes note of what it found.
+    fn look_at_scrub(&mut self) {
+        let read = Reading::of(&*self.clock);
+        let elapsed = self.elapsed.lock();
+        let now = elapsed.unwrap_or_else(PoisonError::into_inner).now(read);
+        let Some(verdict) = self.scrub.take() else {
+            let last = self.state.scrubbed;
+            if last.is_some_and(|last| now.since(last) >= self.scrub_every) {
+                self.scrub.order();
+            }
+            return;
+        };
+        let state = State {
+            scrubbed: Some(now),
+            ..self.state.clone()
+        };
+        match state.write(&*self.disk, &self.dir) {
+            Ok(()) => self.state = state,
+            Err(error) => tracing::warn!(%error, "that the log was scrubbed cannot be kept now"),
+        }
+        if !matches!(verdict, Verdict::Proven(_)) {
+            let words = verdict.to_string();
+            tracing::error!(words, "the audit log's files do not verify");
+            // Where the queue is full, what was found is still shown, and found again by the next look.
+            let _ = self.say(Notice::ScrubFailed { words });
+        }
+        self.scrubbed.send_replace(Some(Scrubbed {
+            at: read.wall,
+            verdict,
+        }));
+    }
+
+    /// Hands over something that the log says of itself; where the answer goes. Where the queue is full the answer is dropped.
+    fn say(&self, notice: Notice) -> Option<Answer> {
+        let pending = (self.announce)(notice)?;
+        let (answer, waiting) = oneshot::channel();
+        let answer = Some(answer);
+        let _ = self.queue.try_push(Pending { answer, ..pending });
+        Some(waiting)
     }
 
     /// Carries out the orders that can be; true if none is left.
@@ -351,7 +340,10 @@ impl Housekeeping {
         };
         let bound = self.state.base.index.min(*self.published.borrow());
         let directory = Directory::new(self.dir.clone());
-        let now = (self.clock.wall(), self.clock.monotonic());
+        let read = Reading::of(&*self.clock);
+        let elapsed = self.elapsed.lock();
+        let now = elapsed.unwrap_or_else(PoisonError::into_inner);
+        let now = (now.earliest(read), read.since_boot);
         let mut state = self.state.clone();
         let step = self.pruner.step(&mut state, &directory, bound, now)?;
         if step.changed {
@@ -359,12 +351,9 @@ impl Housekeeping {
             self.state = state;
         }
         if let Some((minimum, due)) = step.announce
-            && let Some(pending) = (self.announce)(Notice::Retention { minimum, due })
+            && let Some(waiting) = self.say(Notice::Retention { minimum, due })
         {
-            let (answer, waiting) = oneshot::channel();
-            let answer = Some(answer);
-            // Where the queue is full the answer is dropped, and it is announced again at the next look.
-            let _ = self.queue.try_push(Pending { answer, ..pending });
+            // Where it is not recorded it is announced again at the next look.
             self.pruner.asked(waiting, (minimum, due));
             return Ok(false);
         }

@@ -9,16 +9,20 @@ use std::time::Duration;
 
 use bailiwick_core::event::Event;
 use bailiwick_core::{Clock, Rng, Timestamp};
-use bailiwick_crypto::note::NoteSigner;
+use bailiwick_crypto::note::{NoteSigner, NoteVerifier};
 use tokio::sync::{oneshot, watch};
 
 use crate::disk::{Disk, SystemDisk};
+use crate::elapsed::{Elapsed, Reading};
 use crate::housekeeping::Wake;
 use crate::leaf::Source;
 use crate::read::{Directory, Entries, Opener};
 use crate::record::{Class, RecordError, Recorder, Recording, Unavailable};
+use crate::scrub::{self, Scrub, Scrubbed};
 use crate::seal::{Kek, Payload};
+use crate::signers::{Signers, SignersError};
 use crate::standing::{CheckpointStore, Volatile};
+use crate::verify::Verdict;
 use crate::wal::commit::{Abort, Roll};
 use crate::wal::queue::{Pending, Queue};
 use crate::wal::spare::Spare;
@@ -26,6 +30,7 @@ use crate::wal::spare::Spare;
 use encoder::Encoder;
 pub use keks::RotateError;
 pub use open::OpenError;
+pub(crate) use open::{lock, probe};
 pub use privacy::{Piece, RevealLogError, Stretch};
 
 mod assemble;
@@ -48,7 +53,11 @@ pub struct Options {
     /// The recording program, as leaves carry it.
     pub source: Source,
     /// Signs checkpoints; its name is the log's origin, `<trust domain>/<node>`.
-    pub signer: NoteSigner,
+    pub signer: Arc<NoteSigner>,
+    /// Keys that signed before and still do beside it, newest first ([`Log::rotate_key`]).
+    pub older_signers: Vec<Arc<NoteSigner>>,
+    /// Keys that signed once: what they signed is still held against the log.
+    pub former: Vec<NoteVerifier>,
     /// Wraps the keys of sealed values.
     pub kek: Kek,
     /// Keys that did before, newest first, where re-wrapping was interrupted ([`Log::rotate_kek`]).
@@ -67,6 +76,8 @@ pub struct Options {
     pub max_untiled: u64,
     /// Time between checkpoints while the log grows. Default 1 s.
     pub publish_every: Duration,
+    /// Time between two looks of the scrubber at everything. Default: a week.
+    pub scrub_every: Duration,
     /// Longest sealed value that is kept; longer ones are committed to only. Default 256 KiB.
     pub value_max: usize,
     /// Which values are kept. Default: all.
@@ -103,7 +114,9 @@ impl Options {
                 svc: "serve".into(),
                 version: env!("CARGO_PKG_VERSION").into(),
             },
-            signer,
+            signer: Arc::new(signer),
+            older_signers: Vec::new(),
+            former: Vec::new(),
             kek,
             older_keks: Vec::new(),
             clock,
@@ -113,6 +126,7 @@ impl Options {
             min_free: 1 << 30,
             max_untiled: 4 << 30,
             publish_every: Duration::from_secs(1),
+            scrub_every: scrub::EVERY,
             value_max: 256 << 10,
             payload: Payload::default(),
             retention: Duration::from_hours(400 * 24),
@@ -128,9 +142,17 @@ impl Options {
     }
 }
 
+/// What runs a log.
+struct Threads {
+    commit: JoinHandle<()>,
+    housekeeping: JoinHandle<()>,
+    scrub: JoinHandle<()>,
+}
+
 /// An open log. Dropping it writes what waits, publishes a last checkpoint and releases the directory.
 pub struct Log {
     origin: Arc<str>,
+    signers: Arc<Signers>,
     dir: PathBuf,
     queue: Arc<Queue>,
     encoder: Arc<Encoder>,
@@ -139,12 +161,15 @@ pub struct Log {
     degraded: Arc<AtomicBool>,
     pub(crate) spare: Arc<Spare>,
     wake: Arc<Wake>,
+    elapsed: Arc<Mutex<Elapsed>>,
     disk: Arc<dyn Disk>,
     roll: Arc<Roll>,
     hold_from: Option<Timestamp>,
     /// Held while an erasure goes on.
     erasing: tokio::sync::Mutex<()>,
-    threads: Mutex<Option<(JoinHandle<()>, JoinHandle<()>)>>,
+    scrub: Arc<Scrub>,
+    scrubbed: watch::Receiver<Option<Scrubbed>>,
+    threads: Mutex<Option<Threads>>,
     /// Held as long as anything here may write.
     _lock: File,
 }
@@ -153,6 +178,47 @@ impl Log {
     /// The log's name: `<trust domain>/<node>`.
     pub fn origin(&self) -> &str {
         &self.origin
+    }
+
+    /// Keys that verify its checkpoints, newest first; those that sign no more among them.
+    pub fn verifiers(&self) -> Vec<NoteVerifier> {
+        self.signers.verifiers()
+    }
+
+    /// The newest key that signs its checkpoints, in text form.
+    pub fn vkey(&self) -> String {
+        let newest = self.signers.signing().into_iter().next();
+        newest.map_or_else(String::new, |key| key.vkey())
+    }
+
+    /// Keys that sign its checkpoints, newest first: one, but for a time after it was replaced.
+    pub fn signing(&self) -> Vec<NoteVerifier> {
+        self.signers.signing()
+    }
+
+    /// Signs checkpoints with `newest` too, from the next on, which is made at once. That it does has to be on record before.
+    pub fn rotate_key(&self, newest: NoteSigner) -> Result<(), SignersError> {
+        self.signers.add(Arc::new(newest))?;
+        self.wake.urge();
+        Ok(())
+    }
+
+    /// Signs with the newest key only, from the next checkpoint on.
+    pub fn drop_older_keys(&self) {
+        self.signers.drop_older();
+        self.wake.urge();
+    }
+
+    /// What the scrubber found when it last looked at everything; changes with each look. `None` before the first of this run.
+    pub fn scrubbed(&self) -> watch::Receiver<Option<Scrubbed>> {
+        self.scrubbed.clone()
+    }
+
+    /// Whether a file did not verify when the scrubber last looked at all of them.
+    pub fn is_damaged(&self) -> bool {
+        let scrubbed = self.scrubbed.borrow();
+        let verdict = scrubbed.as_ref().map(|scrubbed| &scrubbed.verdict);
+        verdict.is_some_and(|verdict| !matches!(verdict, Verdict::Proven(_)))
     }
 
     /// Number of durable events.
@@ -180,6 +246,22 @@ impl Log {
         self.degraded.load(Ordering::Relaxed) || self.spare.failed()
     }
 
+    /// The time to destroy things by: never later than what has passed, whatever the wall clock says.
+    pub fn earliest(&self) -> Timestamp {
+        let read = Reading::of(&*self.encoder.clock);
+        let elapsed = self.elapsed.lock();
+        elapsed
+            .unwrap_or_else(PoisonError::into_inner)
+            .earliest(read)
+    }
+
+    /// Whether the wall clock differs from the time that passed by more than [`crate::elapsed::BOUND`].
+    pub fn is_clock_off(&self) -> bool {
+        let read = Reading::of(&*self.encoder.clock);
+        let elapsed = self.elapsed.lock();
+        elapsed.unwrap_or_else(PoisonError::into_inner).is_off(read)
+    }
+
     /// Reads durable events from index `from` on. Ends at the durable size of the moment each event is asked for, so it can be asked
     /// again after [`Log::watch`] changed. Reads files: call it where blocking is allowed.
     pub fn read(&self, from: u64) -> Entries {
@@ -205,11 +287,13 @@ impl Log {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take();
-        if let Some((commit, housekeeping)) = threads {
+        if let Some(threads) = threads {
+            self.scrub.stop();
             // A thread that panicked has refused everything already; there is nothing to add to that here.
-            let _ = commit.join();
+            let _ = threads.commit.join();
             self.wake.stop();
-            let _ = housekeeping.join();
+            let _ = threads.housekeeping.join();
+            let _ = threads.scrub.join();
         }
     }
 }

@@ -8,11 +8,15 @@ use bailiwick_core::event::Event;
 use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Digest, Fault};
 use bailiwick_crypto::aead::AeadError;
+use tokio::sync::oneshot;
 
 use crate::leaf::MAX_LEAF;
 
 /// The answer to [`Recorder::record`].
 pub type Recording = Pin<Box<dyn Future<Output = Result<Receipt, RecordError>> + Send>>;
+
+/// What comes of recording an event that the log says of itself.
+pub(crate) type Answer = oneshot::Receiver<Result<Receipt, RecordError>>;
 
 /// Puts events on record.
 pub trait Recorder: Send + Sync {

@@ -14,11 +14,12 @@ use bailiwick_core::event::EventType;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use crate::checkpoint::earlier;
 use crate::disk::Disk;
 use crate::leaf::Leaf;
 use crate::payload;
 use crate::read::{Directory, ReadError, mentions};
-use crate::record::{Receipt, RecordError};
+use crate::record::Answer;
 use crate::seal::SLOT;
 use crate::state::State;
 use crate::tile::{Kind, Tile, WIDTH};
@@ -101,9 +102,6 @@ pub(crate) fn announced_in(leaf: &[u8]) -> Option<u64> {
 /// `change.kind` of the event.
 pub(crate) const KIND: &str = "retention";
 
-/// What comes of recording the event.
-type Answer = oneshot::Receiver<Result<Receipt, RecordError>>;
-
 /// The work of retention, a step at a time.
 pub(crate) struct Pruner {
     retention: Retention,
@@ -137,7 +135,7 @@ impl Pruner {
         self.asked = Some((answer, minimum, due));
     }
 
-    /// Moves the state on by what time and record allow. Nothing from `bound` on is touched: it is not in synced tiles, or not published.
+    /// Moves the state on by what time and record allow: `wall` is the time to destroy by ([`crate::elapsed`]). Nothing from `bound` on is touched: it is not in synced tiles, or not published.
     pub(crate) fn step(
         &mut self,
         state: &mut State,
@@ -247,6 +245,13 @@ pub(crate) fn prune(disk: &dyn Disk, dir: &Path, state: &mut State) -> io::Resul
             for kind in [Kind::Entries, Kind::Hashes(0)] {
                 remove(disk, &dir.join(Tile::full(kind, bundle).path()))?;
             }
+        }
+        // What was signed over fewer leaves cannot be held against the tree any more.
+        for size in earlier::sizes(dir)?
+            .into_iter()
+            .filter(|size| *size < until)
+        {
+            disk.remove(&dir.join(earlier::path(size)))?;
         }
         state.gone.leaves = until;
         return Ok(true);

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::checkpoint::{Checkpoint, CheckpointError};
 use crate::proof::TileReadError;
+use crate::signers::Signers;
 
 /// What is remembered of one log. Of a log never heard of: epoch 0 and no checkpoint.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,8 +98,7 @@ impl Signed {
 pub(crate) struct Claim {
     store: Arc<dyn CheckpointStore>,
     origin: String,
-    /// Keys that signed or sign for the log.
-    keys: Vec<NoteVerifier>,
+    keys: Arc<Signers>,
     standing: Standing,
 }
 
@@ -107,7 +107,7 @@ impl Claim {
     pub(crate) fn take(
         store: Arc<dyn CheckpointStore>,
         origin: &str,
-        keys: Vec<NoteVerifier>,
+        keys: Arc<Signers>,
         standing: &Standing,
         above: u64,
     ) -> Result<Self, AdvanceError> {
@@ -175,7 +175,7 @@ impl Claim {
         let Some(note) = &self.standing.note else {
             return Ok(());
         };
-        let held = Checkpoint::verify(note.as_bytes(), &self.keys)?;
+        let held = Checkpoint::verify(note.as_bytes(), &self.keys.verifiers())?;
         let fits = held.size <= next.size && root(held.size)? == held.root;
         if fits {
             return Ok(());

@@ -5,10 +5,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use bailiwick_core::{Code, Digest, Fault};
+use bailiwick_core::{Code, Digest, Fault, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::Disk;
+use crate::elapsed::Kept;
 use crate::proof::{TileReadError, Tiles};
 use crate::retention::{Announced, Minimum};
 use crate::tile::RightEdge;
@@ -35,6 +36,12 @@ pub(crate) struct State {
     /// A pruning that is on record and waits for its day.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) announced: Option<Announced>,
+    /// How much time has passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) time: Option<Kept>,
+    /// When everything was last verified, by the time that passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) scrubbed: Option<Timestamp>,
 }
 
 /// The first segment of the write-ahead log, and what its header says. Everything before it is in synced tiles, right edge included.

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bailiwick_core::Rng;
-use bailiwick_crypto::note::NoteSigner;
 
 use crate::bundle;
-use crate::checkpoint::{self, Checkpoint};
+use crate::checkpoint::{self, Checkpoint, earlier};
 use crate::disk::Disk;
 use crate::intents::OpenIntents;
 use crate::proof::{self, read_tile};
 use crate::read::{Directory, ReadError};
 use crate::seal::Kek;
+use crate::signers::Signers;
 use crate::standing::{AdvanceError, Claim};
 use crate::state::Base;
 use crate::tile::{self, Kind, RightEdge, Tile, WIDTH};
@@ -39,7 +39,7 @@ const STRIDE: usize = 64;
 pub(crate) struct Tiler {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    signer: NoteSigner,
+    signers: Arc<Signers>,
     scan: Scan,
     tree: CompactRange,
     edge: RightEdge,
@@ -86,7 +86,7 @@ impl Tiler {
     pub(crate) fn resume(
         disk: Arc<dyn Disk>,
         dir: PathBuf,
-        signer: NoteSigner,
+        signers: Arc<Signers>,
         scan: Scan,
         (edge, intents, hlc): (RightEdge, OpenIntents, u64),
     ) -> io::Result<Self> {
@@ -99,7 +99,7 @@ impl Tiler {
             tree: edge.tree(),
             disk,
             dir,
-            signer,
+            signers,
             scan,
             edge,
             sidecar,
@@ -163,23 +163,27 @@ impl Tiler {
         Ok(())
     }
 
-    /// Writes the partial tiles of the present size, then the checkpoint over it, which is remembered elsewhere first. Gives the size
-    /// published.
-    pub(crate) fn publish(&mut self, claim: &mut Claim) -> Result<u64, TileError> {
+    /// Writes the partial tiles of the present size, then the checkpoint over it, which is remembered elsewhere first; with `keep` also
+    /// among the earlier ones. Gives the size published.
+    pub(crate) fn publish(&mut self, claim: &mut Claim, keep: bool) -> Result<u64, TileError> {
         self.write_partials(false)?;
         let checkpoint = Checkpoint {
-            origin: self.signer.name().to_owned(),
+            origin: self.signers.origin().to_string(),
             size: self.tree.size(),
             root: self.tree.root(),
         };
         let directory = Directory::new(self.dir.clone());
         let note = claim.advance(
             &checkpoint,
-            &mut || checkpoint.sign(&self.signer),
+            &mut || self.signers.sign(&checkpoint.text()),
             &mut |size| proof::root(&directory, size, checkpoint.size),
         )?;
         self.disk
             .replace(&self.dir.join(checkpoint::FILE), note.as_bytes(), false)?;
+        if keep {
+            let file = self.dir.join(earlier::path(checkpoint.size));
+            self.disk.replace(&file, note.as_bytes(), true)?;
+        }
         Ok(checkpoint.size)
     }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use bailiwick_core::Digest;
 use bailiwick_crypto::note::{NoteError, NoteVerifier};
 
+use crate::blobs::Blobs;
 use crate::bundle;
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
 use crate::proof::{TileReadError, read_tile};
@@ -17,6 +18,9 @@ use crate::state::State;
 use crate::tile::{self, Kind, RightEdge, Tile, WIDTH};
 use crate::tree::{CompactRange, leaf_hash};
 
+use earlier::Earlier;
+
+mod earlier;
 mod pruned;
 mod tail;
 
@@ -43,6 +47,7 @@ impl fmt::Display for Verdict {
                 checkpoint,
                 wal_size,
                 pruned,
+                earlier,
             }) => {
                 write!(
                     f,
@@ -51,6 +56,9 @@ impl fmt::Display for Verdict {
                 )?;
                 if *pruned > 0 {
                     write!(f, ", of which the first {pruned} were pruned on record")?;
+                }
+                if *earlier > 0 {
+                    write!(f, ", continuing {earlier} earlier checkpoints")?;
                 }
                 match wal_size.map(|size| size.saturating_sub(checkpoint.size)) {
                     Some(0) => f.write_str(", and none behind the checkpoint"),
@@ -87,6 +95,8 @@ pub struct Report {
     pub wal_size: Option<u64>,
     /// Leaves before this index were pruned, on record; 0 if none were.
     pub pruned: u64,
+    /// Checkpoints kept in `checkpoints/` that the keys given signed and that the tree continues.
+    pub earlier: usize,
 }
 
 /// What was altered, and where.
@@ -115,6 +125,10 @@ pub enum Altered {
     Wal,
     /// Leaves are missing, and no event says that they were pruned.
     Missing,
+    /// The key signed a history that the log does not continue.
+    Split,
+    /// A blob that is not what its name says.
+    Blob,
     /// All of it fits together but not the checkpoint: the whole log was rewritten.
     Everything,
     /// A value that a bundle discloses: it is not what the leaf commits to.
@@ -132,6 +146,8 @@ impl Altered {
             Self::Tile => "tile_altered",
             Self::Wal => "wal_altered",
             Self::Missing => "leaves_missing",
+            Self::Split => "log_equivocation",
+            Self::Blob => "blob_altered",
             Self::Everything => "tree_altered",
             Self::Disclosure => "payload_altered",
             Self::Evidence => "evidence_altered",
@@ -149,6 +165,10 @@ impl fmt::Display for Alteration {
             Altered::Missing => {
                 "leaves are missing, and no `log.retention` event says that they were pruned"
             }
+            Altered::Split => {
+                "the log's key signed another history, which the log does not continue"
+            }
+            Altered::Blob => "a blob is not what its name says",
             Altered::Everything => "the files fit together but not the signed checkpoint",
             Altered::Disclosure => "a disclosed value is not what the leaf commits to",
             Altered::Evidence => "a file is not the one that the bundle was made with",
@@ -166,38 +186,81 @@ impl fmt::Display for Alteration {
 
 /// Checks the log in `dir` against the keys of its origin. Keys come from the reader, never from the directory.
 pub fn verify(dir: &Path, keys: &[NoteVerifier]) -> Verdict {
-    let mut looks = 0;
-    loop {
-        let before = State::read(dir).ok();
-        match check(dir, keys) {
-            Ok(report) => return Verdict::Proven(report),
-            // A running node may retire segments while we look; then what was missed there is in the tiles now.
-            Err(_) if looks < MAX_LOOKS && State::read(dir).ok() != before => looks += 1,
-            Err(verdict) => return verdict,
-        }
-    }
+    check(dir, keys, &mut || true).map_or_else(|verdict| verdict, Verdict::Proven)
 }
 
-/// Most times that the check starts again because the log moved on.
+/// The same, asking `go_on` after each bundle; `None` once that says no.
+pub(crate) fn paced(
+    dir: &Path,
+    keys: &[NoteVerifier],
+    go_on: &mut dyn FnMut() -> bool,
+) -> Option<Verdict> {
+    let mut stopped = false;
+    let checked = check(dir, keys, &mut || {
+        stopped = stopped || !go_on();
+        !stopped
+    });
+    let verdict = checked.map_or_else(|verdict| verdict, Verdict::Proven);
+    (!stopped).then_some(verdict)
+}
+
+/// Most times that a part of the check starts again because the log moved on.
 const MAX_LOOKS: usize = 5;
 
 /// Everything but `Proven` ends the check.
 type Checked<T> = Result<T, Verdict>;
 
-fn check(dir: &Path, keys: &[NoteVerifier]) -> Checked<Report> {
-    let checkpoint = signed_checkpoint(dir, keys)?;
-    let state = State::read(dir).unwrap_or_default();
-    let pruned = state.minimum.leaves.min(checkpoint.size) / WIDTH as u64 * WIDTH as u64;
-    let found = check_tree(dir, &checkpoint, pruned)?;
-    if let Some(alteration) = found {
-        return Err(Verdict::Altered(alteration));
+fn check(dir: &Path, keys: &[NoteVerifier], go_on: &mut dyn FnMut() -> bool) -> Checked<Report> {
+    // A running node may prune while we look; then what was missed is on record now.
+    let (checkpoint, pruned, earlier) = looks(
+        || State::read(dir).ok().map(|state| state.minimum),
+        || {
+            let checkpoint = signed_checkpoint(dir, keys)?;
+            let state = State::read(dir).unwrap_or_default();
+            let pruned = state.minimum.leaves.min(checkpoint.size) / WIDTH as u64 * WIDTH as u64;
+            let mut earlier = Earlier::read(dir, keys, &checkpoint, pruned)?;
+            let found = check_tree(dir, &checkpoint, pruned, &mut earlier, go_on)?;
+            match found.or_else(|| earlier.split(&checkpoint.origin)) {
+                Some(alteration) => Err(Verdict::Altered(alteration)),
+                None => Ok((checkpoint, pruned, earlier.count())),
+            }
+        },
+    )?;
+    // It may retire segments too; then what was missed there is in the tiles now.
+    let wal_size = looks(
+        || State::read(dir).ok().map(|state| state.base),
+        || tail::check(dir, &checkpoint, go_on),
+    )?;
+    if let Some(blob) = Blobs::new(dir.to_path_buf()).first_altered(go_on) {
+        let file = blob.strip_prefix(dir).unwrap_or(&blob).to_path_buf();
+        return Err(altered(Altered::Blob, Some(&checkpoint.origin), None, file));
     }
-    let wal_size = tail::check(dir, &checkpoint)?;
     Ok(Report {
         checkpoint,
         wal_size,
         pruned,
+        earlier,
     })
+}
+
+/// Looks again where something is wrong and what `moved` gives was not the same before.
+fn looks<T, M: PartialEq>(
+    moved: impl Fn() -> M,
+    mut look: impl FnMut() -> Checked<T>,
+) -> Checked<T> {
+    let mut looks = 0;
+    loop {
+        let before = moved();
+        match look() {
+            Err(_) if looks < MAX_LOOKS && moved() != before => looks += 1,
+            other => return other,
+        }
+    }
+}
+
+/// What a check gives that was told to stop; nobody sees it.
+fn stopped() -> Verdict {
+    cannot_tell(PathBuf::new(), "the check was stopped".into())
 }
 
 fn signed_checkpoint(dir: &Path, keys: &[NoteVerifier]) -> Checked<Checkpoint> {
@@ -223,7 +286,13 @@ fn signed_checkpoint(dir: &Path, keys: &[NoteVerifier]) -> Checked<Checkpoint> {
 }
 
 /// Reads every leaf and tile, and compares each with what the leaves give.
-fn check_tree(dir: &Path, checkpoint: &Checkpoint, pruned: u64) -> Checked<Option<Alteration>> {
+fn check_tree(
+    dir: &Path,
+    checkpoint: &Checkpoint,
+    pruned: u64,
+    earlier: &mut Earlier,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Checked<Option<Alteration>> {
     let size = checkpoint.size;
     let edge = pruned::edge(dir, pruned, size)?;
     let mut tree = edge.tree();
@@ -236,10 +305,15 @@ fn check_tree(dir: &Path, checkpoint: &Checkpoint, pruned: u64) -> Checked<Optio
         unsure: None,
         announced: 0,
     };
+    earlier.see(&tree);
     for number in pruned / WIDTH as u64..size.div_ceil(WIDTH as u64) {
         for hash in walk.bundle(number)? {
             tree.push(hash);
+            earlier.see(&tree);
             walk.push(hash)?;
+        }
+        if !go_on() {
+            return Err(stopped());
         }
     }
     for (tile, hashes) in walk.edge.clone().partials() {

@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod frame;
 pub(crate) mod queue;
 pub(crate) mod recover;
+pub(crate) mod refused;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod spare;

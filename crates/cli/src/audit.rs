@@ -9,6 +9,7 @@ mod held;
 mod offline;
 mod privacy;
 mod remote;
+mod repair;
 mod story;
 mod task;
 
@@ -108,6 +109,11 @@ pub(crate) enum AuditCommand {
         /// What `audit erase` printed for whoever asked.
         id: String,
     },
+    /// Makes a new key for the log's checkpoints. The key before signs too for a week, so that everybody can learn the new one. Role admin.
+    #[command(after_help = "Example: bailiwick audit rotate-key")]
+    RotateKey,
+    /// With the node stopped: cuts a damaged log where it is damaged, or leaves it and goes on under another name. Either is on record.
+    Repair(repair::RepairArgs),
     /// Writes the record in a shape that other people's tools read.
     Export(export::ExportArgs),
     /// Fetches a log that was shipped, into a directory for reading, and checks it.
@@ -180,6 +186,8 @@ pub(crate) async fn run(context: &Context, command: AuditCommand) -> Outcome {
         AuditCommand::Reveal { event, reason } => privacy::reveal(context, event, &reason).await,
         AuditCommand::Erase(args) => privacy::erase(context, args).await,
         AuditCommand::ConfirmErasure { id } => privacy::confirm_erasure(context, &id).await,
+        AuditCommand::RotateKey => rotate_key(context).await,
+        AuditCommand::Repair(args) => repair::repair(context, &args).await,
         AuditCommand::Export(args) => export::run(context, args).await,
         AuditCommand::Restore(args) => remote::restore(context, &args).await,
         AuditCommand::Verify {
@@ -214,7 +222,30 @@ async fn log(context: &Context) -> Outcome {
             .collect();
         let (log, evidence) = (text("vkey"), text("evidence_vkey"));
         let checkpoint = checkpoint.join("\n");
+        let former = |name| body.get("former").and_then(|former| former.get(name));
+        let until = former("until").and_then(Value::as_str);
+        let log = match (former("vkey").and_then(Value::as_str), until) {
+            (Some(former), Some(until)) => {
+                format!("{log}\n\nuntil {until} this key signs too\n{former}")
+            }
+            _ => log,
+        };
         format!("{log}\n\n{checkpoint}\n\nbundles of evidence are signed with\n{evidence}")
+    });
+    Ok(Exit::DONE)
+}
+
+async fn rotate_key(context: &Context) -> Outcome {
+    let path = "/v1/audit/key-rotations";
+    let body = context.api()?.post(path, &json!({})).await?;
+    context.out.show(&body, |out, body| {
+        let former = body.get("former");
+        let old = table::cell(out, former.and_then(|former| former.get("vkey")));
+        let until = table::cell(out, former.and_then(|former| former.get("until")));
+        let new = table::cell(out, body.get("vkey"));
+        format!(
+            "{new}\n\nthe log is signed with this key from now on; until {until} the one before signs too:\n{old}\n\nGive the new key to everybody who verifies this log, and to its witnesses, before then."
+        )
     });
     Ok(Exit::DONE)
 }

@@ -94,11 +94,13 @@ pub enum Operation {
     Reveal,
     /// Erase it.
     Erase,
+    /// Replace the key that signs the record.
+    RotateLogKey,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Read,
         Self::WriteAgents,
         Self::WriteServers,
@@ -113,6 +115,7 @@ impl Operation {
         Self::Reindex,
         Self::Reveal,
         Self::Erase,
+        Self::RotateLogKey,
     ];
 
     /// As policy names it: `Action::"api:<name>"`.
@@ -132,6 +135,7 @@ impl Operation {
             Self::Reindex => "reindex",
             Self::Reveal => "reveal",
             Self::Erase => "erase",
+            Self::RotateLogKey => "rotate_log_key",
         }
     }
 

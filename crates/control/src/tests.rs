@@ -3,6 +3,7 @@
 mod approvals;
 mod bench_node;
 mod blast;
+mod outbox;
 mod policies;
 mod registry;
 mod revocation;

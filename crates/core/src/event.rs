@@ -3,7 +3,10 @@
 //!
 //! Nothing secret, private or written by an agent stands in an event: such values are [`Sealed`], committed to and kept apart.
 
+mod bounds;
 mod kind;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +19,7 @@ use crate::label::Labels;
 use crate::name::{AgentName, CredentialName, OwnerName, ServerName, StageName, ToolName};
 use crate::risk::Risk;
 use crate::task::Task;
+pub use bounds::{LISTS, MAX_CHAIN, MAX_ITEM, MAX_LABELS};
 pub use kind::EventType;
 
 /// Lists in an event hold at most this many entries.
@@ -24,7 +28,7 @@ pub const MAX_LIST: usize = 16;
 pub const MAX_STRING: usize = 512;
 
 /// Where a sealed value can belong.
-pub const SEALED_PATHS: [&str; 7] = [
+pub const SEALED_PATHS: [&str; 8] = [
     "/args",
     "/result",
     "/request",
@@ -32,6 +36,7 @@ pub const SEALED_PATHS: [&str; 7] = [
     "/shown",
     "/reason",
     "/input",
+    LISTS,
 ];
 
 /// One event, before the recorder numbers and stamps it.
@@ -84,6 +89,9 @@ pub struct Event {
     /// What changed in a registry, policy or fence event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<ChangeRef>,
+    /// Of lists that are longer than their bounds: how many items are left out here. The whole is sealed at [`LISTS`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<String, u64>,
     /// Values that are committed to but not in the clear. Not part of the serde form.
     #[serde(skip)]
     pub sealed: Vec<Sealed>,
@@ -123,6 +131,7 @@ impl Event {
             lease: None,
             outcome: None,
             change: None,
+            more: BTreeMap::new(),
             sealed: Vec::new(),
         }
     }

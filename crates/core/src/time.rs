@@ -111,4 +111,9 @@ pub trait Clock: Send + Sync {
 
     /// Time since boot, suspend included (`CLOCK_BOOTTIME`). Never falls.
     fn monotonic(&self) -> Duration;
+
+    /// Which boot [`Clock::monotonic`] counts from, if that is known: readings of two processes compare only within one.
+    fn boot(&self) -> Option<String> {
+        None
+    }
 }

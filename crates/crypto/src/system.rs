@@ -27,6 +27,12 @@ impl Clock for SystemClock {
             u32::try_from(tv_nsec).unwrap_or(0),
         )
     }
+
+    /// The kernel's random id of this boot (`random(4)`).
+    fn boot(&self) -> Option<String> {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned())
+    }
 }
 
 /// The generator of aws-lc, seeded by the kernel.

@@ -4,8 +4,8 @@ use bailiwick_audit::{Class, RecordError};
 use bailiwick_core::chain::Chain;
 use bailiwick_core::decision::{Decision, Reason};
 use bailiwick_core::event::{
-    Action, AgentRef, ChainRef, DecisionMode, DecisionRef, Event, EventType, Evidence, MAX_LIST,
-    MAX_STRING, Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef, WouldBeRef,
+    Action, AgentRef, ChainRef, DecisionMode, DecisionRef, Event, EventType, Evidence, MAX_STRING,
+    Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef, WouldBeRef,
 };
 use bailiwick_core::id::EventId;
 use bailiwick_core::name::{ServerName, ToolName};
@@ -209,19 +209,14 @@ fn chain_refs(chain: &Chain, caller: &Caller) -> Vec<ChainRef> {
 
 fn decision_ref(decision: &Decision, us: u64) -> DecisionRef {
     let sources = |reasons: &[Reason]| {
-        let sources = reasons.iter().take(MAX_LIST);
+        let sources = reasons.iter();
         sources.map(|reason| reason.source.clone()).collect()
     };
     DecisionRef {
         effect: decision.outcome,
-        policies: decision.policies.iter().take(MAX_LIST).cloned().collect(),
+        policies: decision.policies.clone(),
         reasons: sources(&decision.reasons),
-        obligations: decision
-            .obligations
-            .iter()
-            .take(MAX_LIST)
-            .cloned()
-            .collect(),
+        obligations: decision.obligations.clone(),
         versions: decision.versions,
         us,
         would_be: decision.would_be.as_ref().map(|would_be| WouldBeRef {

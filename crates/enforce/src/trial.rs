@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bailiwick_core::decision::{Decision, Outcome};
-use bailiwick_core::event::{Event, EventType, MAX_LIST, ShadowRef};
+use bailiwick_core::event::{Event, EventType, ShadowRef};
 use bailiwick_core::{Digest, Timestamp};
 use bailiwick_policy::{Shift, Tally, Terms};
 use serde::Serialize;
@@ -82,7 +82,7 @@ impl Trial {
             .tally
             .add(&event.id.to_string(), whose, &tried.decided, said);
         if let (Some(_), Some(decision)) = (shift, event.decision.as_mut()) {
-            let sources = said.reasons.iter().take(MAX_LIST);
+            let sources = said.reasons.iter();
             decision.shadow = Some(ShadowRef {
                 bundle: tried.bundle,
                 effect: said.outcome,

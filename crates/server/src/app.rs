@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
 use crate::indexer::Indexer;
+use crate::node::LogKeys;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
 
@@ -46,8 +47,8 @@ pub struct App {
     pub log: Arc<Log>,
     /// Its index.
     pub index: Arc<Indexer>,
-    /// The key that others verify the log with, in text form.
-    pub log_vkey: String,
+    /// The keys that sign its checkpoints.
+    pub log_keys: Arc<LogKeys>,
     /// Signs statements over bundles of evidence.
     pub evidence: Arc<NoteSigner>,
     /// The key that others verify them with, in text form.

@@ -5,8 +5,12 @@ mod directories;
 mod elsewhere;
 mod error;
 mod keys;
+mod log;
+mod log_keys;
+mod log_metrics;
 mod ports;
 mod reindex;
+pub mod repair;
 mod serve;
 mod snapshot;
 mod start;
@@ -28,6 +32,7 @@ use crate::witnesses;
 
 pub use directories::ensure_private;
 pub use error::{NodeError, StartError};
+pub use log_keys::{Former, LogKeys, OVERLAP};
 pub use reindex::reindex;
 
 /// What is running may go on for this long after the node was told to stop.

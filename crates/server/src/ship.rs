@@ -18,7 +18,6 @@ use bailiwick_audit::witnessed::{self, Continuation};
 use bailiwick_core::Clock;
 use bailiwick_core::event::EventType;
 use bailiwick_crypto::hash::sha256;
-use bailiwick_crypto::note::NoteVerifier;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use prometheus_client::registry::Registry;
@@ -41,7 +40,6 @@ pub struct Shipper {
     place: Place,
     every: Duration,
     log: Arc<Log>,
-    keys: Vec<NoteVerifier>,
     clock: Arc<dyn Clock>,
     metrics: ShipMetrics,
     /// Whether payloads and keys were all sent since the node started: an erasure may have been carried out while nothing was shipped.
@@ -82,19 +80,12 @@ enum Way {
 }
 
 impl Shipper {
-    /// Ships `log`, whose checkpoints verify with `keys`.
-    pub fn new(
-        place: Place,
-        every: Duration,
-        log: Arc<Log>,
-        keys: Vec<NoteVerifier>,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
+    /// Ships `log`.
+    pub fn new(place: Place, every: Duration, log: Arc<Log>, clock: Arc<dyn Clock>) -> Self {
         Self {
             place,
             every,
             log,
-            keys,
             clock,
             metrics: ShipMetrics::default(),
             settled: AtomicBool::new(false),
@@ -139,7 +130,7 @@ impl Shipper {
         if self.log.is_erasing() {
             return Ok(self.shipped().await?.map_or(0, |there| there.size));
         }
-        let now = Checkpoint::verify(&note, &self.keys)?;
+        let now = Checkpoint::verify(&note, &self.log.verifiers())?;
         let there = self.shipped().await?;
         if let Some(there) = &there {
             self.check(&directory, &now, there).await?;
@@ -184,7 +175,7 @@ impl Shipper {
     /// The checkpoint that is there. One that this log's key did not sign is somebody else's log.
     async fn shipped(&self) -> Result<Option<Checkpoint>, RoundError> {
         let note = self.place.read(Path::new(checkpoint::FILE)).await?;
-        let found = note.map(|note| Checkpoint::verify(&note, &self.keys));
+        let found = note.map(|note| Checkpoint::verify(&note, &self.log.verifiers()));
         found
             .transpose()
             .map_err(|_| RoundError::Contradiction("not this log"))

@@ -13,7 +13,7 @@ use bailiwick_audit::proof::TileReadError;
 use bailiwick_audit::read::ReadError;
 use bailiwick_audit::witnessed::{Continuation, Cosigned};
 use bailiwick_core::{Clock, Digest, Timestamp};
-use bailiwick_crypto::note::{Note, NoteError, NoteVerifier};
+use bailiwick_crypto::note::{Note, NoteError};
 use futures_util::future::join_all;
 use prometheus_client::registry::Registry;
 use tokio::task::{JoinError, spawn_blocking};
@@ -47,8 +47,6 @@ pub struct Witnesses {
     members: Vec<Member>,
     quorum: usize,
     log: Arc<Log>,
-    /// The log's own keys.
-    keys: Vec<NoteVerifier>,
     clock: Arc<dyn Clock>,
     metrics: WitnessMetrics,
     known: Mutex<Known>,
@@ -103,12 +101,11 @@ pub async fn held(
 }
 
 impl Witnesses {
-    /// Witnesses of `log`, whose checkpoints verify with `keys`. With no witness configured there is nothing to do.
+    /// Witnesses of `log`. With no witness configured there is nothing to do.
     pub fn new(
         configured: &[WitnessAt],
         quorum: usize,
         log: Arc<Log>,
-        keys: Vec<NoteVerifier>,
         client: &reqwest::Client,
         clock: Arc<dyn Clock>,
     ) -> Self {
@@ -124,7 +121,6 @@ impl Witnesses {
             members,
             quorum,
             log,
-            keys,
             clock,
             metrics: WitnessMetrics::default(),
             known: Mutex::new(known),
@@ -226,7 +222,7 @@ impl Witnesses {
             return;
         };
         let trusted: Vec<_> = self.members.iter().map(|one| one.vkey().clone()).collect();
-        match Cosigned::verify(&note, &self.keys, &trusted) {
+        match Cosigned::verify(&note, &self.log.verifiers(), &trusted) {
             Ok(cosigned) => {
                 let since = cosigned.since(self.quorum);
                 self.lock().witnessed = since.map(|at| (cosigned.checkpoint.size, at));
@@ -243,7 +239,7 @@ impl Witnesses {
         let Some(bytes) = spawn_blocking(move || directory.checkpoint()).await?? else {
             return Ok(None);
         };
-        let checkpoint = Checkpoint::verify(&bytes, &self.keys)?;
+        let checkpoint = Checkpoint::verify(&bytes, &self.log.verifiers())?;
         let note = Note::parse(&bytes)?;
         let asked = self
             .members
@@ -291,7 +287,8 @@ impl Witnesses {
     /// Keeps a note: in memory for what is served, and in the log's directory if enough witnesses cosigned it.
     async fn keep(&self, note: Note) -> Result<(), RoundError> {
         let trusted: Vec<_> = self.members.iter().map(|one| one.vkey().clone()).collect();
-        let cosigned = Cosigned::verify(note.to_string().as_bytes(), &self.keys, &trusted)?;
+        let cosigned =
+            Cosigned::verify(note.to_string().as_bytes(), &self.log.verifiers(), &trusted)?;
         let since = cosigned.since(self.quorum);
         {
             let mut known = self.lock();
@@ -317,7 +314,7 @@ impl Witnesses {
         now: &Checkpoint,
         note: &[u8],
     ) -> Result<Option<Contradiction>, RoundError> {
-        let Ok(theirs) = Checkpoint::verify(note, &self.keys) else {
+        let Ok(theirs) = Checkpoint::verify(note, &self.log.verifiers()) else {
             return Ok(None);
         };
         if theirs.size > self.log.size() {

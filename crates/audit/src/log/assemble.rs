@@ -14,11 +14,14 @@ use tokio::sync::watch;
 use super::encoder::{Encoder, announcer};
 use super::found::Found;
 use super::unanswered;
-use super::{Log, Options};
+use super::{Log, Options, Threads};
+use crate::elapsed::Elapsed;
 use crate::hlc::{Hlc, HlcClock};
 use crate::housekeeping::{Housekeeping, Wake};
 use crate::retention::{Pruner, Retention};
+use crate::scrub::Scrub;
 use crate::seal::Keks;
+use crate::signers::Signers;
 use crate::standing::Claim;
 use crate::tiler::Tiler;
 use crate::wal::commit::{Commit, Notice, Roll, Standing};
@@ -38,6 +41,7 @@ const HOUSEKEEPING_NICENESS: i32 = 10;
 )]
 pub(super) fn assemble(
     options: Options,
+    signers: Arc<Signers>,
     wal: &Path,
     found: Found,
     claim: Claim,
@@ -53,7 +57,7 @@ pub(super) fn assemble(
         orders,
         standing: _,
     } = found;
-    let origin: Arc<str> = options.signer.name().into();
+    let origin = signers.origin().clone();
     let origin_hash = crate::origin_hash(&origin);
     let size = recovered.tree.size();
     let (durable, durable_seen) = watch::channel(size);
@@ -67,13 +71,18 @@ pub(super) fn assemble(
     let keks = Arc::new(Keks::new(options.kek, options.older_keks));
     let kept = (keks.clone(), options.payload, options.value_max);
     let time = (options.clock.clone(), options.rng.clone());
-    let hlc = HlcClock::after(Hlc(recovered.hlc));
+    let last = Hlc(recovered.hlc);
+    let elapsed = Elapsed::resume(state.time.as_ref(), last, &*options.clock);
+    let elapsed = Arc::new(Mutex::new(elapsed));
+    let hlc = HlcClock::after(last);
     let encoder = Encoder::new(options.node, options.source, kept, time, hlc);
     let encoder = Arc::new(encoder);
     let scan = Scan::start(wal, Some(origin_hash), state.base.segment)?;
     let scan = scan.ok_or_else(|| io::Error::other("the first segment cannot be read back"))?;
     let first_segment = Arc::new(AtomicU64::new(state.base.segment));
     let roll = Arc::new(Roll::default());
+    let scrub = Arc::new(Scrub::default());
+    let (scrubbed, scrubbed_seen) = watch::channel(None);
     // Batches of two runs never share an epoch, so a writer that lost the directory cannot pass for the one that has it.
     let epoch = claim.epoch();
     let housekeeping = Housekeeping {
@@ -89,13 +98,20 @@ pub(super) fn assemble(
         tiler: Tiler::resume(
             options.disk.clone(),
             options.dir.clone(),
-            options.signer,
+            signers.clone(),
             scan,
             (edge, intents, state.base.hlc),
         )?,
         claim: Some(claim),
         keks: keks.clone(),
         rng: options.rng.clone(),
+        elapsed: elapsed.clone(),
+        anomaly: None,
+        signers: signers.clone(),
+        keep_next: None,
+        scrub: scrub.clone(),
+        scrub_every: options.scrub_every,
+        scrubbed,
         pruner: Pruner::new(Retention {
             leaves: options.retention,
             values: options.payload_retention,
@@ -141,9 +157,10 @@ pub(super) fn assemble(
         standing: Standing::default(),
     };
     queue_first(&queue, &commit, &encoder, zeroed, unanswered);
-    let threads = start(commit, housekeeping, &queue, &wake)?;
+    let threads = start(commit, housekeeping, &queue, &wake, &scrub)?;
     Ok(Log {
         origin,
+        signers,
         dir: options.dir,
         queue,
         encoder,
@@ -152,10 +169,13 @@ pub(super) fn assemble(
         degraded,
         spare,
         wake,
+        elapsed,
         disk,
         roll,
         hold_from: options.hold_from,
         erasing: tokio::sync::Mutex::new(()),
+        scrub,
+        scrubbed: scrubbed_seen,
         threads: Mutex::new(Some(threads)),
         _lock: lock,
     })
@@ -189,7 +209,9 @@ fn start(
     housekeeping: Housekeeping,
     queue: &Arc<Queue>,
     wake: &Arc<Wake>,
-) -> io::Result<(JoinHandle<()>, JoinHandle<()>)> {
+    scrub: &Arc<Scrub>,
+) -> io::Result<Threads> {
+    let scrubbing = start_scrub(&housekeeping, wake, scrub)?;
     let spare = commit.spare.clone();
     let housekeeping = std::thread::Builder::new()
         .name("audit-tiles".into())
@@ -200,7 +222,15 @@ fn start(
             if catch_unwind(AssertUnwindSafe(|| housekeeping.run())).is_err() {
                 spare.made(false);
             }
-        })?;
+        });
+    let housekeeping = match housekeeping {
+        Ok(housekeeping) => housekeeping,
+        Err(error) => {
+            scrub.stop();
+            let _ = scrubbing.join();
+            return Err(error);
+        }
+    };
     let watched = queue.clone();
     let commit = std::thread::Builder::new()
         .name("audit-commit".into())
@@ -211,11 +241,29 @@ fn start(
             }
         });
     match commit {
-        Ok(commit) => Ok((commit, housekeeping)),
+        Ok(commit) => Ok(Threads {
+            commit,
+            housekeeping,
+            scrub: scrubbing,
+        }),
         Err(error) => {
+            scrub.stop();
             wake.stop();
             let _ = housekeeping.join();
+            let _ = scrubbing.join();
             Err(error)
         }
     }
+}
+
+fn start_scrub(
+    housekeeping: &Housekeeping,
+    wake: &Arc<Wake>,
+    scrub: &Arc<Scrub>,
+) -> io::Result<JoinHandle<()>> {
+    let (dir, keys) = (housekeeping.dir.clone(), housekeeping.signers.clone());
+    let (wake, scrub) = (wake.clone(), scrub.clone());
+    std::thread::Builder::new()
+        .name("audit-scrub".into())
+        .spawn(move || scrub.run(&dir, &|| keys.verifiers(), &|| wake.urge()))
 }

@@ -48,6 +48,7 @@ impl Encoder {
     }
 
     pub(super) fn encode(&self, mut event: Event, class: Class) -> Result<Pending, RecordError> {
+        event.bound();
         let id = event.id;
         let mut values = std::mem::take(&mut event.sealed);
         for value in &mut values {
@@ -82,30 +83,36 @@ impl Encoder {
 pub(super) fn announcer(encoder: Arc<Encoder>, origin: Arc<str>) -> Announce {
     Box::new(move |notice| {
         let mut about = ("log", origin.to_string());
+        let mut before = None;
         let (kind, after) = match notice {
             Notice::Opened => (EventType::LogOpened, None),
-            Notice::Closed => (EventType::LogClosed, None),
+            Notice::Closed { refused } => (
+                EventType::LogClosed,
+                (refused > 0).then(|| counted(refused)),
+            ),
             Notice::Recovered { zeroed } => (
                 EventType::LogRecovered,
                 Some(format!("zeroed {zeroed} bytes of a torn last write")),
             ),
             Notice::Degraded { reason } => (EventType::LogDegraded, Some(reason)),
-            Notice::Restored { refused } => (
-                EventType::LogRestored,
-                Some(format!("{refused} events could only be counted")),
-            ),
+            Notice::Restored { refused } => (EventType::LogRestored, Some(counted(refused))),
             Notice::Retention { minimum, due } => {
                 about = (retention::KIND, retention::named(minimum));
                 let Minimum { leaves, values } = minimum;
                 let words = format!("events below {leaves} and values below {values} go on {due}");
                 (EventType::LogRetention, Some(words))
             }
+            Notice::ScrubFailed { words } => (EventType::LogScrubFailed, Some(words)),
+            Notice::Clock(anomaly) => {
+                before = Some(anomaly.expected.to_string());
+                (EventType::LogClockAnomaly, Some(anomaly.words()))
+            }
         };
         let mut event = Event::new(Id::new(&*encoder.clock, &*encoder.rng), kind);
         event.change = Some(ChangeRef {
             kind: about.0.into(),
             id: about.1,
-            before: None,
+            before,
             after,
         });
         match encoder.encode(event, Class::Narrow) {
@@ -116,4 +123,8 @@ pub(super) fn announcer(encoder: Arc<Encoder>, origin: Arc<str>) -> Announce {
             }
         }
     })
+}
+
+fn counted(refused: u64) -> String {
+    format!("{refused} events could only be counted")
 }

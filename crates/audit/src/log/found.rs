@@ -5,16 +5,17 @@ use std::io;
 use std::path::Path;
 
 use bailiwick_core::event::Event;
-use bailiwick_crypto::note::NoteSigner;
+use bailiwick_crypto::note::NoteVerifier;
 
 use super::Options;
 use super::open::OpenError;
-use crate::checkpoint;
+use crate::checkpoint::{self, earlier};
 use crate::disk::Disk;
 use crate::erase::Job;
 use crate::housekeeping::{Order, Work};
 use crate::intents::OpenIntents;
 use crate::read::{Directory, ReadError, mentions};
+use crate::signers::Signers;
 use crate::standing::{Signed, Standing};
 use crate::state::{Base, State};
 use crate::tile::RightEdge;
@@ -37,19 +38,57 @@ pub(super) struct Found {
     pub(super) standing: Standing,
 }
 
-impl Found {
-    /// Reads the directory and brings the end of its write-ahead log in order.
-    pub(super) fn gather(options: &Options, wal: &Path) -> Result<Self, OpenError> {
+/// Where a log begins, and what it is held against.
+pub(super) struct Known {
+    /// Everything that it is known to have signed.
+    pub(super) signed: Vec<Signed>,
+    pub(super) start: Start,
+    state: State,
+    edge: RightEdge,
+    published: u64,
+    standing: Standing,
+}
+
+impl Known {
+    pub(super) fn gather(options: &Options, signers: &Signers) -> Result<Self, OpenError> {
         let standing = options.checkpoints.standing(options.signer.name())?;
-        let stored = stored_checkpoint(&options.dir, &options.signer)?;
+        let keys = signers.verifiers();
+        let stored = stored_checkpoint(&options.dir, &keys)?;
         let published = stored.as_ref().map_or(0, |stored| stored.checkpoint.size);
-        let signed = signed(options, &standing, stored)?;
+        let kept = kept_checkpoint(&options.dir, &keys)?;
+        let signed = signed(options, &keys, &standing, stored.into_iter().chain(kept))?;
         let state = State::read(&options.dir)?;
         let edge = state.base.edge(&options.dir)?;
         let start = Start {
             tree: edge.tree(),
             base: state.base.clone(),
         };
+        Ok(Self {
+            signed,
+            start,
+            state,
+            edge,
+            published,
+            standing,
+        })
+    }
+}
+
+impl Found {
+    /// Reads the directory and brings the end of its write-ahead log in order.
+    pub(super) fn gather(
+        options: &Options,
+        signers: &Signers,
+        wal: &Path,
+    ) -> Result<Self, OpenError> {
+        let Known {
+            signed,
+            start,
+            state,
+            edge,
+            published,
+            standing,
+        } = Known::gather(options, signers)?;
         let directory = Directory::new(options.dir.clone());
         let before = intents_before(&directory, &start.base)?;
         let mut intents = before.clone();
@@ -84,23 +123,23 @@ impl Found {
 /// Everything that this log is known to have signed: what its directory has, what is remembered elsewhere, what others hold.
 fn signed(
     options: &Options,
+    keys: &[NoteVerifier],
     standing: &Standing,
-    stored: Option<Signed>,
+    stored: impl Iterator<Item = Signed>,
 ) -> Result<Vec<Signed>, OpenError> {
-    let keys = [options.signer.verifier()?];
     let remembered = standing.note.as_ref();
-    let remembered = remembered.map(|note| Signed::verify(note.as_bytes(), &keys));
+    let remembered = remembered.map(|note| Signed::verify(note.as_bytes(), keys));
     let remembered = remembered.transpose().map_err(OpenError::Remembered)?;
     // What others show means something only as far as the log's own key signed it.
     let seen = options.seen.iter();
-    let seen = seen.filter_map(|note| match Signed::verify(note, &keys) {
+    let seen = seen.filter_map(|note| match Signed::verify(note, keys) {
         Ok(signed) => Some(signed),
         Err(error) => {
             tracing::warn!(%error, "what somebody holds is no checkpoint of this log");
             None
         }
     });
-    Ok(stored.into_iter().chain(remembered).chain(seen).collect())
+    Ok(stored.chain(remembered).chain(seen).collect())
 }
 
 /// The erasure that is on record and not done. One that never got on record is dropped: its event would have come first.
@@ -163,19 +202,27 @@ fn unanswered_events(
 }
 
 /// The newest checkpoint that this node signed, if its file is there and whole. A stop may have left it empty: it is not synced.
-fn stored_checkpoint(dir: &Path, signer: &NoteSigner) -> Result<Option<Signed>, OpenError> {
+fn stored_checkpoint(dir: &Path, keys: &[NoteVerifier]) -> Result<Option<Signed>, OpenError> {
     let path = dir.join(checkpoint::FILE);
     let note = match fs::read(&path) {
         Ok(note) => note,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(OpenError::Io { path, source }),
     };
-    let verifier = signer.verifier()?;
-    match Signed::verify(&note, std::slice::from_ref(&verifier)) {
+    match Signed::verify(&note, keys) {
         Ok(stored) => Ok(Some(stored)),
         Err(error) => {
             tracing::warn!(%error, "the stored checkpoint is not readable; a new one will be published");
             Ok(None)
         }
     }
+}
+
+/// The newest of the earlier ones.
+fn kept_checkpoint(dir: &Path, keys: &[NoteVerifier]) -> Result<Option<Signed>, OpenError> {
+    let newest = earlier::newest(dir, keys).map_err(|source| OpenError::Io {
+        path: dir.join(earlier::DIR),
+        source,
+    })?;
+    Ok(newest.and_then(|note| Signed::verify(&note, keys).ok()))
 }

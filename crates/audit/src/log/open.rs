@@ -4,18 +4,20 @@ use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bailiwick_core::{Code, Fault};
-use bailiwick_crypto::note::NoteError;
 
 use super::assemble::assemble;
-use super::found::Found;
+use super::found::{Found, Known};
 use super::{Log, MIN_SEGMENT, Options};
 use crate::checkpoint::CheckpointError;
 use crate::read::ReadError;
+use crate::signers::{Signers, SignersError};
 use crate::standing::{AdvanceError, CheckpointStoreError, Claim};
 use crate::state::StateError;
-use crate::wal::recover::RecoverError;
+use crate::wal::recover::{RecoverError, find_damage};
+use crate::wal::scan::Place;
 
 impl Log {
     /// Takes the directory's lock, recovers, and starts to accept events. Reads the write-ahead log; call it where blocking is
@@ -33,22 +35,57 @@ impl Log {
             source,
         })?;
         let lock = lock(&options.dir)?;
-        let found = Found::gather(&options, &wal)?;
+        let signers = Arc::new(Signers::new(
+            options.signer.clone(),
+            options.older_signers.clone(),
+            options.former.clone(),
+        )?);
+        let found = Found::gather(&options, &signers, &wal)?;
         let dir = options.dir.clone();
         let claim = Claim::take(
             options.checkpoints.clone(),
             options.signer.name(),
-            vec![options.signer.verifier()?],
+            signers.clone(),
             &found.standing,
             found.recovered.place.epoch,
         )?;
-        assemble(options, &wal, found, claim, lock)
+        assemble(options, signers, &wal, found, claim, lock)
             .map_err(|source| OpenError::Io { path: dir, source })
     }
 }
 
+/// What is found when a log is only looked at.
+pub(crate) struct Probe {
+    /// Where it is damaged, if it is.
+    pub(crate) damage: Option<Place>,
+    /// Events of the largest checkpoint that its keys are known to have signed.
+    pub(crate) signed: u64,
+}
+
+/// Looks where a log is damaged. Changes nothing; its lock must be held.
+pub(crate) fn probe(options: &Options) -> Result<Probe, OpenError> {
+    let signers = Signers::new(
+        options.signer.clone(),
+        options.older_signers.clone(),
+        options.former.clone(),
+    )?;
+    let Known { signed, start, .. } = Known::gather(options, &signers)?;
+    let damage = find_damage(
+        &*options.disk,
+        &options.dir.join("wal"),
+        options.signer.name(),
+        &start,
+        &signed,
+    )?;
+    let sizes = signed.iter().map(|signed| signed.checkpoint.size);
+    Ok(Probe {
+        damage,
+        signed: sizes.max().unwrap_or(0),
+    })
+}
+
 /// Takes `LOCK`, so that a directory has one writer. The kernel releases it whatever way the process ends.
-fn lock(dir: &Path) -> Result<File, OpenError> {
+pub(crate) fn lock(dir: &Path) -> Result<File, OpenError> {
     let path = dir.join("LOCK");
     let opened = File::options()
         .create(true)
@@ -110,8 +147,8 @@ pub enum OpenError {
     #[error("what is remembered of this log is no checkpoint of it")]
     Remembered(#[source] CheckpointError),
     /// The log's key cannot be used.
-    #[error("the log's signing key cannot be used")]
-    Key(#[from] NoteError),
+    #[error(transparent)]
+    Key(#[from] SignersError),
 }
 
 impl Fault for OpenError {

@@ -1,12 +1,12 @@
 //! The rule of witnesses, applied by a writer to itself.
 
 use super::*;
-use crate::fixtures::{ORIGIN, keys, root, signer};
+use crate::fixtures::{ORIGIN, root, signer, signers};
 
 fn claim(store: &Arc<Volatile>, above: u64) -> Result<Claim, AdvanceError> {
     let standing = store.standing(ORIGIN).unwrap();
     let store: Arc<dyn CheckpointStore> = store.clone();
-    Claim::take(store, ORIGIN, keys().to_vec(), &standing, above)
+    Claim::take(store, ORIGIN, signers(), &standing, above)
 }
 
 fn advance(claim: &mut Claim, size: u64, root_now: Digest) -> Result<String, AdvanceError> {
@@ -34,7 +34,7 @@ fn of_two_that_looked_at_the_same_time_one_gets_the_log() {
     let seen = store.standing(ORIGIN).unwrap();
     claim(&store, 0).unwrap();
     let shared: Arc<dyn CheckpointStore> = store;
-    let late = Claim::take(shared, ORIGIN, keys().to_vec(), &seen, 0);
+    let late = Claim::take(shared, ORIGIN, signers(), &seen, 0);
     assert!(matches!(
         late.err(),
         Some(AdvanceError::Fenced { epoch: 1, by: 1 })

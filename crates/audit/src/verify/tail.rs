@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Altered, Checked, altered, cannot_tell};
+use super::{Altered, Checked, altered, cannot_tell, stopped};
 use crate::checkpoint::Checkpoint;
 use crate::proof::{TileReadError, Tiles};
 use crate::state::{self, State, StateError};
@@ -14,7 +14,11 @@ use crate::wal::scan::{Place, Scan, later_batch};
 use crate::wal::segment;
 
 /// Checks the write-ahead log. Gives the number of events in it, or `None` if the directory has none (a copy of published files).
-pub(super) fn check(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<u64>> {
+pub(super) fn check(
+    dir: &Path,
+    checkpoint: &Checkpoint,
+    go_on: &mut dyn FnMut() -> bool,
+) -> Checked<Option<u64>> {
     let wal = dir.join("wal");
     let unreadable =
         |error: io::Error| cannot_tell(PathBuf::from("wal"), format!("it cannot be read: {error}"));
@@ -66,6 +70,9 @@ pub(super) fn check(dir: &Path, checkpoint: &Checkpoint) -> Checked<Option<u64>>
     let mut tree = edge.tree();
     let mut looked_again = None;
     loop {
+        if !go_on() {
+            return Err(stopped());
+        }
         let place = scan.place();
         let wrong = |index| {
             altered(

@@ -11,9 +11,11 @@ use tokio::sync::watch;
 
 use super::batch::Stored;
 use super::queue::{Pending, Queue};
+use super::refused::Refused;
 use super::spare::Spare;
 use super::writer::Writer;
 use crate::disk::{Disk, WriteFault};
+use crate::elapsed::Anomaly;
 use crate::housekeeping::Wake;
 use crate::record::{Class, Receipt, RecordError, Unavailable};
 use crate::retention::Minimum;
@@ -23,11 +25,13 @@ use crate::seal::{self, Keks};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Notice {
     Opened,
-    Closed,
+    Closed { refused: u64 },
     Recovered { zeroed: u64 },
     Degraded { reason: String },
     Restored { refused: u64 },
     Retention { minimum: Minimum, due: Timestamp },
+    Clock(Anomaly),
+    ScrubFailed { words: String },
 }
 
 /// Turns a notice into an event in its stored form. `None` if it does not encode, which is logged where it is tried.
@@ -85,8 +89,8 @@ pub(crate) struct Commit {
 pub(crate) struct Standing {
     /// `log.degraded` is on record and `log.restored` not yet.
     announced: bool,
-    /// Events that narrowed authority and could only be counted.
-    refused: u64,
+    /// What `log.restored` is about to state.
+    stated: Refused,
 }
 
 /// The disk failed; the thread ends.
@@ -100,7 +104,14 @@ impl Commit {
                 return self.queue.refuse_all();
             }
         }
-        let last = (self.announce)(Notice::Closed).into_iter().collect();
+        // Where there is room, `log.restored` says it.
+        let refused = if self.shortage().is_some() {
+            self.queue.refused().count()
+        } else {
+            0
+        };
+        let last = (self.announce)(Notice::Closed { refused });
+        let last = last.into_iter().collect();
         // Nothing waits any more, so there is nobody to tell.
         let _ = self.commit(last);
     }
@@ -109,22 +120,18 @@ impl Commit {
         // In this order: who orders a segment after renewing the key finds nothing under the old one in it.
         let roll = self.roll.ordered.load(Ordering::Acquire);
         self.renew(&mut batch);
-        let (mut batch, notice) = match self.shortage() {
-            Some(reason) => {
-                let (kept, grants) = batch
-                    .into_iter()
-                    .partition(|pending| pending.class == Class::Narrow);
-                refuse(grants, Unavailable::Degraded);
-                let notice = (!self.standing.announced).then_some(Notice::Degraded { reason });
-                (kept, notice)
-            }
-            None if self.standing.announced || self.standing.refused > 0 => (
-                batch,
-                Some(Notice::Restored {
-                    refused: self.standing.refused,
-                }),
-            ),
-            None => (batch, None),
+        let (mut batch, notice) = if let Some(reason) = self.shortage() {
+            let (kept, grants) = batch
+                .into_iter()
+                .partition(|pending| pending.class == Class::Narrow);
+            refuse(grants, Unavailable::Degraded);
+            let notice = (!self.standing.announced).then_some(Notice::Degraded { reason });
+            (kept, notice)
+        } else {
+            let refused = self.state_refused(&batch);
+            let restored = self.standing.announced || refused > 0;
+            let notice = restored.then_some(Notice::Restored { refused });
+            (batch, notice)
         };
         let own = notice.clone().and_then(|notice| (self.announce)(notice));
         batch.splice(0..0, own);
@@ -132,6 +139,18 @@ impl Commit {
             return Ok(());
         }
         self.write(batch, notice.as_ref(), roll)
+    }
+
+    /// Takes those that could only be counted, to state how many; not those that are recorded now.
+    fn state_refused(&mut self, batch: &[Pending]) -> u64 {
+        let mut refused = self.queue.refused();
+        if refused.count() > 0 {
+            for pending in batch {
+                refused.forget(pending.id);
+            }
+        }
+        self.standing.stated = std::mem::take(&mut *refused);
+        self.standing.stated.count()
     }
 
     /// Wraps anew what was sealed under a key that has been replaced while it waited.
@@ -247,12 +266,11 @@ impl Commit {
     }
 
     fn count_refused(&mut self, batch: Vec<Pending>) {
-        let narrowing = batch
-            .iter()
-            .filter(|pending| pending.class == Class::Narrow && pending.answer.is_some())
-            .count();
-        self.standing.refused += narrowing as u64;
-        refuse(batch, Unavailable::Full);
+        let stated = std::mem::take(&mut self.standing.stated);
+        self.queue.refused().put_back(stated);
+        for pending in batch {
+            self.queue.refuse(pending, Unavailable::Full);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use bailiwick_core::id::EventId;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::batch::{self, SLOT};
+use super::refused::Refused;
 use super::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use crate::hlc::Hlc;
 use crate::record::{Class, Receipt, RecordError, Unavailable};
@@ -60,6 +61,8 @@ pub(crate) struct Queue {
     ready: Condvar,
     slots: Semaphore,
     bytes: Semaphore,
+    /// What narrowed authority and is not on record.
+    refused: Mutex<Refused>,
     /// Most bytes of one batch; below the bound of the format where segments are small.
     batch_bytes: usize,
 }
@@ -79,6 +82,7 @@ impl Queue {
             ready: Condvar::new(),
             slots: Semaphore::new(MAX_QUEUED),
             bytes: Semaphore::new(MAX_QUEUED_BYTES as usize),
+            refused: Mutex::default(),
             batch_bytes: batch_bytes.min(MAX_BATCH_BYTES),
         }
     }
@@ -109,8 +113,22 @@ impl Queue {
         match tokio::time::timeout(MAX_WAIT, room).await {
             Ok(Ok(())) => self.insert(*pending),
             Ok(Err(_)) => pending.answer(Err(RecordError::Unavailable(Unavailable::Stopped))),
-            Err(_) => pending.answer(Err(RecordError::Unavailable(Unavailable::Busy))),
+            Err(_) => self.refuse(*pending, Unavailable::Busy),
         }
+    }
+
+    /// Refuses an event for want of room; one that narrows authority is counted.
+    pub(crate) fn refuse(&self, pending: Pending, why: Unavailable) {
+        // What the log says of itself is said again.
+        if pending.class == Class::Narrow && pending.answer.is_some() {
+            self.refused().note(pending.id);
+        }
+        pending.answer(Err(RecordError::Unavailable(why)));
+    }
+
+    /// Events that narrow authority and were refused for want of room.
+    pub(crate) fn refused(&self) -> MutexGuard<'_, Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the next batch takes: all that waits, up to its bounds. Blocks while nothing waits; `None` once closed and empty.

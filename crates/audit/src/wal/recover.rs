@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use bailiwick_core::{Code, Digest, Fault};
+use bailiwick_core::Digest;
 
 use super::BLOCK;
 use super::scan::{Place, Scan, later_batch};
@@ -17,6 +17,10 @@ use crate::disk::{Disk, WriteFault};
 use crate::standing::Signed;
 use crate::state::Base;
 use crate::tree::{CompactRange, leaf_hash};
+
+pub use error::RecoverError;
+
+mod error;
 
 /// The state at the end of the log.
 #[derive(Debug)]
@@ -27,104 +31,6 @@ pub(crate) struct Recovered {
     pub(crate) hlc: u64,
     /// Bytes of a torn last write that were zeroed.
     pub(crate) zeroed: u64,
-}
-
-/// Why a log cannot be opened for writing.
-#[derive(Debug, thiserror::Error)]
-pub enum RecoverError {
-    /// The system refuses a file operation.
-    #[error("the write-ahead log in {} cannot be read", path.display())]
-    Io {
-        /// The directory.
-        path: PathBuf,
-        /// The system's answer.
-        source: io::Error,
-    },
-    /// The directory is another log's.
-    #[error("segment {segment:016x} belongs to another log than {origin}")]
-    OtherLog {
-        /// The segment.
-        segment: u64,
-        /// This log.
-        origin: String,
-    },
-    /// The first segment is missing.
-    #[error("segment {wanted:016x}, with which the write-ahead log begins, is missing")]
-    Missing {
-        /// The segment.
-        wanted: u64,
-    },
-    /// Damage before data that was acknowledged.
-    #[error(
-        "segment {segment:016x} is damaged at block {block} (batch {batch}, event {index}): complete data follows in segment {later:016x}"
-    )]
-    Corrupt {
-        /// Segment of the damage.
-        segment: u64,
-        /// Block of the damage, counted from 0.
-        block: u64,
-        /// Batch expected there.
-        batch: u64,
-        /// First event lost.
-        index: u64,
-        /// Segment of the complete data.
-        later: u64,
-    },
-    /// A checkpoint of a larger tree was signed than the data holds.
-    #[error(
-        "a checkpoint for {signed} events was signed, but the data directory holds {found}: it was rolled back or cut"
-    )]
-    RolledBack {
-        /// Events signed for.
-        signed: u64,
-        /// Events found.
-        found: u64,
-    },
-    /// The data contradicts a signed checkpoint.
-    #[error("the first {size} events do not have the root that was signed for them")]
-    Contradiction {
-        /// Events signed for.
-        size: u64,
-    },
-    /// Checkpoints were signed for two histories.
-    #[error(
-        "the log's key has signed two histories: the data here continues\n{here}\nbut not\n{elsewhere}"
-    )]
-    Equivocation {
-        /// A note that the data continues.
-        here: String,
-        /// One that it contradicts.
-        elsewhere: String,
-    },
-    /// A batch is whole but does not give the root it names.
-    #[error("batch {batch} in segment {segment:016x} does not hash to the root it names")]
-    Root {
-        /// The segment.
-        segment: u64,
-        /// The batch.
-        batch: u64,
-    },
-}
-
-impl Fault for RecoverError {
-    fn code(&self) -> Code {
-        match self {
-            Self::Io { .. } | Self::OtherLog { .. } => Code::DataDir,
-            Self::RolledBack { .. } => Code::LogRolledBack,
-            Self::Equivocation { .. } => Code::LogEquivocation,
-            _ => Code::LogCorrupt,
-        }
-    }
-
-    fn help(&self) -> String {
-        match self {
-            Self::Io { .. } => "Check that the data directory is mounted and belongs to this user.".into(),
-            Self::OtherLog { .. } => "Use the trust domain and node name that this data directory was made with.".into(),
-            Self::RolledBack { .. } => "Nothing was changed. Restore newer data; without any, start a node of another name, whose log begins anew.".into(),
-            Self::Equivocation { .. } => "Nothing was changed. Keep both checkpoints and the data directory: together they show that the log was restored or tampered with.".into(),
-            _ => "Nothing was changed. Restore the data directory from a copy; keep the damaged one as evidence.".into(),
-        }
-    }
 }
 
 /// Where the write-ahead log begins, and the tree before it.
@@ -154,6 +60,34 @@ pub(crate) fn recover(
         start,
     };
     run.recover(origin, signed, see)
+}
+
+/// Where a log is damaged before data that was acknowledged, if it is. Any other fault is an error. Changes nothing.
+pub(crate) fn find_damage(
+    disk: &dyn Disk,
+    wal: &Path,
+    origin: &str,
+    start: &Start,
+    signed: &[Signed],
+) -> Result<Option<Place>, RecoverError> {
+    let run = Run {
+        disk,
+        wal,
+        origin: crate::origin_hash(origin),
+        segment_size: 0,
+        start,
+    };
+    let mut scan = run.base_segment(origin)?;
+    let (mut tree, mut compared) = (start.tree.clone(), Compared::default());
+    compared.with(signed, &tree);
+    run.replay(&mut scan, &mut tree, &mut |tree, _, _| {
+        compared.with(signed, tree);
+    })?;
+    compared.outcome()?;
+    match run.refuse_damage(scan.place()) {
+        Err(RecoverError::Corrupt { .. }) => Ok(Some(scan.place())),
+        other => other.map(|_| None),
+    }
 }
 
 /// How the tree, as it grows, compares with what was signed for it.
@@ -219,21 +153,10 @@ impl Run<'_> {
         } else {
             self.base_segment(origin)?
         };
-        let mut hlc = self.start.base.hlc;
-        while let Some(batch) = scan.next().map_err(|error| self.io(error))? {
-            for event in &batch.events {
-                see(tree.size(), event.leaf);
-                tree.push(leaf_hash(event.leaf));
-                compared.with(signed, &tree);
-            }
-            hlc = hlc.max(batch.commit.hlc);
-            if tree.root() != batch.commit.root {
-                return Err(RecoverError::Root {
-                    segment: batch.opening.segment,
-                    batch: batch.opening.number,
-                });
-            }
-        }
+        let hlc = self.replay(&mut scan, &mut tree, &mut |tree, index, leaf| {
+            see(index, leaf);
+            compared.with(signed, tree);
+        })?;
         compared.outcome()?;
         let place = scan.place();
         let leftover = self.refuse_damage(place)?;
@@ -268,6 +191,31 @@ impl Run<'_> {
             hlc,
             zeroed,
         })
+    }
+
+    /// Reads batches to the end, and shows each leaf with the tree that it is the last of. Gives the highest logical time.
+    fn replay(
+        &self,
+        scan: &mut Scan,
+        tree: &mut CompactRange,
+        see: &mut dyn FnMut(&CompactRange, u64, &[u8]),
+    ) -> Result<u64, RecoverError> {
+        let mut hlc = self.start.base.hlc;
+        while let Some(batch) = scan.next().map_err(|error| self.io(error))? {
+            for event in &batch.events {
+                let index = tree.size();
+                tree.push(leaf_hash(event.leaf));
+                see(tree, index, event.leaf);
+            }
+            hlc = hlc.max(batch.commit.hlc);
+            if tree.root() != batch.commit.root {
+                return Err(RecoverError::Root {
+                    segment: batch.opening.segment,
+                    batch: batch.opening.number,
+                });
+            }
+        }
+        Ok(hlc)
     }
 
     /// The walk from the segment at the base, which was there, header and all, before the base was moved to it.

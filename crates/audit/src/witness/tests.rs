@@ -356,7 +356,7 @@ fn what_cannot_be_kept_is_not_cosigned() {
 #[test]
 fn a_clock_before_1970_signs_nothing() {
     let bench = Bench {
-        clock: Arc::new(JumpingClock(Timestamp::from_secs(-5).as_micros().into())),
+        clock: Arc::new(JumpingClock::frozen(Timestamp::from_secs(-5).as_micros())),
         ..Bench::new()
     };
     let witness = bench.open();

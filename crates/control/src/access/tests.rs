@@ -31,7 +31,8 @@ fn every_operation_has_a_rule_and_this_is_what_the_rules_say() {
         write_secrets: admin
         reindex: operator
         reveal: operator
-        erase: admin"]]
+        erase: admin
+        rotate_log_key: admin"]]
     .assert_eq(&table.join("\n"));
 }
 

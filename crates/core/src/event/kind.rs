@@ -63,10 +63,13 @@ event_types! {
     LogOpened "log.opened";
     LogClosed "log.closed";
     LogRecovered "log.recovered";
+    LogGap "log.gap";
     LogDegraded "log.degraded";
     LogRestored "log.restored";
     LogRevealed "log.revealed";
     LogErased "log.erased";
     LogRetention "log.retention";
+    LogClockAnomaly "log.clock_anomaly";
     LogKeyRotated "log.key_rotated";
+    LogScrubFailed "log.scrub_failed";
 }

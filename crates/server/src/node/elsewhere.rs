@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bailiwick_crypto::note::NoteVerifier;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +27,6 @@ pub(super) fn start(
             Place::open(&to.url, http, None)?,
             to.every,
             Arc::clone(log),
-            vec![NoteVerifier::from_vkey(&state.log_vkey)?],
             Arc::clone(&state.clock),
         ));
         metrics.add(|registry| shipper.register(registry));

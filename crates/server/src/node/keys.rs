@@ -21,22 +21,12 @@ use serde_json::json;
 use super::StartError;
 use crate::app::App;
 
-/// The log's key never changes: a log is known by it.
+/// A key that lasts until it is replaced.
 const FOREVER: Timestamp = Timestamp::from_secs(253_402_207_200);
 /// Where the wrapping key is kept among the single values.
 const KEK: &str = "audit_kek";
 /// Where the key of the index is.
 const INDEX_KEY: &str = "audit_index_key";
-
-/// The key that signs checkpoints; made once.
-pub(super) async fn log_key(
-    store: &Store,
-    seal: &Seal,
-    now: Timestamp,
-    rng: &dyn Rng,
-) -> Result<Ed25519Key, StartError> {
-    lasting(KeyClass::Log, store, seal, now, rng).await
-}
 
 /// The key that signs statements over bundles of evidence; made once.
 pub(super) async fn evidence_key(
@@ -59,7 +49,7 @@ pub(super) async fn policy_key(
 }
 
 /// The one key of a class, which is made when it is first asked for.
-async fn lasting(
+pub(super) async fn lasting(
     class: KeyClass,
     store: &Store,
     seal: &Seal,
@@ -67,15 +57,34 @@ async fn lasting(
     rng: &dyn Rng,
 ) -> Result<Ed25519Key, StartError> {
     let rows = store.read(move |rows| rows.keys(class)).await?;
-    let name = class.as_str();
     if let Some(row) = rows.iter().find(|row| row.state == KeyState::Active) {
-        let private = seal.unseal(place(name, &row.kid), &row.sealed_private)?;
-        return Ok(Ed25519Key::from_pkcs8(private)?);
+        return open_row(seal, row);
     }
     let key = Ed25519Key::generate()?;
+    let row = new_row(class, &key, seal, now, rng)?;
+    let written = store.write(move |tx| tx.put_key(&row));
+    written.await.map_err(|error: StoreError| error)?;
+    Ok(key)
+}
+
+/// A key as the store has it.
+pub(super) fn open_row(seal: &Seal, row: &KeyRow) -> Result<Ed25519Key, StartError> {
+    let private = seal.unseal(place(row.class.as_str(), &row.kid), &row.sealed_private)?;
+    Ok(Ed25519Key::from_pkcs8(private)?)
+}
+
+/// A key as the store is to have it: the one that signs for its class.
+pub(super) fn new_row(
+    class: KeyClass,
+    key: &Ed25519Key,
+    seal: &Seal,
+    now: Timestamp,
+    rng: &dyn Rng,
+) -> Result<KeyRow, StartError> {
+    let name = class.as_str();
     let x = URL_SAFE_NO_PAD.encode(key.public());
     let kid = format!("{name}-{}", x.chars().take(16).collect::<String>());
-    let row = KeyRow {
+    Ok(KeyRow {
         sealed_private: seal.seal(rng, place(name, &kid), key.pkcs8().expose())?,
         public: KeyPublic::Jwk(json!({"kty": "OKP", "crv": "Ed25519", "x": x}).to_string()),
         kid,
@@ -83,10 +92,7 @@ async fn lasting(
         state: KeyState::Active,
         created_at: now,
         not_after: FOREVER,
-    };
-    let written = store.write(move |tx| tx.put_key(&row));
-    written.await.map_err(|error: StoreError| error)?;
-    Ok(key)
+    })
 }
 
 /// The keys that wrap the keys of sealed values, newest first. More than one only while everything is being wrapped anew.
@@ -123,7 +129,7 @@ pub(super) async fn keks(
         opened.push(open_kek(seal, one)?);
     }
     let mut keys = opened.into_iter();
-    let newest = keys.next().ok_or_else(damaged)?;
+    let newest = keys.next().ok_or_else(not_32)?;
     Ok(Keks {
         newest,
         older: keys.collect(),
@@ -164,7 +170,7 @@ pub(super) async fn renew_kek(
     Ok(())
 }
 
-/// Looks once in a while whether the wrapping key has lived long enough, until the node stops.
+/// Looks once in a while whether the wrapping key, and one that signed, have lived long enough, until the node stops.
 pub(super) async fn renew_keks(seal: Arc<Seal>, app: Arc<App>) -> &'static str {
     loop {
         let renewing = renew_kek(&app.store, &seal, &app.log, app.clock.wall(), &*app.rng);
@@ -172,6 +178,12 @@ pub(super) async fn renew_keks(seal: Arc<Seal>, app: Arc<App>) -> &'static str {
             () = app.stop.cancelled() => break,
             renewed = renewing => if let Err(error) = renewed {
                 tracing::warn!(%error, "the key that wraps sealed values is not replaced yet");
+            },
+        }
+        tokio::select! {
+            () = app.stop.cancelled() => break,
+            looked = app.log_keys.look() => if let Err(problem) = looked {
+                tracing::warn!(%problem, "the log's keys are not what they should be yet");
             },
         }
         tokio::select! {
@@ -207,7 +219,7 @@ async fn kept_keks(store: &Store, now: Timestamp) -> Result<Vec<Kept>, StartErro
     match text {
         None => Ok(Vec::new()),
         Some(text) if text.starts_with('[') => {
-            Ok(serde_json::from_str(&text).map_err(|_| damaged())?)
+            Ok(serde_json::from_str(&text).map_err(|_| not_32())?)
         }
         // The first form: one key, whose age is not known.
         Some(sealed) => Ok(vec![Kept {
@@ -219,7 +231,7 @@ async fn kept_keks(store: &Store, now: Timestamp) -> Result<Vec<Kept>, StartErro
 }
 
 async fn keep(store: &Store, kept: &[Kept]) -> Result<(), StartError> {
-    let text = serde_json::to_string(kept).map_err(|_| damaged())?;
+    let text = serde_json::to_string(kept).map_err(|_| not_32())?;
     let written = store.write(move |tx| tx.put_meta(KEK, &text));
     written.await.map_err(|error: StoreError| error)?;
     Ok(())
@@ -236,24 +248,29 @@ fn new_kek(seal: &Seal, id: u32, now: Timestamp, rng: &dyn Rng) -> Result<Kept, 
 }
 
 fn open_kek(seal: &Seal, kept: &Kept) -> Result<Kek, StartError> {
-    let sealed = STANDARD.decode(&kept.sealed).map_err(|_| damaged())?;
+    let sealed = STANDARD.decode(&kept.sealed).map_err(|_| not_32())?;
     let opened = seal.unseal(kek_place(kept.id), &sealed)?;
     let bytes: [u8; 32] = opened
         .expose()
         .as_slice()
         .try_into()
-        .map_err(|_| damaged())?;
+        .map_err(|_| not_32())?;
     Ok(Kek {
         id: kept.id,
         key: Secret::new(bytes),
     })
 }
 
-fn damaged() -> StoreError {
+/// A key that cannot be one of ours.
+pub(super) fn damaged(why: &str) -> StoreError {
     StoreError::Damaged {
         kind: "audit key",
-        why: "it is not 32 sealed bytes".to_owned(),
+        why: why.to_owned(),
     }
+}
+
+fn not_32() -> StoreError {
+    damaged("it is not 32 sealed bytes")
 }
 
 fn kek_place(id: u32) -> Place<'static> {
@@ -272,10 +289,10 @@ pub(super) async fn index_key(
     let place = place("audit", "index");
     let kept = store.read(|rows| rows.meta(INDEX_KEY)).await;
     if let Some(text) = kept.map_err(|error: StoreError| error)? {
-        let sealed = STANDARD.decode(text).map_err(|_| damaged())?;
+        let sealed = STANDARD.decode(text).map_err(|_| not_32())?;
         let opened = seal.unseal(place, &sealed)?;
         let bytes = opened.expose().as_slice().try_into();
-        let bytes: [u8; 32] = bytes.map_err(|_| damaged())?;
+        let bytes: [u8; 32] = bytes.map_err(|_| not_32())?;
         return Ok(IndexKey::new(Secret::new(bytes)));
     }
     let key = Secret::new(random::<32>(rng));

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_audit::{Log, Options as LogOptions, Recorder};
+use bailiwick_audit::{Log, Recorder};
 use bailiwick_broker::Broker;
 use bailiwick_control::outbox::Outbox;
 use bailiwick_control::policies::Publications;
@@ -13,7 +13,7 @@ use bailiwick_control::revocation::Receipts;
 use bailiwick_control::{Control, Parts as ControlParts};
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
-use bailiwick_crypto::note::{NoteSigner, NoteVerifier};
+use bailiwick_crypto::note::NoteSigner;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use bailiwick_enforce::policies::Policies;
@@ -27,19 +27,20 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::checkpoints::StoredCheckpoints;
 use super::directories::{self, Paths};
+use super::log_keys::LogKeys;
+use super::log_metrics::LogMetrics;
 use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, People};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
-use super::{Addresses, Node, StartError, elsewhere, keys, usage};
+use super::{Addresses, Node, StartError, elsewhere, keys, log, usage};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
 use crate::indexer::{self, Indexer};
 use crate::telemetry::Metrics;
-use crate::witnesses::{self, Witnesses};
+use crate::witnesses::Witnesses;
 
 /// What listens.
 pub(super) struct Listeners {
@@ -56,7 +57,6 @@ pub(super) struct State {
     store: Store,
     seal: Arc<Seal>,
     pub(super) log: Arc<Log>,
-    pub(super) log_vkey: String,
     evidence: Arc<NoteSigner>,
     pub(super) clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
@@ -113,9 +113,9 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         policies,
         http.clone(),
     )?;
-    let witnesses = witnesses(&config, &state, &http)?;
+    let witnesses = witnesses(&config, &state, &http);
     let index = index(&config, &state).await?;
-    let metrics = metrics(&config, &gateway, &witnesses, &index);
+    let metrics = metrics(&config, &state, &gateway, &witnesses, &index);
     elsewhere::start(&config, &state, &http, &metrics, &mut tasks, &stop)?;
     let app = Arc::new(App {
         control: control.clone(),
@@ -126,7 +126,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         store: state.store.clone(),
         log: Arc::clone(&state.log),
         index: Arc::clone(&index),
-        log_vkey: state.log_vkey.clone(),
+        log_keys: log_keys(&state, &outbox),
         evidence_vkey: state.evidence.verifier()?.vkey(),
         evidence: Arc::clone(&state.evidence),
         witnesses: Arc::clone(&witnesses),
@@ -156,7 +156,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     });
     tasks.spawn(keys::renew_keks(Arc::clone(&state.seal), Arc::clone(&app)));
     tell_of_old_kernels();
-    tracing::info!(console = %addresses.console, gateway = %addresses.gateway, log = state.log_vkey, "the node is ready");
+    tracing::info!(console = %addresses.console, gateway = %addresses.gateway, log = state.log.vkey(), "the node is ready");
     Ok(Node {
         addresses,
         app,
@@ -253,41 +253,16 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
             "[audit] retention is under 183 days: the EU AI Act (articles 19 and 26) asks for six months of logs"
         );
     }
-    let key = keys::log_key(&store, &seal, clock.wall(), &*rng).await?;
-    let keks = keys::keks(&store, &seal, clock.wall(), &*rng).await?;
-    let origin = format!("{}/{}", config.identity.trust_domain, config.node.name);
-    let signer = NoteSigner::new(&origin, key)?;
-    let log_vkey = signer.verifier()?.vkey();
+    let origin = log::origin(config);
     let evidence = keys::evidence_key(&store, &seal, clock.wall(), &*rng).await?;
     let evidence = Arc::new(NoteSigner::new(&format!("{origin}/evidence"), evidence)?);
-    let options = LogOptions {
-        segment_size: config.audit.segment,
-        min_free: config.audit.min_free,
-        max_untiled: config.audit.max_untiled,
-        value_max: usize::try_from(config.audit.payload_max).unwrap_or(usize::MAX),
-        payload: config.audit.payload,
-        retention: config.audit.retention,
-        payload_retention: config.audit.payload_retention,
-        hold_from: config.audit.hold_from,
-        publish_every: config.audit.publish_every,
-        older_keks: keks.older,
-        checkpoints: Arc::new(StoredCheckpoints(store.clone())),
-        seen: witnesses::held(&config.audit.witnesses, http, &origin).await,
-        ..LogOptions::new(
-            dir.join("audit"),
-            config.node.name.to_string(),
-            signer,
-            keks.newest,
-            Arc::clone(&clock),
-            Arc::clone(&rng),
-        )
-    };
+    let time = (Arc::clone(&clock), Arc::clone(&rng));
+    let options = log::options(config, &store, &seal, http, time).await?;
     let log = Arc::new(blocking(move || Log::open(options)).await??);
     Ok(State {
         store,
         seal,
         log,
-        log_vkey,
         evidence,
         clock,
         rng,
@@ -410,7 +385,7 @@ fn addresses(
         admin_socket: listeners.paths.admin.clone(),
         workload_socket: listeners.paths.workload.clone(),
         mcp_socket: listeners.paths.mcp.clone(),
-        log_vkey: state.log_vkey.clone(),
+        log_vkey: state.log.vkey(),
     })
 }
 
@@ -438,19 +413,24 @@ fn admins(config: &Config) -> HashSet<u32> {
     config.admin_uids.iter().copied().chain([0, own]).collect()
 }
 
-fn witnesses(
-    config: &Config,
-    state: &State,
-    http: &reqwest::Client,
-) -> Result<Arc<Witnesses>, StartError> {
-    Ok(Arc::new(Witnesses::new(
+fn witnesses(config: &Config, state: &State, http: &reqwest::Client) -> Arc<Witnesses> {
+    Arc::new(Witnesses::new(
         &config.audit.witnesses,
         config.audit.quorum,
         Arc::clone(&state.log),
-        vec![NoteVerifier::from_vkey(&state.log_vkey)?],
         http,
         Arc::clone(&state.clock),
-    )))
+    ))
+}
+
+fn log_keys(state: &State, outbox: &Arc<Outbox>) -> Arc<LogKeys> {
+    Arc::new(LogKeys::new(
+        state.store.clone(),
+        Arc::clone(&state.seal),
+        outbox.clone(),
+        Arc::clone(&state.log),
+        (Arc::clone(&state.clock), Arc::clone(&state.rng)),
+    ))
 }
 
 async fn index(config: &Config, state: &State) -> Result<Arc<Indexer>, StartError> {
@@ -459,7 +439,13 @@ async fn index(config: &Config, state: &State) -> Result<Arc<Indexer>, StartErro
     Ok(Arc::new(Indexer::new(Arc::clone(&state.log), key, dir)))
 }
 
-fn metrics(config: &Config, gateway: &Gateway, witnesses: &Witnesses, index: &Indexer) -> Metrics {
+fn metrics(
+    config: &Config,
+    state: &State,
+    gateway: &Gateway,
+    witnesses: &Witnesses,
+    index: &Indexer,
+) -> Metrics {
     let metrics = Metrics::default();
     let info = Info::new(vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
@@ -471,12 +457,13 @@ fn metrics(config: &Config, gateway: &Gateway, witnesses: &Witnesses, index: &In
         gateway.register(registry);
         witnesses.register(registry);
         index.metrics().register(registry);
+        registry.register_collector(Box::new(LogMetrics(Arc::clone(&state.log))));
     });
     metrics
 }
 
 /// The client for tool servers: an answer that points elsewhere is an answer, not an order.
-fn client() -> Result<reqwest::Client, StartError> {
+pub(super) fn client() -> Result<reqwest::Client, StartError> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()

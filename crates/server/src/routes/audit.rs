@@ -15,7 +15,7 @@ use bailiwick_audit::read::{Entry, ReadError};
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::id::EventId;
 use bailiwick_core::index::{Conditions, Cursor};
-use bailiwick_core::{Code, Digest, Fault};
+use bailiwick_core::{Code, Digest, Fault, Timestamp};
 use futures_util::stream::{Stream, unfold};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -28,6 +28,7 @@ use crate::app::App;
 use crate::http::input::parse;
 use crate::http::{At, Query, Refused, guarded};
 use crate::indexer::{Asked, Behind};
+use crate::node::Former;
 use crate::witnesses::Standing;
 
 /// Leaves that a follower reads at once.
@@ -50,6 +51,9 @@ pub struct LogAnswer {
     origin: String,
     /// The key that its checkpoints verify with.
     vkey: String,
+    /// The key before, as long as it signs too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former: Option<FormerKey>,
     /// The key that statements over bundles of evidence verify with.
     evidence_vkey: String,
     /// Durable events.
@@ -58,6 +62,34 @@ pub struct LogAnswer {
     checkpoint: Option<String>,
     /// How far others vouch for it.
     witness: Standing,
+}
+
+/// A key of the log that was replaced and still signs.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct FormerKey {
+    /// In text form.
+    vkey: String,
+    /// It signs until then, RFC 3339.
+    #[schema(value_type = String)]
+    until: Timestamp,
+}
+
+impl From<Former> for FormerKey {
+    fn from(former: Former) -> Self {
+        Self {
+            vkey: former.vkey,
+            until: former.until,
+        }
+    }
+}
+
+/// A new key of the log.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct RotationAnswer {
+    /// In text form.
+    vkey: String,
+    /// The one before, which goes on signing for a time.
+    former: FormerKey,
 }
 
 /// A page of events.
@@ -142,6 +174,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .merge(guarded(app, Operation::Read, routes!(log)))
         .merge(guarded(app, Operation::Read, routes!(logs)))
         .merge(guarded(app, Operation::Reindex, routes!(reindex)))
+        .merge(guarded(app, Operation::RotateLogKey, routes!(rotate_key)))
 }
 
 /// Events, oldest first by logical time. `index_behind` says that some may be missing.
@@ -278,13 +311,35 @@ async fn reindex(
     Ok((StatusCode::ACCEPTED, Json(Behind { indexed: 0, size })))
 }
 
+/// Makes a new key for the log's checkpoints. That is on record before it signs; the key before signs too for a week, and is destroyed then.
+#[utoipa::path(post, path = "/v1/audit/key-rotations", operation_id = "audit.rotate_key", tag = "audit",
+    responses((status = 201, description = "the new key", body = RotationAnswer)))]
+async fn rotate_key(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+) -> Result<(StatusCode, Json<RotationAnswer>), Refused> {
+    // In a task of its own: a client that goes away does not leave half of it waiting for the next look.
+    let work = tokio::spawn(async move {
+        let former = app.log_keys.rotate(&actor).await?;
+        let vkey = app.log.vkey();
+        let former = former.into();
+        Ok(RotationAnswer { vkey, former })
+    });
+    let done = work.await;
+    let done =
+        done.map_err(|error| Refused::new(Code::Internal, format!("it stopped: {error}"), ""))?;
+    Ok((StatusCode::CREATED, Json(done.map_err(Refused)?)))
+}
+
 async fn own(app: &App) -> Result<LogAnswer, Refused> {
     let directory = app.log.directory();
     let note = blocking(move || directory.checkpoint()).await?;
     let note = note.map_err(unreadable)?;
+    let former = app.log_keys.former().await.map_err(Refused)?;
     Ok(LogAnswer {
         origin: app.log.origin().to_owned(),
-        vkey: app.log_vkey.clone(),
+        vkey: app.log.vkey(),
+        former: former.map(FormerKey::from),
         evidence_vkey: app.evidence_vkey.clone(),
         size: app.log.size(),
         checkpoint: note

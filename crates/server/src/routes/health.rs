@@ -40,6 +40,10 @@ pub struct LogHealth {
     size: u64,
     /// Events under the newest published checkpoint.
     published: u64,
+    /// Whether a file did not verify when all of them were last looked at.
+    scrub_failed: bool,
+    /// Whether the wall clock differs from the time that passed.
+    clock_off: bool,
 }
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
@@ -71,6 +75,8 @@ async fn health(State(app): State<Arc<App>>) -> Json<Health> {
         log: LogHealth {
             size: app.log.size(),
             published: *app.log.published().borrow(),
+            scrub_failed: app.log.is_damaged(),
+            clock_off: app.log.is_clock_off(),
         },
     })
 }

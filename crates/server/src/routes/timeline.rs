@@ -39,7 +39,7 @@ async fn timeline(
         size: app.log.size(),
         looked: 0,
         lookup: Lookup::Scan,
-        vkey: Some(app.log_vkey.clone()),
+        vkey: Some(app.log.vkey()),
         checkpoint: None,
         witnessed: witnessed(&app.witnesses.standing()),
     };

@@ -9,7 +9,7 @@ use bailiwick_core::event::{Event, EventType};
 use bailiwick_core::{Id, Secret};
 use bailiwick_crypto::cosignature::{CosignatureSigner, CosignatureVerifier};
 use bailiwick_crypto::keys::Ed25519Key;
-use bailiwick_crypto::note::NoteSigner;
+use bailiwick_crypto::note::{NoteSigner, NoteVerifier};
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use tokio::net::TcpListener;
 
@@ -96,14 +96,7 @@ fn client(log: &Arc<Log>, witnesses: &[WitnessAt], quorum: usize) -> Witnesses {
     bailiwick_crypto::tls::install_default_provider();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Witnesses::new(
-        witnesses,
-        quorum,
-        Arc::clone(log),
-        vec![log_key()],
-        &http,
-        clock,
-    )
+    Witnesses::new(witnesses, quorum, Arc::clone(log), &http, clock)
 }
 
 fn trusted(witnesses: &[WitnessAt]) -> Vec<CosignatureVerifier> {

@@ -106,6 +106,55 @@ async fn a_write_that_runs_out_of_space_fails_its_batch_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_could_only_be_counted_is_stated_once_each() {
+    let bench = Bench::new();
+    let log = bench.open();
+    grant(&log).await.unwrap();
+    bench.disk.free.store(0, Ordering::SeqCst);
+    narrow(&log).await.unwrap();
+    bench.disk.write.store(ENOSPC, Ordering::SeqCst);
+    let tried_again = event(EventType::TaskEnded);
+    for lost in [event(EventType::FenceSet), event(EventType::ToolRefused)] {
+        for one in [lost.clone(), tried_again.clone(), lost] {
+            log.record(one, Class::Narrow).await.unwrap_err();
+        }
+        grant(&log).await.unwrap_err();
+    }
+    bench.disk.write.store(0, Ordering::SeqCst);
+    bench.disk.free.store(u64::MAX, Ordering::SeqCst);
+    // Whoever tried again gets it on record after all.
+    log.record(tried_again, Class::Narrow).await.unwrap();
+    let said: Vec<_> = leaves(&log.directory())
+        .into_iter()
+        .filter(|leaf| {
+            let kind = leaf.event.kind;
+            kind == EventType::LogDegraded || kind == EventType::LogRestored
+        })
+        .map(|leaf| leaf.event.change.unwrap().after.unwrap())
+        .collect();
+    assert_eq!(
+        said,
+        [
+            format!("0 bytes free, {} wanted", 1 << 20),
+            "2 events could only be counted".to_owned()
+        ]
+    );
+    // What is left at the end is stated at the end, if anything can be.
+    bench.disk.free.store(0, Ordering::SeqCst);
+    narrow(&log).await.unwrap();
+    bench.disk.write.store(ENOSPC, Ordering::SeqCst);
+    narrow(&log).await.unwrap_err();
+    bench.disk.write.store(0, Ordering::SeqCst);
+    log.close();
+    let last = leaves(&log.directory()).pop().unwrap().event;
+    assert_eq!(last.kind, EventType::LogClosed);
+    assert_eq!(
+        last.change.unwrap().after.as_deref(),
+        Some("1 events could only be counted")
+    );
+}
+
+#[tokio::test]
 async fn any_other_failure_of_the_disk_aborts() {
     for arm in [
         |bench: &Bench| bench.disk.sync.store(EIO, Ordering::SeqCst),

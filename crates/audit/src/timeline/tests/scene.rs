@@ -1,7 +1,7 @@
 //! A log with one story on it: two agents, a held call, a lease, a refusal, a revocation. Ids and times are the same in every run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bailiwick_core::decision::{Outcome as Decided, Versions};
 use bailiwick_core::event::{
@@ -33,7 +33,7 @@ pub(super) struct Scene {
 impl Scene {
     /// Plays it, published to the end.
     pub(super) async fn play() -> Self {
-        let clock = Arc::new(JumpingClock(AtomicI64::new(START * 1_000)));
+        let clock = Arc::new(JumpingClock::frozen(START * 1_000));
         let bench = Bench {
             clock: clock.clone(),
             ..Bench::new()
@@ -93,7 +93,7 @@ impl Scene {
     }
 
     async fn say(&self, ms: i64, event: Event) {
-        self.clock.0.store((START + ms) * 1_000, Ordering::SeqCst);
+        self.clock.set((START + ms) * 1_000);
         let log = self.log.as_ref().unwrap();
         log.record(event, Class::Narrow).await.unwrap();
     }

@@ -32,6 +32,19 @@ async fn a_queue_that_stays_full_for_a_second_refuses() {
         waiting.await.unwrap(),
         Err(RecordError::Unavailable(Unavailable::Busy))
     );
+    assert_eq!(
+        queue.refused().count(),
+        0,
+        "a grant that was refused is no loss"
+    );
+    // What narrows authority has happened all the same, and is counted.
+    for _ in 0..2 {
+        let (mut narrowing, _waiting) = pending(1);
+        narrowing.class = Class::Narrow;
+        let narrowing = queue.try_push(narrowing).unwrap_err();
+        queue.push(narrowing).await;
+    }
+    assert_eq!(queue.refused().count(), 1);
     assert!(queue.take().is_some());
     queue.try_push(pending(1).0).unwrap();
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use tempfile::TempDir;
 
+use bailiwick_core::{Code, Fault};
+
 use super::*;
 use crate::checkpoint::Checkpoint;
 use crate::disk::Disk;
