@@ -18,6 +18,8 @@ mod canary;
 #[cfg(test)]
 mod cli_basics;
 #[cfg(test)]
+mod delegation;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod evidence;
@@ -31,6 +33,8 @@ mod gateway_http;
 mod gateway_stdio;
 #[cfg(test)]
 mod index;
+#[cfg(test)]
+mod introspection;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]

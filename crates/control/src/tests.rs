@@ -3,6 +3,7 @@
 mod approvals;
 mod bench_node;
 mod blast;
+mod delegation;
 mod policies;
 mod registry;
 mod revocation;

@@ -101,6 +101,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         receipts: Arc::clone(&authority) as Arc<dyn Receipts>,
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
+        max_depth: config.oauth.max_depth,
     });
     let gateway = gateway(
         &config,
