@@ -38,6 +38,8 @@ mod introspection;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
+mod oauth_client;
+#[cfg(test)]
 mod outside_verifiers;
 #[cfg(test)]
 mod policy_life;

@@ -12,6 +12,7 @@ use bailiwick_policy::BundleSource;
 use super::bench_node::{Bench, admin, new_agent, open};
 use crate::Actor;
 use crate::delegation::{Delegated, Delegation, Delegator, MAX_OPEN_CHILDREN};
+use crate::revocation::Wait;
 use crate::tasks::OpenTask;
 
 const READ: &str = r#"{"grants":[{"server":["files"],"tool":["read_file"],"effects":["read"]}]}"#;
@@ -362,7 +363,7 @@ async fn what_was_delegated_dies_with_its_token_and_with_its_key() {
         let grandchild = bench.control.open_task(&admin(), grandchild).await.unwrap();
         let dry = bench
             .control
-            .revoke(&admin(), vec![subject.clone()], "INC-4".into(), true)
+            .revocation_preview(&admin(), vec![subject.clone()])
             .await
             .unwrap();
         assert_eq!(dry.cut.tasks, 2, "{subject}");
@@ -372,7 +373,7 @@ async fn what_was_delegated_dies_with_its_token_and_with_its_key() {
             _ => drop(
                 bench
                     .control
-                    .revoke(&admin(), vec![subject.clone()], "INC-4".into(), false)
+                    .revoke(&admin(), vec![subject.clone()], "INC-4".into(), Wait::All)
                     .await
                     .unwrap(),
             ),
