@@ -43,7 +43,7 @@ fn check(case: &str, response: Response, code: &str) {
 }
 
 /// The payload of a token.
-fn payload(token: &str) -> Value {
+pub(crate) fn payload(token: &str) -> Value {
     let payload = token.split('.').nth(1).unwrap();
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }

@@ -18,6 +18,8 @@ mod canary;
 #[cfg(test)]
 mod cli_basics;
 #[cfg(test)]
+mod delegation;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod evidence;
@@ -32,9 +34,13 @@ mod gateway_stdio;
 #[cfg(test)]
 mod index;
 #[cfg(test)]
+mod introspection;
+#[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
 mod log_life;
+#[cfg(test)]
+mod oauth_client;
 #[cfg(test)]
 mod outside_verifiers;
 #[cfg(test)]

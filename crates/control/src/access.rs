@@ -3,6 +3,7 @@
 
 use bailiwick_core::account::Role;
 use bailiwick_core::id::AccountId;
+use bailiwick_core::spiffe_id::SpiffeId;
 use bailiwick_core::{Code, Problem};
 use bailiwick_policy::api;
 
@@ -37,6 +38,16 @@ impl Actor {
             roles: Role::ALL.to_vec(),
             account: None,
             uid: Some(uid),
+        }
+    }
+
+    /// An agent, by its instance: it holds no role, and does what its task lets it do.
+    pub fn agent(id: &SpiffeId) -> Self {
+        Self {
+            name: id.to_string(),
+            roles: Vec::new(),
+            account: None,
+            uid: None,
         }
     }
 

@@ -8,6 +8,7 @@ pub mod agents;
 pub mod approvals;
 pub mod audit;
 pub mod binding;
+pub mod delegation;
 pub mod leases;
 pub mod outbox;
 pub mod policies;
@@ -76,6 +77,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub rng: Arc<dyn Rng>,
+    /// Most delegations in a row below a root task; 4 unless configured.
+    pub max_depth: usize,
 }
 
 /// The control plane of one node. Cheap to clone.

@@ -13,10 +13,11 @@ use std::time::Duration;
 
 use bailiwick_core::event::{ChangeRef, EventType, Sealed, SealedClass};
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::{EventId, LeaseId, RevocationId, TaskId};
+use bailiwick_core::id::{EventId, LeaseId, RevocationId, TaskId, TokenId};
+use bailiwick_core::spiffe_id::SpiffeId;
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Code, Fault, Problem, Timestamp};
-use bailiwick_store::{RevocationRow, StoreError};
+use bailiwick_store::{RevocationRow, StoreError, facts};
 
 use crate::tasks::Ended;
 use crate::tools::Refusal;
@@ -104,6 +105,33 @@ impl Control {
         actor.may(Operation::Revoke)?;
         check(&subjects, &reason)?;
         let order = self.order(actor, subjects, reason);
+        self.carry_out(order, wait).await
+    }
+
+    /// Fences a token for its own holder (RFC 7009), and with it what was exchanged from it or delegated with it. One that is fenced
+    /// already stays as it is.
+    pub async fn surrender(&self, holder: &SpiffeId, token: TokenId) -> Result<(), Problem> {
+        let subject = Subject::Token(token);
+        let known = self
+            .parts
+            .store
+            .read({
+                let subjects = [(subject.clone(), 0)];
+                move |rows| facts::fenced(rows, &subjects)
+            })
+            .await;
+        if known
+            .map_err(|error: StoreError| error.problem())?
+            .is_some()
+        {
+            return Ok(());
+        }
+        let (actor, reason) = (Actor::agent(holder), "its holder gave it back".to_owned());
+        let order = self.order(&actor, vec![subject], reason);
+        self.carry_out(order, Wait::None).await.map(drop)
+    }
+
+    async fn carry_out(&self, order: Order, wait: Wait) -> Result<RevocationReport, Problem> {
         // From here on every decision in this process says no, whatever happens to the commit.
         let mut streams = self.parts.cutter.fence(&order.fences);
         let committed = self.commit(order.clone()).await;

@@ -26,7 +26,7 @@ use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 use deed::Deed;
 pub use ending::Ended;
-use opening::{Opening, check_request};
+pub(crate) use opening::{Opened, Opening, check_request};
 
 /// A task to open.
 #[derive(Debug, Clone)]
@@ -92,6 +92,8 @@ impl Control {
             stage,
             now: self.now(),
             policy,
+            max_depth: self.parts.max_depth,
+            cap: None,
             open,
         };
         let event = self.event(EventType::TaskOpened, actor, "tasks.open");
@@ -104,7 +106,7 @@ impl Control {
             .parts
             .store
             .write(move |tx| {
-                let (task, agent) = draft.task(tx, &pseudonym)?;
+                let Opened { task, agent, .. } = draft.task(tx, &pseudonym)?;
                 tx.put_task(&task)?;
                 let mut event = about(event.clone(), tx, &task);
                 event.owner = Some(agent.owner);
@@ -114,12 +116,7 @@ impl Control {
                     before: None,
                     after: Some(format!("{} until {}", task.scope_digest, task.expires_at)),
                 });
-                event.sealed.push(Sealed {
-                    path: "/request",
-                    class: SealedClass::Content,
-                    value: task.request.text.clone().into_bytes(),
-                    keep: true,
-                });
+                event.sealed.push(sealed_request(&task));
                 journal.push(tx, &event)?;
                 Ok::<_, Refusal>(task)
             })
@@ -130,7 +127,7 @@ impl Control {
     }
 
     /// Workflow and first stage of a task to be opened, from the active bundle.
-    async fn first_stage(
+    pub(crate) async fn first_stage(
         &self,
         wanted: Option<WorkflowName>,
     ) -> Result<(WorkflowName, Stage), Problem> {
@@ -408,6 +405,16 @@ pub(crate) fn about(mut event: Event, tx: &dyn Tx, task: &Task) -> Event {
         event.chain = ChainRef::list(&chain, None);
     }
     event
+}
+
+/// What was asked for, as the record keeps it.
+pub(crate) fn sealed_request(task: &Task) -> Sealed {
+    Sealed {
+        path: "/request",
+        class: SealedClass::Content,
+        value: task.request.text.clone().into_bytes(),
+        keep: true,
+    }
 }
 
 pub(crate) fn unknown(id: TaskId) -> StoreError {

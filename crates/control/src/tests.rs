@@ -4,6 +4,7 @@ mod approvals;
 mod bench_node;
 mod blast;
 mod outbox;
+mod delegation;
 mod policies;
 mod registry;
 mod revocation;

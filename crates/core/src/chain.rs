@@ -30,6 +30,9 @@ pub struct Link {
     pub instance_born: u64,
     /// The task it acts in.
     pub task: TaskId,
+    /// Tokens and key that the task was delegated with ([`Task::lineage`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<Subject>,
 }
 
 /// A chain: the presenter first, the root task's agent last.
@@ -71,6 +74,7 @@ impl Chain {
             instance: task.instance,
             instance_born,
             task: task.id,
+            lineage: task.lineage.clone(),
         })
     }
 
@@ -85,8 +89,23 @@ impl Chain {
             if let Some(instance) = link.instance {
                 subjects.push((Subject::Instance(instance), 0));
             }
+            subjects.extend(link.lineage.iter().cloned().map(|subject| (subject, 0)));
         }
         subjects
+    }
+
+    /// An instance that occurs twice: a chain with a loop, which is no chain.
+    pub fn repeats(&self) -> Option<InstanceId> {
+        let instances: Vec<InstanceId> =
+            self.links.iter().filter_map(|link| link.instance).collect();
+        let mut rest = instances.as_slice();
+        while let Some((first, others)) = rest.split_first() {
+            if others.contains(first) {
+                return Some(*first);
+            }
+            rest = others;
+        }
+        None
     }
 
     /// The acting agent's link.

@@ -74,6 +74,7 @@ codes! {
     DelegationWidening  "delegation_widening"   400 5 "A delegated scope is wider than its parent's.";
     DelegationDepth     "delegation_depth"      400 5 "The delegation chain is too deep.";
     DelegationLoop      "delegation_loop"       400 5 "An instance occurs twice in a chain.";
+    MayAct              "may_act"               400 5 "The token does not name its presenter as the one that may act next.";
     StageDenied         "stage_transition_denied" 403 5 "The workflow does not allow this change of stage.";
     BudgetExhausted     "budget_exhausted"      403 6 "The task's budget is used up.";
     // decisions

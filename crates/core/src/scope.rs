@@ -18,6 +18,7 @@ mod pattern;
 mod shorthand;
 mod subset;
 mod wire;
+mod wish;
 
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use path::{ArgPath, BadArgPath};
 pub use pattern::{BadPattern, Names, Path, Pattern, Patterns, Plain, Rule, Uri, Uris};
 pub use shorthand::{BadShorthand, from_oauth};
 pub use subset::{Element, Widening};
+pub use wish::Wish;
 
 /// Most grants of a scope.
 pub const MAX_GRANTS: usize = 128;
@@ -103,6 +105,11 @@ impl Scope {
     /// How many delegations may follow.
     pub fn depth(&self) -> u8 {
         self.depth
+    }
+
+    /// A scope with other grants and the rest of this one's: what a token carries of its task.
+    pub fn with_grants(&self, grants: Vec<Grant>) -> Result<Self, ScopeError> {
+        Self::new(grants, self.budget, self.deadline, self.depth)
     }
 
     /// Whether any grant is about this server.

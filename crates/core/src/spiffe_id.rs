@@ -125,6 +125,19 @@ impl SpiffeId {
         self.text.get(self.path_at..).unwrap_or_default()
     }
 
+    /// Agent, and the instance if one is named: who a delegation is for.
+    pub fn as_party(&self) -> Result<(AgentName, Option<InstanceId>), BadSpiffeId> {
+        let shape = || BadSpiffeId::OtherShape("an agent or one instance of it");
+        let rest = self.path().strip_prefix("/agent/").ok_or_else(shape)?;
+        match rest.split_once('/') {
+            Some(_) => self
+                .as_instance()
+                .map(|(agent, instance)| (agent, Some(instance)))
+                .map_err(|_| shape()),
+            None => Ok((rest.parse().map_err(|_| shape())?, None)),
+        }
+    }
+
     /// Agent and instance, if this is the ID of one attested process.
     pub fn as_instance(&self) -> Result<(AgentName, InstanceId), BadSpiffeId> {
         let shape = BadSpiffeId::OtherShape("an agent instance");

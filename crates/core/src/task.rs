@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::fence::Subject;
 use crate::id::{InstanceId, TaskId};
 use crate::label::Labels;
 use crate::name::{AgentName, StageName, UserId, WorkflowName};
@@ -102,6 +103,10 @@ pub struct Task {
     pub risk: Risk,
     /// What its data has picked up.
     pub labels: Labels,
+    /// What an agent delegated it with: the token it showed, the tokens that one was exchanged from, its key. A fence on any of them is
+    /// one on the task. Empty if no token took part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lineage: Vec<Subject>,
     /// When it was opened.
     pub created_at: Timestamp,
     /// When it ends by itself.

@@ -1,10 +1,13 @@
 //! Who is calling, after authentication and before any decision. A caller holds nothing that can go stale: rows are looked up anew for
 //! each message.
 
+use std::sync::Arc;
+
 use bailiwick_core::Timestamp;
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{InstanceId, LeaseId, TaskId, TokenId};
 use bailiwick_core::name::{ServerName, ToolRef};
+use bailiwick_core::scope::Scope;
 
 use crate::replica::View;
 
@@ -32,6 +35,8 @@ pub struct Token {
     pub seq: u64,
     /// When it ends. Streams that it opened end with it.
     pub expires: Timestamp,
+    /// What it is good for, if that is not the whole scope of its task.
+    pub part: Option<Arc<Scope>>,
 }
 
 impl Caller {
@@ -55,7 +60,9 @@ impl Caller {
         now_seq: u64,
     ) -> Vec<(Subject, u64)> {
         let mut subjects = view.chain.subjects();
-        let born = self.token.as_ref().map_or(now_seq, |token| token.seq);
+        // Born after the newest change that its issuer had seen: a lift that was that change does not reach it.
+        let seen = self.token.as_ref().map_or(now_seq, |token| token.seq);
+        let born = seen.saturating_add(1);
         subjects.push((Subject::Server(server.clone()), born));
         if let Some(tool) = tool {
             subjects.push((Subject::Tool(tool.clone()), born));
@@ -72,6 +79,17 @@ impl Caller {
             subjects.push((Subject::Lease(lease), 0));
         }
         subjects
+    }
+
+    /// Whether the token the caller showed reaches a server; its task may reach more.
+    pub fn names_server(&self, server: &ServerName) -> bool {
+        self.part()
+            .is_none_or(|part| part.names_server(server.as_str()))
+    }
+
+    /// What the token is good for, if that is less than the task.
+    pub fn part(&self) -> Option<&Scope> {
+        self.token.as_ref()?.part.as_deref()
     }
 
     /// What a session is tied to besides its server: another task, process or key is another caller.

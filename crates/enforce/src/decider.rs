@@ -145,11 +145,12 @@ impl LocalDecider {
         if let Some((code, _, reason, fix)) = refused {
             return Err(Problem::new(code, reason, fix));
         }
-        if !rows.view.task.scope.names_server(server.as_str()) {
+        let named = rows.view.task.scope.names_server(server.as_str());
+        if !named || !caller.names_server(server) {
             let help = "ask for a task whose scope has a grant for this server";
             return Err(Problem::new(
                 Code::ScopeExceeded,
-                format!("no grant of the task names server {server}"),
+                format!("no grant of the task or its token names server {server}"),
                 help,
             ));
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bailiwick_core::name::ServerName;
 use bailiwick_core::spiffe_id::TrustDomain;
-use bailiwick_core::{Code, Fault};
+use bailiwick_core::{Code, Fault, Problem};
+use bailiwick_crypto::token::task::TaskClaims;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -153,6 +154,12 @@ impl Gateway {
     /// The resource identifier of one server: what a token's `aud` must be, and the URL that a DPoP proof is for.
     pub fn resource(&self, server: &ServerName) -> String {
         format!("{}/mcp/{server}", self.settings.public_url)
+    }
+
+    /// What a task token of ours says, if this enforcement point would take it now from its holder, whichever resource it is for
+    /// (RFC 7662): the same checks, on the same state, as for a call.
+    pub async fn introspect(&self, token: &str) -> Result<TaskClaims, Problem> {
+        self.authenticator.introspect(self, token).await
     }
 
     /// Closes sessions that nobody uses until `stop`; then ends all sessions and waits for what is running, with a bound.

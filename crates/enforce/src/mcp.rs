@@ -9,6 +9,7 @@ mod inbound;
 pub(crate) mod lists;
 pub(crate) mod methods;
 mod outlet;
+pub mod presented;
 pub mod revision;
 pub(crate) mod session;
 mod sessions;

@@ -212,6 +212,7 @@ impl World {
             scope,
             risk: Risk::Low,
             labels: Labels::default(),
+            lineage: Vec::new(),
             created_at: now,
             expires_at: now.plus(Duration::from_hours(1)),
             state: TaskState::Open,

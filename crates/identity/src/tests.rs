@@ -1,5 +1,6 @@
 //! The authority on a real store: who gets an identity or a token, and who does not.
 
 mod bench_authority;
+mod exchange;
 mod svids;
 mod tokens;

@@ -211,6 +211,7 @@ impl Case {
                 instance: None,
                 instance_born: 0,
                 task: task.id,
+                lineage: Vec::new(),
             }],
         };
         let arguments =
@@ -270,6 +271,7 @@ impl Case {
             scope_digest: Digest([0; 32]),
             risk: self.risk,
             labels: self.labels.clone(),
+            lineage: Vec::new(),
             created_at: now.minus(Duration::from_secs(self.age_s)),
             expires_at: now.plus(bailiwick_core::task::DEFAULT_LIFE),
             state: TaskState::Open,

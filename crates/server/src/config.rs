@@ -77,6 +77,8 @@ pub struct OAuth {
     pub task_ttl: Duration,
     /// Life of task tokens at risk high and critical.
     pub high_risk_ttl: Duration,
+    /// Most delegations in a row below a root task.
+    pub max_depth: usize,
 }
 
 /// One TCP listener.

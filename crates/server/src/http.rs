@@ -1,5 +1,6 @@
 //! What holds for every request to the API: bounds, who asks, how refusals look, and the listeners that take them.
 
+pub mod dpop;
 pub mod guard;
 pub mod input;
 pub mod listen;

@@ -5,6 +5,7 @@ pub mod agents;
 pub mod approvals;
 pub mod audit;
 pub mod blast_radius;
+pub mod delegations;
 pub mod exports;
 pub mod health;
 pub mod leases;
@@ -97,6 +98,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(servers::routes(app))
         .merge(tools::routes(app))
         .merge(tasks::routes(app))
+        .merge(delegations::routes())
         .merge(approvals::routes(app))
         .merge(revocations::routes(app))
         .merge(policy::routes(app))

@@ -33,6 +33,12 @@ pub fn chain(rows: &dyn Reads, task: &Task) -> Option<Chain> {
     Chain::of(task, &Rows(rows))
 }
 
+/// The store's epoch: raised when a backup is restored, so that credentials of an older one are dead.
+pub fn epoch(rows: &dyn Reads) -> Result<u64, StoreError> {
+    let epoch = rows.meta("epoch")?;
+    Ok(epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or(1))
+}
+
 /// The first fence that kills any of `subjects`.
 pub fn fenced(rows: &dyn Reads, subjects: &[(Subject, u64)]) -> Result<Option<Fence>, StoreError> {
     let mut set = FenceSet::default();

@@ -39,6 +39,9 @@ pub trait Tasks {
     /// A task and everything delegated from it, in any state, deepest first; empty if it does not exist.
     fn subtree(&self, id: TaskId) -> Result<Vec<Task>, StoreError>;
 
+    /// The open tasks that were delegated from this one directly, oldest first.
+    fn open_children(&self, id: TaskId) -> Result<Vec<Task>, StoreError>;
+
     /// The open tasks in which this agent acts, oldest first; their subtrees are not in it.
     fn open_tasks_of_agent(&self, agent: &AgentName) -> Result<Vec<Task>, StoreError>;
 

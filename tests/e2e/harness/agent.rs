@@ -1,15 +1,21 @@
-//! The test process as an agent: attested by its path, with an SVID from the Workload API and task tokens bound to a key of its own.
+//! The test process as an agent: attested by its path, with an SVID from the Workload API and task tokens bound to a key of its own. Other
+//! processes can stand for other agents: their SVIDs, the test's requests.
 
 use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Mutex;
 
 use bailiwick_crypto::dpop::{self, Request};
 use bailiwick_crypto::keys::SigningKey;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use serde_json::{Value, json};
 
-use super::Node;
 use super::http::{self, Place, Response};
+use super::{Node, Process, deps};
 
+/// How a client says that it proves itself with a JWT-SVID.
+pub(crate) const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
 /// The name under which the test process is registered.
 pub(crate) const NAME: &str = "tester";
 
@@ -20,6 +26,8 @@ pub(crate) struct Agent {
     issuer: String,
     gateway: String,
     socket: String,
+    /// The process that it is, if it is another than the test.
+    process: Option<Mutex<Process>>,
 }
 
 impl Agent {
@@ -37,6 +45,28 @@ impl Agent {
             issuer: node.ready("console").to_owned(),
             gateway: node.ready("gateway").to_owned(),
             socket: node.ready("workload_socket").to_owned(),
+            process: None,
+        }
+    }
+
+    /// Another agent: a process of its own that lives as long as this value.
+    pub(crate) fn elsewhere(node: &Node, name: &str) -> Self {
+        let python = deps::python_copy(node.home(), name);
+        register(node, name, &format!("unix:path={}", python.display()));
+        Self::another(node, &python)
+    }
+
+    /// One more process of an agent that is registered by the path of its program.
+    pub(crate) fn another(node: &Node, python: &Path) -> Self {
+        let mut command = Command::new(python);
+        command
+            .arg(deps::script("svid.py"))
+            .arg(node.ready("workload_socket"));
+        let log = python.with_extension("log");
+        let process = Process::start("svid.py", &mut command, &log);
+        Self {
+            process: Some(Mutex::new(process)),
+            ..Self::of(node)
         }
     }
 
@@ -47,6 +77,11 @@ impl Agent {
 
     /// A JWT-SVID for an audience.
     pub(crate) fn jwt_svid(&self, audience: &str) -> String {
+        if let Some(process) = &self.process {
+            let mut process = process.lock().unwrap();
+            process.say(audience);
+            return process.line();
+        }
         let fetched = runtime().block_on(async {
             let client = spiffe::WorkloadApiClient::connect_to(self.endpoint()).await?;
             client.fetch_jwt_svid([audience], None).await
@@ -70,34 +105,34 @@ impl Agent {
         let details = json!([{ "type": "agent_task", "task_id": task }]).to_string();
         let form = [
             ("grant_type", "client_credentials"),
-            (
-                "client_assertion_type",
-                "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe",
-            ),
+            ("client_assertion_type", ASSERTION_TYPE),
             ("client_assertion", assertion),
             ("authorization_details", &details),
             ("resource", resource),
         ];
-        let body: Vec<String> = form
-            .iter()
-            .map(|(name, value)| format!("{name}={}", escape(value)))
-            .collect();
+        self.ask_token(&form).map(|answer| {
+            let token = answer["access_token"].as_str();
+            token.unwrap_or_else(|| panic!("{answer}")).to_owned()
+        })
+    }
+
+    /// What the token endpoint answers to a form under which this client proves itself; the nonce is learned on the way.
+    pub(crate) fn client_asks(&self, form: &[(&str, &str)]) -> Result<Value, (u16, Value)> {
+        let assertion = self.jwt_svid(&self.issuer);
+        let client = [
+            ("client_assertion_type", ASSERTION_TYPE),
+            ("client_assertion", assertion.as_str()),
+        ];
+        self.ask_token(&[form, &client].concat())
+    }
+
+    /// What the token endpoint answers to a form.
+    pub(crate) fn ask_token(&self, form: &[(&str, &str)]) -> Result<Value, (u16, Value)> {
         let url = format!("{}/oauth/token", self.issuer);
         let mut nonce = None;
         loop {
             let proof = self.proof("POST", &url, None, nonce.as_deref());
-            let headers = [
-                ("Content-Type", "application/x-www-form-urlencoded"),
-                ("DPoP", proof.as_str()),
-            ];
-            let sent = http::send(
-                &Place::of(&url),
-                "POST",
-                "/oauth/token",
-                &headers,
-                Some(body.join("&").as_bytes()),
-            );
-            let response = sent.unwrap();
+            let response = self.post_form("/oauth/token", form, &[("DPoP", &proof)]);
             let (status, given) = (
                 response.status,
                 response.header("dpop-nonce").map(str::to_owned),
@@ -108,11 +143,35 @@ impl Agent {
                 assert!(nonce.is_some(), "{answer}");
                 continue;
             }
-            return match answer["access_token"].as_str() {
-                Some(token) if status == 200 => Ok(token.to_owned()),
-                _ => Err((status, answer)),
+            return if status == 200 {
+                Ok(answer)
+            } else {
+                Err((status, answer))
             };
         }
+    }
+
+    /// A form to an endpoint of the issuer, with these headers beside the usual ones.
+    pub(crate) fn post_form(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        headers: &[(&str, &str)],
+    ) -> Response {
+        let body: Vec<String> = form
+            .iter()
+            .map(|(name, value)| format!("{name}={}", escape(value)))
+            .collect();
+        let kind = ("Content-Type", "application/x-www-form-urlencoded");
+        let headers = [&[kind], headers].concat();
+        let body = body.join("&");
+        let place = Place::of(&self.issuer);
+        http::send(&place, "POST", path, &headers, Some(body.as_bytes())).unwrap()
+    }
+
+    /// The issuer's URL.
+    pub(crate) fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// A DPoP proof.

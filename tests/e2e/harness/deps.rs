@@ -66,14 +66,20 @@ pub(crate) fn python_copy(directory: &Path, name: &str) -> PathBuf {
     copy.canonicalize().unwrap()
 }
 
+/// The Node of the tests.
+pub(crate) fn node() -> PathBuf {
+    installed(".deps/node/bin/node")
+}
+
+/// A file of a package of `tests/e2e/node/package.json`.
+pub(crate) fn node_module(path: &str) -> PathBuf {
+    installed(&format!(".deps/node/node_modules/{path}"))
+}
+
 /// Command line of the file server of the MCP project, for `root`.
 pub(crate) fn filesystem_server(root: &Path) -> Vec<String> {
-    let server = ".deps/node/node_modules/@modelcontextprotocol/server-filesystem/dist/index.js";
-    let command = [
-        installed(".deps/node/bin/node"),
-        installed(server),
-        root.to_owned(),
-    ];
+    let server = "@modelcontextprotocol/server-filesystem/dist/index.js";
+    let command = [node(), node_module(server), root.to_owned()];
     command.map(|part| part.display().to_string()).into()
 }
 

@@ -39,6 +39,11 @@ impl<'a> Mcp<'a> {
         let token = agent
             .token(task, server)
             .unwrap_or_else(|refused| panic!("no token: {refused:?}"));
+        Self::with_token(agent, server, token)
+    }
+
+    /// Opens a session with a token that is there.
+    pub(crate) fn with_token(agent: &'a Agent, server: &str, token: String) -> Self {
         let mut client = Self::new(agent, server, token);
         let opening = json!({
             "jsonrpc": "2.0", "id": 0, "method": "initialize",

@@ -4,6 +4,8 @@
 pub(crate) mod agent;
 #[path = "../../../../tests/e2e/harness/child.rs"]
 pub(crate) mod child;
+#[path = "../../../../tests/e2e/harness/deps.rs"]
+pub(crate) mod deps;
 #[path = "../../../../tests/e2e/harness/http.rs"]
 pub(crate) mod http;
 #[path = "../../../../tests/e2e/harness/mcp.rs"]

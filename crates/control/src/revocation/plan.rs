@@ -46,12 +46,15 @@ pub(super) fn tasks(rows: &dyn Reads, subjects: &[Subject]) -> Result<Vec<Task>,
                 .into_iter()
                 .filter(|task| task.instance == Some(*instance))
                 .collect(),
-            Subject::Server(_)
-            | Subject::Tool(_)
-            | Subject::Credential(_)
-            | Subject::Token(_)
-            | Subject::Key(_)
-            | Subject::Lease(_) => Vec::new(),
+            // What was delegated with a token or key hangs on it.
+            Subject::Token(_) | Subject::Key(_) => rows
+                .open_tasks()?
+                .into_iter()
+                .filter(|task| task.lineage.contains(subject))
+                .collect(),
+            Subject::Server(_) | Subject::Tool(_) | Subject::Credential(_) | Subject::Lease(_) => {
+                Vec::new()
+            }
         };
         found.extend(more);
     }

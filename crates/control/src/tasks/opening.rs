@@ -9,7 +9,7 @@ use bailiwick_core::decision::Decision;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::label::Labels;
 use bailiwick_core::name::WorkflowName;
-use bailiwick_core::scope::{Bounds, Draft, Scope, delegate};
+use bailiwick_core::scope::{Bounds, Draft, Narrowing, Scope, delegate};
 use bailiwick_core::task::{MAX_REQUEST_BYTES, Request, Task, TaskState};
 use bailiwick_core::{Code, Fault, Problem, Timestamp};
 use bailiwick_crypto::hash::scope_digest;
@@ -23,20 +23,31 @@ use super::{OpenTask, unknown};
 use crate::tools::Refusal;
 
 /// A task in the making: everything that does not depend on the store.
-pub(super) struct Opening {
-    pub(super) id: TaskId,
-    pub(super) life: Duration,
-    pub(super) workflow: WorkflowName,
-    pub(super) stage: Stage,
-    pub(super) now: Timestamp,
+pub(crate) struct Opening {
+    pub(crate) id: TaskId,
+    pub(crate) life: Duration,
+    pub(crate) workflow: WorkflowName,
+    pub(crate) stage: Stage,
+    pub(crate) now: Timestamp,
     /// What decides whether it may be opened.
-    pub(super) policy: Arc<Bundle>,
-    pub(super) open: OpenTask,
+    pub(crate) policy: Arc<Bundle>,
+    pub(crate) max_depth: usize,
+    /// What the delegating task may do in its stage; none if that is no bound.
+    pub(crate) cap: Option<Scope>,
+    pub(crate) open: OpenTask,
+}
+
+/// A task that can be opened.
+pub(crate) struct Opened {
+    pub(crate) task: Task,
+    pub(crate) agent: Agent,
+    /// What made its scope narrower than was asked for.
+    pub(crate) narrowed_by: Vec<Narrowing>,
 }
 
 impl Opening {
     /// The task and its agent, if nothing speaks against it.
-    pub(super) fn task(&self, tx: &mut dyn Tx, pseudonym: &str) -> Result<(Task, Agent), Refusal> {
+    pub(crate) fn task(&self, tx: &mut dyn Tx, pseudonym: &str) -> Result<Opened, Refusal> {
         let open = &self.open;
         let agent = tx
             .agent(&open.agent)?
@@ -49,7 +60,16 @@ impl Opening {
             Some(id) => Some(self.open_parent(tx, id)?),
             None => None,
         };
-        let scope = self.scope(&agent, parent.as_ref())?;
+        let depth = parent.as_ref().map_or(0, |parent| parent.depth() + 1);
+        if depth > self.max_depth {
+            let message = format!("the task would be delegation {depth} in its chain");
+            let help = format!(
+                "this node takes {} in a row: [oauth] max_depth",
+                self.max_depth
+            );
+            return Err(Problem::new(Code::DelegationDepth, message, help).into());
+        }
+        let (scope, narrowed_by) = self.scope(&agent, parent.as_ref())?;
         let mut expires_at = self.now.plus(self.life).min(scope.deadline());
         let (mut risk, mut labels, mut ancestors) = (
             agent.base_risk.max(self.stage.risk_floor),
@@ -92,6 +112,7 @@ impl Opening {
             scope,
             risk,
             labels,
+            lineage: Vec::new(),
             created_at: self.now,
             expires_at,
             state: TaskState::Open,
@@ -117,7 +138,11 @@ impl Opening {
         if let Some(most) = act::max_ttl(&decision) {
             task.expires_at = task.expires_at.min(self.now.plus(most));
         }
-        Ok((task, agent))
+        Ok(Opened {
+            task,
+            agent,
+            narrowed_by,
+        })
     }
 
     /// What policy says to a task that nothing else speaks against.
@@ -164,8 +189,13 @@ impl Opening {
     }
 
     /// A root task gets what is asked for within the agent's ceiling; a delegated one also within its parent's scope.
-    fn scope(&self, agent: &Agent, parent: Option<&Task>) -> Result<Scope, Refusal> {
+    fn scope(
+        &self,
+        agent: &Agent,
+        parent: Option<&Task>,
+    ) -> Result<(Scope, Vec<Narrowing>), Refusal> {
         let refuse = |problem: Problem| Refusal::Problem(problem);
+        let mut narrowed_by = Vec::new();
         let scope = match parent {
             Some(parent) => {
                 let bounds = Bounds::below(&parent.scope);
@@ -183,8 +213,15 @@ impl Opening {
                     .fill(&bounds)
                     .map_err(|error| refuse(error.problem()))?,
                 };
-                let delegated = delegate(&parent.scope, &request, Some(&agent.ceiling), None);
-                delegated.map_err(|error| refuse(error.problem()))?.scope
+                let delegated = delegate(
+                    &parent.scope,
+                    &request,
+                    Some(&agent.ceiling),
+                    self.cap.as_ref(),
+                )
+                .map_err(|error| refuse(error.problem()))?;
+                narrowed_by = delegated.narrowed_by;
+                delegated.scope
             }
             None => match &self.open.scope {
                 Some(draft) => {
@@ -211,12 +248,12 @@ impl Opening {
                 "leave them out; calls, writes, escalations and wall_time are enforced",
             )));
         }
-        Ok(scope)
+        Ok((scope, narrowed_by))
     }
 }
 
 /// Whether a request says anything, within its bound.
-pub(super) fn check_request(request: &Request) -> Result<(), Problem> {
+pub(crate) fn check_request(request: &Request) -> Result<(), Problem> {
     let invalid = |message: &str| {
         Err(Problem::new(
             Code::InvalidInput,

@@ -223,6 +223,7 @@ impl Bench {
             receipts: Arc::clone(&receipts) as Arc<dyn Receipts>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng),
+            max_depth: 4,
         });
         let running = tokio::spawn(async move { outbox.run(std::future::pending()).await });
         let bench = Self {
@@ -270,17 +271,7 @@ impl Bench {
     }
 
     pub(super) async fn agent(&self, name: &str) {
-        let agent = NewAgent {
-            name: name.parse().unwrap(),
-            owner: "team-dev".parse().unwrap(),
-            selectors: vec!["unix:uid=1000".parse().unwrap()],
-            ceiling: serde_json::from_str(
-                r#"{"grants":[{"server":["files"],"tool":["*"],"effects":["read","write"]}],"depth":2}"#,
-            )
-            .unwrap(),
-            base_risk: bailiwick_core::risk::Risk::Low,
-            launch_uids: vec![1000],
-        };
+        let agent = new_agent(name);
         self.control.register(&admin(), agent).await.unwrap();
     }
 
@@ -312,6 +303,20 @@ impl Bench {
             .iter()
             .filter(|leaf| leaf.event.kind == kind)
             .count()
+    }
+}
+
+pub(super) fn new_agent(name: &str) -> NewAgent {
+    NewAgent {
+        name: name.parse().unwrap(),
+        owner: "team-dev".parse().unwrap(),
+        selectors: vec!["unix:uid=1000".parse().unwrap()],
+        ceiling: serde_json::from_str(
+            r#"{"grants":[{"server":["files"],"tool":["*"],"effects":["read","write"]}],"depth":2}"#,
+        )
+        .unwrap(),
+        base_risk: bailiwick_core::risk::Risk::Low,
+        launch_uids: vec![1000],
     }
 }
 

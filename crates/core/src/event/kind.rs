@@ -35,6 +35,8 @@ event_types! {
     SvidIssued "svid.issued";
     TokenIssued "token.issued";
     TokenRefused "token.refused";
+    DelegationGranted "delegation.granted";
+    DelegationRefused "delegation.refused";
     TaskOpened "task.opened";
     TaskChanged "task.changed";
     TaskEnded "task.ended";

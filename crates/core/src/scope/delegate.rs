@@ -44,6 +44,8 @@ pub struct Delegated {
 /// A bound besides the parent's scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Narrowing {
+    /// What there is to hand on: words reach further than the task's grants.
+    Task,
     /// The ceiling of the child's agent.
     Ceiling,
     /// A cap that policy sets.
@@ -54,6 +56,7 @@ impl Narrowing {
     /// Lower-case name, as in the token answer's `narrowed_by`.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Task => "task",
             Self::Ceiling => "ceiling",
             Self::Policy => "policy",
         }
@@ -74,6 +77,14 @@ pub enum DelegateError {
         /// Delegations that the parent may still make.
         parent: u8,
     },
+    /// What is asked for is no scope, or nothing of it is there to be had.
+    #[error("the scope that is asked for")]
+    Scope(#[source] ScopeError),
+    /// A narrower token of the same task with a budget, deadline or depth of its own: those are counted per task.
+    #[error(
+        "budget, deadline and depth belong to a task: a token of the same task can have narrower grants alone"
+    )]
+    OwnTask,
     /// With the ceiling or cap nothing is left, or too much to write down.
     #[error("narrowed by {}", .by.as_str())]
     Narrowed {
@@ -90,7 +101,8 @@ impl Fault for DelegateError {
         match self {
             Self::Widening(widening) => widening.code(),
             Self::Depth { .. } => Code::DelegationDepth,
-            Self::Narrowed { source, .. } => source.code(),
+            Self::Scope(source) | Self::Narrowed { source, .. } => source.code(),
+            Self::OwnTask => Code::InvalidInput,
         }
     }
 
@@ -101,7 +113,8 @@ impl Fault for DelegateError {
                 "this task may not delegate; do the work in it".to_owned()
             }
             Self::Depth { parent, .. } => format!("ask for a depth of at most {}", parent - 1),
-            Self::Narrowed { source, .. } => source.help(),
+            Self::Scope(source) | Self::Narrowed { source, .. } => source.help(),
+            Self::OwnTask => "delegate a task of its own for that".to_owned(),
         }
     }
 }

@@ -16,7 +16,9 @@ use crate::keys::SigningKey;
 
 /// Most actors in a chain. JSON of a token may be nested 8 deep, and each actor is one level.
 pub const MAX_ACTORS: usize = 7;
-/// Longest `grants`, as JSON; a longer scope is named by its digest alone.
+/// Most tokens that a token can have been exchanged from, one from the other.
+pub const MAX_PARENTS: usize = 8;
+/// Longest `grants`, as JSON; what is longer makes no token.
 pub const MAX_GRANTS: usize = 2 << 10;
 /// The version of the `bailiwick` claim that this code writes and reads.
 pub const VERSION: u8 = 1;
@@ -134,6 +136,9 @@ impl TaskClaims {
         if matches!(&self.sub, TaskSubject::Agent(agent) if !ours(agent)) {
             return refuse("sub", "is of another trust domain");
         }
+        if self.bailiwick.parents.len() > MAX_PARENTS {
+            return refuse("bailiwick", "was exchanged more often than a token may be");
+        }
         if self.exp <= self.iat {
             return refuse("exp", "is not after `iat`");
         }
@@ -232,13 +237,13 @@ pub struct AgentTask {
     pub kind: AgentTaskKind,
     /// Which task.
     pub task_id: TaskId,
-    /// Digest of its scope.
+    /// Digest of the task's scope.
     pub scope_digest: Digest,
     /// When the task ends, seconds since the epoch.
     pub deadline: i64,
     /// How many more times it may be delegated.
     pub depth: u8,
-    /// The grants, if they are short enough ([`MAX_GRANTS`]).
+    /// What the token is good for, if that is less than the task's scope; at most [`MAX_GRANTS`] bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grants: Option<Vec<Grant>>,
 }

@@ -64,8 +64,13 @@ pub(super) fn definition_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal
 /// No grant covers the call.
 pub(super) fn scope_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
     as_scopes_ask(call, rows, "scope", |asked| {
-        let missing = rows.view.task.scope.permits(asked).err()?;
-        Some((missing.code(), "scope", missing.to_string(), missing.help()))
+        if let Err(missing) = rows.view.task.scope.permits(asked) {
+            return Some((missing.code(), "scope", missing.to_string(), missing.help()));
+        }
+        let missing = call.caller.part()?.permits(asked).err()?;
+        let reason = format!("the token is good for a part of its task alone: {missing}");
+        let fix = "ask for a token of the whole task, if the agent may have it".to_owned();
+        Some((missing.code(), "token", reason, fix))
     })
 }
 

@@ -1,18 +1,18 @@
 //! Authentication of callers over HTTP: a task token bound to a key, and a proof of that key made just now (02 §7, §8). All local.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bailiwick_core::fence::Subject;
 use bailiwick_core::name::ServerName;
 use bailiwick_core::task::Task;
-use bailiwick_core::{Clock, Code, Fault, Problem};
+use bailiwick_core::{Clock, Code, Fault, Problem, Timestamp};
 use bailiwick_crypto::dpop::{Guard, Proof, Request};
 use bailiwick_crypto::token::Verifier;
 use bailiwick_crypto::token::task::{TaskClaims, TaskSubject, TaskToken};
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, HeaderName};
 
+use super::presented;
 use crate::caller::{Caller, Token};
 use crate::gateway::{Gateway, Settings};
 use crate::ports::Ports;
@@ -22,8 +22,6 @@ use crate::replica::View;
 const BEHIND: Duration = Duration::from_millis(250);
 /// Refusals of callers that are put on record within one second; what comes after is counted alone.
 const MAX_RECORDED: u32 = 20;
-
-const DPOP: HeaderName = HeaderName::from_static("dpop");
 
 /// What this node knows of proofs and refusals.
 pub(crate) struct Authenticator {
@@ -66,34 +64,12 @@ impl Authenticator {
         method: &str,
         server: &ServerName,
     ) -> Result<Caller, Problem> {
-        let token = token_of(headers)?;
-        let proof = one(headers, &DPOP)?.ok_or_else(|| {
-            Problem::new(
-                Code::DpopProof,
-                "the request has no DPoP proof",
-                "send one DPoP header (RFC 9449 §4.1)",
-            )
-        })?;
+        let token = presented::token(headers)?;
+        let proof = presented::proof(headers)?;
         let (ports, resource) = (&gateway.ports, gateway.resource(server));
         let now = ports.clock.wall();
-        let keys = gateway
-            .decider
-            .replica()
-            .view(|state| state.keys().cloned())
-            .map_err(|behind| behind.problem())?;
-        let keys = keys.ok_or_else(|| {
-            Problem::new(
-                Code::ReplicaBehind,
-                "this node has no keys to verify task tokens with",
-                "try again in a moment",
-            )
-        })?;
-        let ours = Verifier::<TaskToken>::new(
-            keys,
-            self.issuer.clone(),
-            gateway.settings.trust_domain.clone(),
-        );
-        let verified = ours
+        let verified = self
+            .verifier(gateway)?
             .verify(token, &resource, now)
             .map_err(|error| error.problem())?;
         let expires = verified.expires();
@@ -115,6 +91,62 @@ impl Authenticator {
         self.guard
             .admit(&proof, &*ports.clock)
             .map_err(|error| error.problem())?;
+        self.stands(gateway, claims, expires).await
+    }
+
+    /// What a token of ours is worth now, whoever shows it and wherever: its claims, if an enforcement point would take it from its holder.
+    pub(crate) async fn introspect(
+        &self,
+        gateway: &Gateway,
+        token: &str,
+    ) -> Result<TaskClaims, Problem> {
+        let now = gateway.ports.clock.wall();
+        let verified = self
+            .verifier(gateway)?
+            .verify_as_issuer(token, now)
+            .map_err(|error| error.problem())?;
+        let caller = self
+            .stands(gateway, verified.claims(), verified.expires())
+            .await?;
+        let claims = verified.into_claims();
+        let named = claims.aud.rsplit_once("/mcp/");
+        let server: Option<ServerName> = named.and_then(|(_, server)| server.parse().ok());
+        let server = server.filter(|server| gateway.resource(server) == claims.aud);
+        let server = server.ok_or_else(|| {
+            Problem::new(
+                Code::ResourceUnknown,
+                "the token is for no resource of this node",
+                "",
+            )
+        })?;
+        gateway.decider.admit(&caller, &server)?;
+        Ok(claims)
+    }
+
+    fn verifier(&self, gateway: &Gateway) -> Result<Verifier<TaskToken>, Problem> {
+        let keys = gateway
+            .decider
+            .replica()
+            .view(|state| state.keys().cloned())
+            .map_err(|behind| behind.problem())?;
+        let keys = keys.ok_or_else(|| {
+            Problem::new(
+                Code::ReplicaBehind,
+                "this node has no keys to verify task tokens with",
+                "try again in a moment",
+            )
+        })?;
+        let trust_domain = gateway.settings.trust_domain.clone();
+        Ok(Verifier::new(keys, self.issuer.clone(), trust_domain))
+    }
+
+    /// The caller that verified claims name, if epoch, replica and rows bear them out.
+    async fn stands(
+        &self,
+        gateway: &Gateway,
+        claims: &TaskClaims,
+        expires: Timestamp,
+    ) -> Result<Caller, Problem> {
         if claims.bailiwick.epoch != self.epoch {
             let message = "the token is from before the store was restored";
             return Err(Problem::new(
@@ -129,11 +161,7 @@ impl Authenticator {
 }
 
 /// The caller that verified claims name, if the rows of this node agree with them.
-fn caller(
-    gateway: &Gateway,
-    claims: &TaskClaims,
-    expires: bailiwick_core::Timestamp,
-) -> Result<Caller, Problem> {
+fn caller(gateway: &Gateway, claims: &TaskClaims, expires: Timestamp) -> Result<Caller, Problem> {
     let invalid = |what: &str| {
         Problem::new(
             Code::TokenInvalid,
@@ -160,8 +188,9 @@ fn caller(
         key: claims.cnf.jkt.as_str().to_owned(),
         seq: claims.bailiwick.seq,
         expires,
+        part: None,
     };
-    let caller = Caller {
+    let mut caller = Caller {
         task: named.task_id,
         instance,
         token: Some(token),
@@ -198,15 +227,15 @@ fn caller(
         })
         .map_err(|behind| behind.problem())?;
     agree(claims, &view, &ancestors).map_err(invalid)?;
+    if let (Some(grants), Some(token)) = (&named.grants, &mut caller.token) {
+        let part = view.task.scope.with_grants(grants.clone());
+        token.part = Some(Arc::new(part.map_err(|error| error.problem())?));
+    }
     Ok(caller)
 }
 
 /// Whether token and rows tell the same story.
-fn agree(
-    claims: &TaskClaims,
-    view: &View,
-    ancestors: &[std::sync::Arc<Task>],
-) -> Result<(), &'static str> {
+fn agree(claims: &TaskClaims, view: &View, ancestors: &[Arc<Task>]) -> Result<(), &'static str> {
     let task = &view.task;
     if claims
         .task()
@@ -220,16 +249,14 @@ fn agree(
     let rows = std::iter::once(task)
         .chain(ancestors)
         .map(|task| (&task.agent, task.instance));
+    // A task further up that a person opened and no process took is named by its agent alone.
     let actors: Result<Vec<_>, _> = claims
         .act
         .chain()
-        .map(|actor| actor.sub.as_instance())
+        .map(|actor| actor.sub.as_party())
         .collect();
-    let actors = actors.map_err(|_| "the token names an actor that is no agent instance")?;
-    if rows.eq(actors
-        .iter()
-        .map(|(agent, instance)| (agent, Some(*instance))))
-    {
+    let actors = actors.map_err(|_| "the token names an actor that is no agent")?;
+    if rows.eq(actors.iter().map(|(agent, instance)| (agent, *instance))) {
         Ok(())
     } else {
         Err("the token names another chain than the task has")
@@ -246,46 +273,6 @@ async fn reached(gateway: &Gateway, seq: u64) -> Result<(), Problem> {
             Code::ReplicaBehind,
             "this node is behind the token's issuer",
             "try again in a moment",
-        )),
-    }
-}
-
-fn token_of(headers: &HeaderMap) -> Result<&str, Problem> {
-    let help = "ask the token endpoint for a task token and send it as `Authorization: DPoP …`";
-    let value = one(headers, &AUTHORIZATION)?
-        .ok_or_else(|| Problem::new(Code::NotSignedIn, "the request has no token", help))?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Problem::new(
-            Code::TokenUnbound,
-            "task tokens are bound to a key and never used as bearer tokens",
-            help,
-        ));
-    }
-    if !scheme.eq_ignore_ascii_case("dpop") || token.is_empty() {
-        return Err(Problem::new(
-            Code::NotSignedIn,
-            "the request's Authorization scheme is not DPoP",
-            help,
-        ));
-    }
-    Ok(token)
-}
-
-fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
-    let mut values = headers.get_all(name).iter();
-    let (first, second) = (values.next(), values.next());
-    if second.is_some() {
-        let message = format!("the request has two {name} headers");
-        return Err(Problem::new(Code::DpopProof, message, "send one"));
-    }
-    match first.map(|value| value.to_str()) {
-        None => Ok(None),
-        Some(Ok(text)) => Ok(Some(text)),
-        Some(Err(_)) => Err(Problem::new(
-            Code::TokenInvalid,
-            format!("the {name} header is not visible ASCII"),
-            "",
         )),
     }
 }

@@ -245,6 +245,13 @@ async fn visible(
                     seen.name.as_str(),
                     tool.effect,
                 )
+                && caller.part().is_none_or(|part| {
+                    part.names_tool(
+                        session.server.name.as_str(),
+                        seen.name.as_str(),
+                        tool.effect,
+                    )
+                })
                 && previews(gateway, session, &policy, &view, &tool)
         })
         .collect()

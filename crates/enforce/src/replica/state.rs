@@ -251,13 +251,14 @@ impl State {
         let born = task
             .instance
             .and_then(|id| self.instances.get(&id))
-            .map_or(0, |instance| instance.born_seq);
+            .map_or(task.born_seq, |instance| instance.born_seq);
         Some(Link {
             agent: task.agent.clone(),
             owner,
             instance: task.instance,
             instance_born: born,
             task: task.id,
+            lineage: task.lineage.clone(),
         })
     }
 }

@@ -198,6 +198,7 @@ impl Bench {
             scope: ceiling,
             risk,
             labels: bailiwick_core::label::Labels::default(),
+            lineage: Vec::new(),
             created_at: now,
             expires_at: now.plus(Duration::from_hours(1)),
             state: TaskState::Open,
@@ -217,7 +218,7 @@ impl Bench {
             .unwrap()
     }
 
-    pub(super) async fn fence(&self, subject: &str) {
+    pub(super) async fn fence(&self, subject: &str) -> Fence {
         let fence = Fence {
             id: FenceId::new(&*self.clock, &SystemRng),
             subject: subject.parse::<Subject>().unwrap(),
@@ -228,14 +229,29 @@ impl Bench {
             actor: "uid:0".into(),
             set_at: self.clock.wall(),
         };
+        self.put_fence(move |head| Fence {
+            seq: head + 1,
+            ..fence.clone()
+        })
+        .await
+    }
+
+    pub(super) async fn lift(&self, fence: Fence) {
+        self.put_fence(move |head| Fence {
+            lifted_seq: Some(head + 1),
+            ..fence.clone()
+        })
+        .await;
+    }
+
+    async fn put_fence(&self, fence: impl Fn(u64) -> Fence + Send + 'static) -> Fence {
         self.store
             .write(move |tx| {
-                tx.put_fence(&Fence {
-                    seq: tx.head() + 1,
-                    ..fence.clone()
-                })
+                let fence = fence(tx.head());
+                tx.put_fence(&fence)?;
+                Ok::<_, StoreError>(fence)
             })
             .await
-            .unwrap();
+            .unwrap()
     }
 }

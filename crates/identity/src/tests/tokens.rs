@@ -1,11 +1,13 @@
 //! Task tokens: for the task's own instance, one resource, one key; refused with a reason otherwise.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::Code;
 use bailiwick_core::event::EventType;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::risk::Risk;
+use bailiwick_core::scope::Wish;
 use bailiwick_core::task::{Task, TaskState};
 use bailiwick_core::{Clock, Secret};
 use bailiwick_crypto::keys::SigningKey;
@@ -13,7 +15,7 @@ use bailiwick_crypto::token::Verifier;
 use bailiwick_crypto::token::task::TaskToken;
 
 use super::bench_authority::{Bench, GATEWAY, ISSUER, found};
-use crate::exchange::{TokenAsk, TokenRefusal};
+use crate::exchange::{Client, Issued, TokenAsk, TokenRefusal};
 
 async fn assertion(bench: &Bench, pid: u32) -> Secret<String> {
     bench
@@ -24,16 +26,29 @@ async fn assertion(bench: &Bench, pid: u32) -> Secret<String> {
         .1
 }
 
-fn ask(assertion: &Secret<String>, task: TaskId) -> TokenAsk {
+fn ask(client: Client, task: TaskId) -> TokenAsk {
     TokenAsk {
-        assertion: assertion.expose().clone(),
+        client,
         task,
         resource: format!("{GATEWAY}/mcp/files"),
         jkt: SigningKey::generate().unwrap().thumbprint().clone(),
+        wish: Wish::Whole,
+        may_act: None,
+        from: None,
     }
 }
 
-fn refused(answer: Result<crate::exchange::Issued, TokenRefusal>) -> (&'static str, Code) {
+/// As the token endpoint does it: the client first, then the token.
+async fn issue(
+    bench: &Bench,
+    assertion: &Secret<String>,
+    task: TaskId,
+) -> Result<Issued, TokenRefusal> {
+    let client = bench.authority.client(assertion.expose()).await?;
+    bench.authority.issue_task_token(ask(client, task)).await
+}
+
+fn refused(answer: Result<Issued, TokenRefusal>) -> (&'static str, Code) {
     let refusal = answer.map(|issued| issued.scope).unwrap_err();
     (refusal.error, refusal.problem.code)
 }
@@ -43,7 +58,8 @@ async fn an_instance_gets_a_token_for_its_task() {
     let bench = Bench::new().await;
     let task = bench.task("coder", Risk::Low).await;
     let proof = assertion(&bench, 7).await;
-    let ask = ask(&proof, task.id);
+    let client = bench.authority.client(proof.expose()).await.unwrap();
+    let ask = ask(client, task.id);
     let issued = bench.authority.issue_task_token(ask.clone()).await.unwrap();
     assert_eq!(issued.expires_in, 300);
     let keys = bench.authority.keyring().task_keys().clone();
@@ -65,10 +81,7 @@ async fn an_instance_gets_a_token_for_its_task() {
         "the first live instance of the agent has it now"
     );
     let other = assertion(&bench, 8).await;
-    let answer = bench
-        .authority
-        .issue_task_token(super::tokens::ask(&other, task.id))
-        .await;
+    let answer = issue(&bench, &other, task.id).await;
     assert_eq!(
         refused(answer),
         ("invalid_grant", Code::NotFound),
@@ -81,15 +94,7 @@ async fn high_risk_tokens_live_a_minute() {
     let bench = Bench::new().await;
     let task = bench.task("coder", Risk::High).await;
     let proof = assertion(&bench, 7).await;
-    assert_eq!(
-        bench
-            .authority
-            .issue_task_token(ask(&proof, task.id))
-            .await
-            .unwrap()
-            .expires_in,
-        60
-    );
+    assert_eq!(issue(&bench, &proof, task.id).await.unwrap().expires_in, 60);
 }
 
 #[tokio::test]
@@ -102,13 +107,7 @@ async fn wrong_assertions_are_refused() {
         .await
         .unwrap();
     assert_eq!(
-        refused(
-            bench
-                .authority
-                .issue_task_token(ask(&elsewhere, task.id))
-                .await
-        )
-        .0,
+        refused(issue(&bench, &elsewhere, task.id).await).0,
         "invalid_client"
     );
     let (_, shared) = bench
@@ -117,28 +116,19 @@ async fn wrong_assertions_are_refused() {
         .await
         .unwrap();
     assert_eq!(
-        refused(
-            bench
-                .authority
-                .issue_task_token(ask(&shared, task.id))
-                .await
-        )
-        .0,
+        refused(issue(&bench, &shared, task.id).await).0,
         "invalid_client"
     );
     let proof = assertion(&bench, 7).await;
     let foreign = Bench::new().await;
-    let answer = foreign
-        .authority
-        .issue_task_token(ask(&proof, task.id))
-        .await;
+    let answer = issue(&foreign, &proof, task.id).await;
     assert_eq!(
         refused(answer).0,
         "invalid_client",
         "another node's assertion"
     );
     bench.later(Duration::from_mins(6));
-    let answer = bench.authority.issue_task_token(ask(&proof, task.id)).await;
+    let answer = issue(&bench, &proof, task.id).await;
     assert_eq!(refused(answer), ("invalid_client", Code::TokenExpired));
 }
 
@@ -149,25 +139,13 @@ async fn wrong_tasks_and_resources_are_refused() {
     let proof = assertion(&bench, 7).await;
     let theirs = bench.task("other", Risk::Low).await;
     let not_yours = ("invalid_grant", Code::NotFound);
+    assert_eq!(refused(issue(&bench, &proof, theirs.id).await), not_yours);
     assert_eq!(
-        refused(
-            bench
-                .authority
-                .issue_task_token(ask(&proof, theirs.id))
-                .await
-        ),
-        not_yours
-    );
-    assert_eq!(
-        refused(
-            bench
-                .authority
-                .issue_task_token(ask(&proof, TaskId::from_bits(1)))
-                .await
-        ),
+        refused(issue(&bench, &proof, TaskId::from_bits(1)).await),
         not_yours
     );
     let task = bench.task("coder", Risk::Low).await;
+    let client = bench.authority.client(proof.expose()).await.unwrap();
     for resource in [
         "http://evil.example/mcp/files",
         "http://127.0.0.1:8421/mcp/mail",
@@ -175,7 +153,7 @@ async fn wrong_tasks_and_resources_are_refused() {
     ] {
         let ask = TokenAsk {
             resource: resource.into(),
-            ..ask(&proof, task.id)
+            ..ask(client.clone(), task.id)
         };
         let answer = refused(bench.authority.issue_task_token(ask).await);
         assert_eq!(
@@ -203,14 +181,14 @@ async fn no_token_for_an_ended_task_or_under_a_fence() {
         })
         .await
         .unwrap();
-    let answer = refused(bench.authority.issue_task_token(ask(&proof, task.id)).await);
+    let answer = refused(issue(&bench, &proof, task.id).await);
     assert_eq!(answer, ("invalid_grant", Code::TaskEnded));
     for subject in ["user/user:local:alice", "server/files"] {
         let bench = Bench::new().await;
         let proof = assertion(&bench, 7).await;
         let task = bench.task("coder", Risk::Low).await;
         bench.fence(subject).await;
-        let answer = refused(bench.authority.issue_task_token(ask(&proof, task.id)).await);
+        let answer = refused(issue(&bench, &proof, task.id).await);
         assert_eq!(answer, ("invalid_grant", Code::Revoked), "{subject}");
     }
 }
@@ -227,18 +205,49 @@ async fn refusals_are_on_record_once_a_minute() {
             .count()
     };
     for _ in 0..3 {
-        let answer = bench
-            .authority
-            .issue_task_token(ask(&proof, TaskId::from_bits(1)))
-            .await;
+        let answer = issue(&bench, &proof, TaskId::from_bits(1)).await;
         assert_eq!(refused(answer).0, "invalid_grant");
     }
     assert_eq!(count(), 1);
     bench.later(Duration::from_mins(1));
-    let answer = bench
-        .authority
-        .issue_task_token(ask(&proof, TaskId::from_bits(1)))
-        .await;
+    let answer = issue(&bench, &proof, TaskId::from_bits(1)).await;
     assert_eq!(refused(answer).0, "invalid_grant");
     assert_eq!(count(), 2);
+}
+
+/// Rounds of a race; a thousand where the run is optimised.
+const ROUNDS: u64 = if cfg!(debug_assertions) { 100 } else { 1_000 };
+
+/// Whichever comes first in the store is right: a token from before the fence knows nothing of it and is killed by it; after it there is none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fence_races_issue() {
+    let bench = Arc::new(Bench::new().await);
+    let proof = assertion(&bench, 7).await;
+    let client = bench.authority.client(proof.expose()).await.unwrap();
+    for round in 0..ROUNDS {
+        let task = bench.task("coder", Risk::Low).await;
+        let subject = format!("task/{}", task.id);
+        let (racer, wanted) = (Arc::clone(&bench), ask(client.clone(), task.id));
+        let issue = async move { racer.authority.issue_task_token(wanted).await };
+        let racer = Arc::clone(&bench);
+        let fence = async move { racer.fence(&subject).await };
+        // Started in turns: on few processors the first one would nearly always win.
+        let (issue, fence) = if round % 2 == 0 {
+            let fence = tokio::spawn(fence);
+            (tokio::spawn(issue), fence)
+        } else {
+            (tokio::spawn(issue), tokio::spawn(fence))
+        };
+        let (answer, fence) = (issue.await.unwrap(), fence.await.unwrap());
+        match answer {
+            Ok(token) => {
+                let subject = bench.authority.subject(token.token.expose()).unwrap();
+                assert!(subject.seq() < fence.seq, "round {round}");
+            }
+            Err(refusal) => assert_eq!(refusal.problem.code, Code::Revoked, "round {round}"),
+        }
+        let late = ask(client.clone(), task.id);
+        let late = bench.authority.issue_task_token(late).await;
+        assert_eq!(refused(late), ("invalid_grant", Code::Revoked), "{round}");
+    }
 }

@@ -173,6 +173,7 @@ impl Caller {
                 instance: None,
                 instance_born: 0,
                 task: task.id,
+                lineage: Vec::new(),
             }],
         };
         Ok(Self {
@@ -253,6 +254,7 @@ fn task(agent: &AgentName, now: Timestamp) -> Result<Task> {
         scope_digest: Digest([0; 32]),
         risk: Risk::Low,
         labels: Labels::default(),
+        lineage: Vec::new(),
         created_at: now,
         expires_at: now,
         state: TaskState::Open,

@@ -118,6 +118,9 @@ keys! {
     HighRiskTtl "oauth" "high_risk_ttl" Duration "60s" "5s to oauth.task_ttl"
         "Life of task tokens while the task's risk is high or critical."
         "The more a token can do, the sooner its rights are looked at anew.";
+    MaxDepth "oauth" "max_depth" Count "4" "1 to 6"
+        "Most delegations in a row below a root task."
+        "Deep enough for planner, worker and helper; a chain that people can still read.";
     ConsoleListen "console" "listen" Text "127.0.0.1:8420" "a loopback address with a port; 0 takes a free one"
         "Address of API, token endpoint and metadata."
         "Nothing is reachable from outside before TLS is set up.";
@@ -310,6 +313,8 @@ pub(super) fn is_list(key: Key) -> bool {
 fn literal(key: Key) -> String {
     if is_list(key) {
         format!("[{}]", key.default())
+    } else if key.kind() == Kind::Count && !key.default().is_empty() {
+        key.default().to_owned()
     } else {
         toml_text(key.default())
     }

@@ -118,10 +118,12 @@ fn oauth(reader: &mut Reader<'_>) -> Option<OAuth> {
             );
         }
     }
+    let max_depth = reader.count(Key::MaxDepth, 1, 6);
     Some(OAuth {
         issuer: issuer?,
         task_ttl: task_ttl?,
         high_risk_ttl: high_risk_ttl?.min(task_ttl?),
+        max_depth: max_depth?,
     })
 }
 
@@ -414,6 +416,14 @@ impl Reader<'_> {
         };
         let bound = |text| super::units::duration(text).unwrap_or_default();
         self.within(key, duration, bound(least), bound(most))
+    }
+
+    fn count(&mut self, key: Key, least: u64, most: u64) -> Option<usize> {
+        let Some(RawValue::Count(count)) = self.value(key) else {
+            return None;
+        };
+        let count = self.within(key, count, least, most)?;
+        usize::try_from(count).ok()
     }
 
     fn size(&mut self, key: Key, least: &str, most: &str) -> Option<u64> {

@@ -44,6 +44,7 @@ fn an_empty_document_is_all_defaults() {
                     issuer: None,
                     task_ttl: 300s,
                     high_risk_ttl: 60s,
+                    max_depth: 4,
                 },
                 console: Listener {
                     listen: 127.0.0.1:8420,
@@ -140,6 +141,7 @@ filter = "warn,bailiwick_enforce=debug"
                     ),
                     task_ttl: 30s,
                     high_risk_ttl: 30s,
+                    max_depth: 4,
                 },
                 console: Listener {
                     listen: [::1]:0,

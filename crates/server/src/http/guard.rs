@@ -148,7 +148,7 @@ fn still_there(peer: &Peer) -> Result<(), Refused> {
 }
 
 /// The one bearer token of a request (RFC 6750 §2.1).
-fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
     let mut all = headers.get_all(AUTHORIZATION).iter();
     let value = all.next()?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;

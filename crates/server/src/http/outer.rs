@@ -98,7 +98,8 @@ fn write(response: &mut Response, problem: &Problem, details: Details, id: Reque
     headers.insert(CONTENT_TYPE, form);
     if response.status() == StatusCode::UNAUTHORIZED {
         let scheme = HeaderValue::from_static("Bearer realm=\"bailiwick\"");
-        response.headers_mut().insert(WWW_AUTHENTICATE, scheme);
+        let headers = response.headers_mut();
+        headers.entry(WWW_AUTHENTICATE).or_insert(scheme);
     }
     *response.body_mut() = Body::from(body);
 }

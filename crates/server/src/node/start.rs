@@ -79,14 +79,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
     let outbox = outbox(&state, &mut tasks, drained.clone());
     let addresses = addresses(&config, &listeners, &state)?;
-    let broker = Broker::new(
-        state.store.clone(),
-        Arc::clone(&state.seal),
-        outbox.clone(),
-        Arc::clone(&state.clock),
-        Arc::clone(&state.rng),
-    );
-    broker.recover().await?;
+    let broker = broker(&state, &outbox).await?;
     let (publications, policies) = policy(&config, &state).await?;
     let authority = authority(&config, &state, &outbox, &addresses).await?;
     let control = Control::new(ControlParts {
@@ -101,6 +94,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         receipts: Arc::clone(&authority) as Arc<dyn Receipts>,
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
+        max_depth: config.oauth.max_depth,
     });
     let gateway = gateway(
         &config,
@@ -166,6 +160,19 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop,
         drained,
     })
+}
+
+/// The broker, with what a stop left half done put in order.
+async fn broker(state: &State, outbox: &Arc<Outbox>) -> Result<Broker, StartError> {
+    let broker = Broker::new(
+        state.store.clone(),
+        Arc::clone(&state.seal),
+        outbox.clone(),
+        Arc::clone(&state.clock),
+        Arc::clone(&state.rng),
+    );
+    broker.recover().await?;
+    Ok(broker)
 }
 
 /// The outbox, carried into the log until nothing fills it any more.

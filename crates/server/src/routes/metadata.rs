@@ -12,10 +12,12 @@ use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::oauth::{ASSERTION_TYPE, DETAILS_TYPE, GRANT};
+use super::oauth::{ASSERTION_TYPE, DETAILS_TYPE, GRANTS};
 use crate::app::App;
 use crate::http::Refused;
 
+/// How clients prove themselves (draft-ietf-oauth-spiffe-client-auth §5), and by which assertion.
+const METHODS: [&str; 1] = ["spiffe_jwt"];
 /// Keys and bundles change at most every few days, and are prepared ahead.
 const MAX_AGE: &str = "public, max-age=300";
 
@@ -53,9 +55,13 @@ fn server_metadata(app: &App) -> Value {
         "token_endpoint": format!("{url}/oauth/token"),
         "jwks_uri": format!("{url}/oauth/jwks"),
         "response_types_supported": [],
-        "grant_types_supported": [GRANT],
-        "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+        "grant_types_supported": GRANTS,
+        "token_endpoint_auth_methods_supported": METHODS,
         "token_endpoint_auth_signing_alg_values_supported": ["ES256"],
+        "introspection_endpoint": format!("{url}/oauth/introspect"),
+        "introspection_endpoint_auth_methods_supported": METHODS,
+        "revocation_endpoint": format!("{url}/oauth/revoke"),
+        "revocation_endpoint_auth_methods_supported": METHODS,
         "client_assertion_types_supported": [ASSERTION_TYPE],
         "authorization_details_types_supported": [DETAILS_TYPE],
         "dpop_signing_alg_values_supported": algorithms,

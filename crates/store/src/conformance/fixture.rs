@@ -105,6 +105,7 @@ pub(crate) fn task(bits: u128) -> Task {
         scope_digest: digest(1),
         risk: Risk::Medium,
         labels: serde_json::from_str(r#"["pii","untrusted"]"#).unwrap(),
+        lineage: Vec::new(),
         created_at: at(3),
         expires_at: at(1_000),
         state: TaskState::Open,

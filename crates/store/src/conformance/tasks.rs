@@ -36,6 +36,9 @@ pub(crate) async fn task_trees(store: &Store) {
         [leaf.clone(), left.clone()]
     );
     assert_eq!(read(store, |db| db.subtree(id(6))).await, []);
+    let below = read(store, |db| db.open_children(id(1))).await;
+    assert_eq!(below, [left.clone(), right.clone()]);
+    assert_eq!(read(store, |db| db.open_children(id(4))).await, []);
 
     let everything = TaskFilter::default();
     let page = read(store, move |db| db.tasks(&everything, None, 2)).await;
@@ -76,6 +79,10 @@ pub(crate) async fn task_trees(store: &Store) {
         [root]
     );
     assert_eq!(read(store, |db| db.open_tasks()).await.len(), 4);
+    let mut done = leaf;
+    done.end(TaskState::Completed).unwrap();
+    write(store, move |tx| tx.put_task(&done)).await.unwrap();
+    assert_eq!(read(store, |db| db.open_children(id(2))).await, []);
 }
 
 pub(crate) async fn task_rules(store: &Store) {

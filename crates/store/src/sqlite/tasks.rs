@@ -63,6 +63,14 @@ impl Tasks for View<'_> {
         )
     }
 
+    fn open_children(&self, id: TaskId) -> Result<Vec<Task>, StoreError> {
+        self.many(
+            KIND,
+            "SELECT body FROM task WHERE parent = ?1 AND state = 'open' ORDER BY id",
+            [id.to_string()],
+        )
+    }
+
     fn open_tasks_of_agent(&self, agent: &AgentName) -> Result<Vec<Task>, StoreError> {
         self.many(
             KIND,

@@ -269,6 +269,7 @@ fn task(number: u128) -> Task {
         scope_digest: Digest([0; 32]),
         risk: Risk::Low,
         labels: Labels::default(),
+        lineage: Vec::new(),
         created_at: START,
         expires_at: START.plus(Duration::from_hours(1)),
         state: TaskState::Open,

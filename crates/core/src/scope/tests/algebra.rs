@@ -1,11 +1,14 @@
 //! The laws of the algebra, against brute force over every call of a small world.
 
-use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
+use std::cell::Cell;
+
+use proptest::prelude::{ProptestConfig, Strategy, prop, prop_assert, prop_assert_eq, proptest};
+use proptest::test_runner::TestRunner;
 
 use super::oracle::{Asked, CALLS, constraint, grants, permitted};
 use crate::budget::Budget;
 use crate::json::{Limits, Numbers, check};
-use crate::scope::{Constraint, Grant, Names, Scope, ScopeError, delegate};
+use crate::scope::{Constraint, Draft, Grant, Names, Scope, ScopeError, Wish, delegate};
 use crate::{Effect, Timestamp};
 
 fn scope(grants: Vec<Grant>, bounds: (Option<u64>, i64, u8)) -> Option<Scope> {
@@ -159,5 +162,83 @@ proptest! {
         let mut reversed = a.grants().to_vec();
         reversed.reverse();
         prop_assert_eq!(Scope::new(reversed, *a.budget(), a.deadline(), a.depth()), Ok(a));
+    }
+}
+
+/// As many pairs of parent and request as a run takes: a million where it is optimised.
+const PAIRS: u32 = if cfg!(debug_assertions) {
+    2_000
+} else {
+    1_000_000
+};
+/// Calls that each child is tried with, another stretch for each pair.
+const TRIED: usize = 24;
+
+/// However it is asked for, a child has no field that goes beyond its parent's, and permits no call that its parent does not.
+#[test]
+fn a_delegated_child_never_exceeds_its_parent() {
+    let config = ProptestConfig {
+        cases: PAIRS,
+        // Of what is generated, more than half of the scopes are empty, and are drawn again.
+        max_local_rejects: PAIRS.saturating_mul(8),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    let pair = (
+        any_scope(),
+        any_scope(),
+        prop::option::of(any_scope()),
+        0..4_u8,
+        0..CALLS.len(),
+    );
+    let children = Cell::new(0_u32);
+    let outcome = TestRunner::new(config).run(&pair, |(parent, request, ceiling, way, from)| {
+        let Ok(asked) = wish(way, &parent, &request).below(&parent) else {
+            return Ok(());
+        };
+        let Ok(child) = delegate(&parent, &asked, ceiling.as_ref(), None) else {
+            return Ok(());
+        };
+        children.set(children.get() + 1);
+        let child = child.scope;
+        prop_assert_eq!(child.within(&parent), Ok(()));
+        prop_assert!(child.depth() < parent.depth());
+        prop_assert!(child.deadline() <= parent.deadline());
+        let calls = |scope: &Scope| scope.budget().calls.unwrap_or(u64::MAX);
+        prop_assert!(calls(&child) <= calls(&parent));
+        for asked in CALLS.iter().cycle().skip(from).take(TRIED) {
+            prop_assert!(
+                !permitted(child.grants(), asked) || permitted(parent.grants(), asked),
+                "{:?}",
+                asked
+            );
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+    let children = children.get();
+    assert!(
+        children > PAIRS / 10,
+        "{children} of {PAIRS} were delegated"
+    );
+}
+
+/// What is asked for, in each of the ways there are.
+fn wish(way: u8, parent: &Scope, request: &Scope) -> Wish {
+    let below = parent.depth().saturating_sub(1);
+    let draft = |scope: &Scope, depth: u8| Draft {
+        grants: scope.grants().to_vec(),
+        budget: *scope.budget(),
+        deadline: Some(scope.deadline()),
+        depth: Some(depth),
+    };
+    match way {
+        0 => Wish::Whole,
+        1 => Wish::Words(request.grants().to_vec()),
+        // Asking for the meet makes many requests that fit; asking as generated makes many that do not.
+        2 => {
+            kept(request.meet(parent)).map_or(Wish::Whole, |both| Wish::Exact(draft(&both, below)))
+        }
+        _ => Wish::Exact(draft(request, request.depth())),
     }
 }

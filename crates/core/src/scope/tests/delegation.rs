@@ -3,9 +3,10 @@
 use expect_test::expect;
 
 use super::{EXAMPLE, draft, scope};
+use crate::budget::Budget;
 use crate::scope::{
-    Allowed, ArgPath, Bounds, Constraint, DelegateError, Draft, Names, Narrowing, Patterns,
-    delegate,
+    Allowed, ArgPath, Bounds, Constraint, DelegateError, Draft, Names, Narrowing, Patterns, Wish,
+    delegate, from_oauth,
 };
 use crate::{Code, Effect, Fault};
 
@@ -114,4 +115,34 @@ fn a_delegation_is_narrowed_by_ceiling_and_policy_and_says_so() {
         }
     );
     assert_eq!(leaf.code(), Code::DelegationDepth);
+}
+
+#[test]
+fn a_token_of_the_same_task_has_narrower_grants_alone() {
+    let whole = scope(EXAMPLE);
+    assert_eq!(Wish::Whole.part_of(&whole), Ok(None));
+    let words = Wish::Words(from_oauth("github:read").unwrap());
+    let part = words.part_of(&whole).unwrap().unwrap();
+    assert_eq!(part.grants().len(), 1);
+    assert!(
+        words.is_narrowed_to(&part),
+        "tools and arguments are bounded"
+    );
+    part.within(&whole).unwrap();
+    let same = Draft {
+        deadline: None,
+        depth: None,
+        budget: Budget::UNLIMITED,
+        ..draft(EXAMPLE)
+    };
+    assert_eq!(Wish::Exact(same.clone()).part_of(&whole), Ok(None));
+    let shorter = Draft {
+        depth: Some(1),
+        ..same
+    };
+    let refused = Wish::Exact(shorter).part_of(&whole).unwrap_err();
+    assert_eq!(refused, DelegateError::OwnTask);
+    let nothing = Wish::Words(from_oauth("jira:read").unwrap());
+    let refused = nothing.part_of(&whole).unwrap_err();
+    assert_eq!(refused.code(), Code::ScopeEmpty);
 }

@@ -2,7 +2,7 @@
 
 use bailiwick_core::event::{Action, EventType};
 use bailiwick_core::name::ServerName;
-use bailiwick_core::{Code, Problem};
+use bailiwick_core::{Code, Effect, Problem};
 use bailiwick_crypto::dpop::ALGORITHMS;
 use hyper::header::{HeaderValue, WWW_AUTHENTICATE};
 use hyper::{Method, Response};
@@ -55,12 +55,20 @@ impl Gateway {
                     quotable(&problem.message)
                 ),
             };
+            // The least that lets a caller in; what more there is it learns from its task.
+            let scope = words(server, &[Effect::Read]);
             let dpop = format!(
-                r#"DPoP {reason}algs="{}", resource_metadata="{metadata}""#,
+                r#"DPoP {reason}algs="{}", resource_metadata="{metadata}", scope="{scope}""#,
                 algorithms.join(" ")
             );
             // Clients that know Bearer alone find the metadata, and there that tokens are bound here.
-            let bearer = format!(r#"Bearer resource_metadata="{metadata}""#);
+            let reason = if error == "insufficient_scope" {
+                reason
+            } else {
+                String::new()
+            };
+            let bearer =
+                format!(r#"Bearer {reason}resource_metadata="{metadata}", scope="{scope}""#);
             for challenge in [dpop, bearer] {
                 if let Ok(value) = HeaderValue::from_str(&challenge) {
                     response.headers_mut().append(WWW_AUTHENTICATE, value);
@@ -90,6 +98,7 @@ impl Gateway {
         let document = json!({
             "resource": self.resource(&server),
             "authorization_servers": [self.settings.issuer],
+            "scopes_supported": Effect::ALL.map(|effect| words(&server, &[effect])),
             "bearer_methods_supported": ["header"],
             "dpop_bound_access_tokens_required": true,
             "dpop_signing_alg_values_supported": algorithms,
@@ -129,6 +138,14 @@ impl Gateway {
         event.outcome = Some(record::refused(problem.code));
         record::narrow(&self.ports, event).await;
     }
+}
+
+/// Words of the OAuth `scope` parameter for a server (`docs/reference/scope.md`).
+fn words(server: &ServerName, effects: &[Effect]) -> String {
+    let words = effects
+        .iter()
+        .map(|effect| format!("{server}:{}", effect.as_str()));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// As the inside of an HTTP quoted string.

@@ -191,7 +191,8 @@ async fn a_caller_learns_how_to_get_in() {
             .headers
             .get_all("www-authenticate")
             .iter()
-            .all(|value| value.to_str().unwrap().contains(&metadata))
+            .all(|value| value.to_str().unwrap().contains(&metadata)
+                && value.to_str().unwrap().contains("scope=\"tools:read\""))
     );
     let document = send(
         &world,
@@ -205,6 +206,10 @@ async fn a_caller_learns_how_to_get_in() {
     assert_eq!(
         (&document["resource"], &document["authorization_servers"][0]),
         (&json!(RESOURCE), &json!(ISSUER))
+    );
+    assert_eq!(
+        document["scopes_supported"],
+        json!(["tools:read", "tools:write", "tools:escalate"])
     );
     // The first proof has no nonce yet; the answer brings one, and with it the same request passes.
     let agent = Agent::new(&world);

@@ -12,7 +12,7 @@ use super::sample;
 use crate::node::tests::running::Running;
 
 /// Operations that ask for no role, and why.
-const OPEN: [(&str, &str); 11] = [
+const OPEN: [(&str, &str); 14] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
     (
@@ -29,6 +29,18 @@ const OPEN: [(&str, &str); 11] = [
     (
         "oauth.token",
         "the caller proves who it is by its token and its key",
+    ),
+    (
+        "oauth.introspect",
+        "the caller proves who it is by its token, and hears of its own chain; an account needs a role that reads",
+    ),
+    (
+        "oauth.revoke",
+        "the caller proves who it is by its token, and revokes its own tokens",
+    ),
+    (
+        "tasks.delegate",
+        "the caller proves its task by its token and its key",
     ),
 ];
 

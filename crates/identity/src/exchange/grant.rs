@@ -1,0 +1,347 @@
+//! One grant inside its transaction: fences, instance, task, resource, and how much of the task the token carries.
+
+use std::sync::Arc;
+
+use bailiwick_core::chain::Chain;
+use bailiwick_core::event::{Action, AgentRef, ChainRef, ChangeRef, Event, EventType, TaskRef};
+use bailiwick_core::fence::Subject;
+use bailiwick_core::id::{EventId, TaskId, TokenId};
+use bailiwick_core::instance::InstanceState;
+use bailiwick_core::name::ServerName;
+use bailiwick_core::risk::Risk;
+use bailiwick_core::scope::{Scope, ScopeError};
+use bailiwick_core::task::Task;
+use bailiwick_core::{Code, Fault, Timestamp};
+use bailiwick_crypto::token::task::{MAX_GRANTS, MAX_PARENTS};
+use bailiwick_store::{Journal, TokenRow, Tx, facts};
+
+use super::{Exchanged, TokenAsk, TokenRefusal};
+use crate::authority::Lives;
+
+/// A token in the making: everything that does not depend on the store.
+pub(super) struct Grant {
+    pub(super) ask: Arc<TokenAsk>,
+    pub(super) server: ServerName,
+    pub(super) jti: TokenId,
+    pub(super) event: EventId,
+    pub(super) now: Timestamp,
+    pub(super) lives: Lives,
+}
+
+/// What the rows grant.
+pub(super) struct Granted {
+    pub(super) task: Task,
+    pub(super) chain: Chain,
+    /// What the token carries, if that is not the task's whole scope.
+    pub(super) part: Option<Scope>,
+    pub(super) exp: Timestamp,
+    pub(super) seq: u64,
+    pub(super) epoch: u64,
+}
+
+impl Granted {
+    /// What the token carries.
+    pub(super) fn scope(&self) -> &Scope {
+        self.part.as_ref().unwrap_or(&self.task.scope)
+    }
+}
+
+impl Grant {
+    /// Checks everything, binds the task to the instance if it has none yet, and puts the token on record.
+    pub(super) fn make(
+        &self,
+        tx: &mut dyn Tx,
+        journal: &dyn Journal,
+    ) -> Result<Granted, TokenRefusal> {
+        let epoch = facts::epoch(tx)?;
+        self.check_instance(tx)?;
+        let mut task = self.task(tx)?;
+        if let Some(from) = &self.ask.from {
+            self.check_subject(from, &task, epoch)?;
+        }
+        let part = self.part(&task)?;
+        let scope = part.as_ref().unwrap_or(&task.scope);
+        if tx.server(&self.server)?.is_none() || !scope.names_server(self.server.as_str()) {
+            let message = format!(
+                "task {} has no grant on a server `{}`",
+                task.id, self.server
+            );
+            return Err(TokenRefusal::new(
+                "invalid_target",
+                Code::ResourceUnknown,
+                message,
+                "see `bailiwick task show`",
+            ));
+        }
+        let bound = task.instance.replace(self.ask.client.instance);
+        let chain = facts::chain(tx, &task).ok_or_else(|| {
+            TokenRefusal::new(
+                "invalid_grant",
+                Code::Conflict,
+                "the task's chain is not complete",
+                "open a new task",
+            )
+        })?;
+        if let Some(twice) = chain.repeats() {
+            return Err(TokenRefusal::new(
+                "invalid_request",
+                Code::DelegationLoop,
+                format!("instance {twice} already acts further up in this chain"),
+                "a task is handed on to another process",
+            ));
+        }
+        self.check_may_act(&task)?;
+        self.check_fences(tx, &chain)?;
+        if bound.is_none() {
+            task.version += 1;
+            tx.put_task(&task)?;
+        }
+        let exp = self.end(&task);
+        if exp.as_secs() <= self.now.as_secs() {
+            return Err(TokenRefusal::new(
+                self.unfit(),
+                Code::TokenExpired,
+                "less than a second is left",
+                "ask for a new token",
+            ));
+        }
+        let granted = Granted {
+            exp,
+            part,
+            chain,
+            seq: tx.head(),
+            epoch,
+            task,
+        };
+        tx.put_token(&TokenRow {
+            jti: self.jti,
+            task: granted.task.id,
+            instance: self.ask.client.instance,
+            jkt: self.ask.jkt.to_string(),
+            aud: self.ask.resource.clone(),
+            issued_at: self.now,
+            exp: granted.exp,
+            seq: granted.seq,
+            scope_digest: granted.task.scope_digest,
+        })?;
+        journal.push(tx, &self.event(&granted))?;
+        Ok(granted)
+    }
+
+    fn check_instance(&self, tx: &dyn Tx) -> Result<(), TokenRefusal> {
+        let client = &self.ask.client;
+        let live = tx
+            .instance(client.instance)?
+            .is_some_and(|row| row.state == InstanceState::Live && row.agent == client.agent);
+        let enabled = tx.agent(&client.agent)?.is_some_and(|row| row.enabled);
+        if live && enabled {
+            return Ok(());
+        }
+        let message = format!(
+            "instance {} of agent {} is not live",
+            client.instance, client.agent
+        );
+        Err(TokenRefusal::new(
+            "invalid_client",
+            Code::NoIdentity,
+            message,
+            "attest again",
+        ))
+    }
+
+    /// The task, if it is open and the client's.
+    fn task(&self, tx: &dyn Tx) -> Result<Task, TokenRefusal> {
+        let (id, client) = (self.ask.task, &self.ask.client);
+        let task = tx
+            .task(id)?
+            .filter(|task| task.agent == client.agent)
+            .filter(|task| task.instance.is_none_or(|bound| bound == client.instance))
+            .ok_or_else(|| self.not_yours(id))?;
+        match task.refusal(self.now) {
+            None => Ok(task),
+            Some(code) => Err(TokenRefusal::new(
+                self.unfit(),
+                code,
+                format!("task {id} is {}", task.state.as_str()),
+                "open a new task",
+            )),
+        }
+    }
+
+    /// One answer for "no such task" and "not yours": ids are no oracle.
+    fn not_yours(&self, id: TaskId) -> TokenRefusal {
+        let message = format!(
+            "there is no open task {id} for agent {}",
+            self.ask.client.agent
+        );
+        TokenRefusal::new(
+            self.unfit(),
+            Code::NotFound,
+            message,
+            "open one: `bailiwick task open`",
+        )
+    }
+
+    /// What an unfit task or fence is: the grant's fault, or the subject token's (RFC 8693 §2.2.2).
+    fn unfit(&self) -> &'static str {
+        match self.ask.from {
+            Some(_) => "invalid_request",
+            None => "invalid_grant",
+        }
+    }
+
+    /// Whether the token that is exchanged still stands for what it was issued for.
+    fn check_subject(&self, from: &Exchanged, task: &Task, epoch: u64) -> Result<(), TokenRefusal> {
+        let refuse = |code, message: &str, help: &str| {
+            Err(TokenRefusal::new("invalid_request", code, message, help))
+        };
+        let subject = &from.subject;
+        if subject.epoch() != epoch {
+            let message = "the subject token is from before the store was restored";
+            return refuse(
+                Code::EpochOld,
+                message,
+                "attest again and ask for a new token",
+            );
+        }
+        if subject.parents().len() > MAX_PARENTS {
+            let message = format!("a token is exchanged at most {MAX_PARENTS} times in a row");
+            return refuse(
+                Code::DelegationDepth,
+                &message,
+                "ask for a token of the task itself (client_credentials)",
+            );
+        }
+        if from.delegated {
+            return Ok(());
+        }
+        if subject.scope_digest() != task.scope_digest || subject.task() != task.id {
+            let message = "the task's scope changed since the subject token was issued";
+            return refuse(Code::TokenInvalid, message, "ask for a new token");
+        }
+        if *subject.key() != self.ask.jkt {
+            let message = "the proof was made with another key than the subject token is bound to";
+            let help = format!("the token is bound to {}", subject.key());
+            return refuse(Code::KeyMismatch, message, &help);
+        }
+        Ok(())
+    }
+
+    /// What the token carries of the task's scope, and of the subject token's.
+    fn part(&self, task: &Task) -> Result<Option<Scope>, TokenRefusal> {
+        let held = self
+            .ask
+            .from
+            .as_ref()
+            .filter(|from| !from.delegated)
+            .and_then(|from| from.subject.grants())
+            .map(|grants| task.scope.with_grants(grants.to_vec()))
+            .transpose()
+            .map_err(|error: ScopeError| TokenRefusal::of("invalid_scope", error.problem()))?;
+        let whole = held.as_ref().unwrap_or(&task.scope);
+        let part = self
+            .ask
+            .wish
+            .part_of(whole)
+            .map_err(|error| TokenRefusal::of("invalid_scope", error.problem()))?
+            .or(held);
+        let bytes = part
+            .as_ref()
+            .and_then(|part| serde_json::to_vec(part.grants()).ok())
+            .map_or(0, |json| json.len());
+        if bytes > MAX_GRANTS {
+            return Err(TokenRefusal::new(
+                "invalid_scope",
+                Code::ScopeTooLarge,
+                format!("the grants take {bytes} bytes, and a token holds {MAX_GRANTS}"),
+                "ask for the whole task's scope, or delegate a task of its own",
+            ));
+        }
+        Ok(part)
+    }
+
+    fn check_may_act(&self, task: &Task) -> Result<(), TokenRefusal> {
+        let Some(next) = &self.ask.may_act else {
+            return Ok(());
+        };
+        let trust_domain = self.ask.client.id.trust_domain();
+        if next.trust_domain() != trust_domain || next.as_party().is_err() {
+            return Err(TokenRefusal::new(
+                "invalid_request",
+                Code::InvalidInput,
+                "`may_act` names no agent of this trust domain",
+                &format!("spiffe://{trust_domain}/agent/NAME, or with /inst_… one process of it"),
+            ));
+        }
+        if task.scope.depth() == 0 {
+            return Err(TokenRefusal::new(
+                "invalid_request",
+                Code::DelegationDepth,
+                format!("task {} may not be delegated", task.id),
+                "do the work in it, or ask for a task with a depth",
+            ));
+        }
+        Ok(())
+    }
+
+    fn check_fences(&self, tx: &dyn Tx, chain: &Chain) -> Result<(), TokenRefusal> {
+        let mut subjects = chain.subjects();
+        // What is asked for now is born now: a fence that was lifted does not reach it.
+        let born = tx.head().saturating_add(1);
+        subjects.push((Subject::Server(self.server.clone()), born));
+        subjects.push((Subject::Key(self.ask.jkt.as_str().to_owned()), 0));
+        if let Some(from) = &self.ask.from {
+            let lineage = from.subject.lineage().into_iter();
+            subjects.extend(lineage.map(|subject| (subject, 0)));
+            // What a lifted fence on the server left dead is not revived by being exchanged.
+            let born = from.subject.seq().saturating_add(1);
+            subjects.push((Subject::Server(self.server.clone()), born));
+        }
+        match facts::fenced(tx, &subjects)? {
+            None => Ok(()),
+            Some(fence) => Err(TokenRefusal::new(
+                self.unfit(),
+                Code::Revoked,
+                format!("{} is revoked: {}", fence.subject, fence.reason),
+                "see `bailiwick fence list`",
+            )),
+        }
+    }
+
+    fn end(&self, task: &Task) -> Timestamp {
+        let life = if task.risk >= Risk::High {
+            self.lives.high_risk
+        } else {
+            self.lives.task
+        };
+        let end = self.now.plus(life).min(task.expires_at);
+        let from = self.ask.from.as_ref();
+        from.map_or(end, |from| end.min(from.subject.expires()))
+    }
+
+    fn event(&self, granted: &Granted) -> Event {
+        let (task, chain) = (&granted.task, &granted.chain);
+        let mut event = Event::new(self.event, EventType::TokenIssued);
+        event.agent = chain.presenter().map(|link| AgentRef {
+            id: link.agent.clone(),
+            instance: link.instance,
+            code_digest: None,
+        });
+        event.owner = chain.presenter().map(|link| link.owner.clone());
+        event.user = Some(task.user_pseudonym.clone());
+        event.task = Some(TaskRef::of(task));
+        event.chain = ChainRef::list(chain, Some(self.jti));
+        event.action = Some(Action {
+            server: Some(self.server.clone()),
+            ..Action::named("token.issue")
+        });
+        let from = self.ask.from.as_ref();
+        event.change = Some(ChangeRef {
+            kind: "token".to_owned(),
+            id: self.jti.to_string(),
+            before: from.map(|from| from.subject.id().to_string()),
+            after: Some(task.scope_digest.to_string()),
+        });
+        event
+    }
+}

@@ -1,0 +1,87 @@
+//! Answers of the endpoints of OAuth: tokens, and refusals with the RFC's error beside our code.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bailiwick_core::Code;
+use bailiwick_core::scope::Narrowing;
+use bailiwick_identity::exchange::{Issued, TokenRefusal};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::app::App;
+use crate::http::dpop::NONCE;
+
+/// A token.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(super) struct TaskTokenAnswer {
+    access_token: String,
+    /// `DPoP`.
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: i64,
+    scope: String,
+    #[schema(value_type = Vec<Object>)]
+    authorization_details: Vec<serde_json::Value>,
+    /// Token exchange: `urn:ietf:params:oauth:token-type:access_token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
+    /// What made it good for less than was asked for: `task`, `ceiling`, `policy`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    narrowed_by: Vec<&'static str>,
+}
+
+impl TaskTokenAnswer {
+    pub(super) fn of(
+        issued: &Issued,
+        issued_token_type: Option<&'static str>,
+        narrowed_before: &[Narrowing],
+    ) -> Result<Response, TokenRefusal> {
+        let details = serde_json::to_value(&issued.details).map_err(|error| {
+            let message = format!("the answer cannot be written: {error}");
+            TokenRefusal::new("server_error", Code::Internal, message, "")
+        })?;
+        let answer = Self {
+            access_token: issued.token.expose().clone(),
+            token_type: "DPoP",
+            expires_in: issued.expires_in,
+            scope: issued.scope.clone(),
+            authorization_details: vec![details],
+            issued_token_type,
+            narrowed_by: narrowed_before
+                .iter()
+                .chain(&issued.narrowed_by)
+                .map(|by| by.as_str())
+                .collect(),
+        };
+        Ok(Json(answer).into_response())
+    }
+}
+
+/// An answer with the nonce for the next proof.
+pub(super) fn nonced(app: &App, mut response: Response) -> Response {
+    if let Ok(nonce) = HeaderValue::from_str(&app.dpop.nonce(&*app.clock)) {
+        response.headers_mut().insert(NONCE, nonce);
+    }
+    response
+}
+
+/// RFC 6749 §5.2, with our code and help.
+pub(super) fn refused(refusal: &TokenRefusal) -> Response {
+    let status = match refusal.error {
+        "invalid_client" => StatusCode::UNAUTHORIZED,
+        "server_error" | "temporarily_unavailable" => {
+            StatusCode::from_u16(refusal.problem.code.http_status())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+        _ => StatusCode::BAD_REQUEST,
+    };
+    let body = json!({
+        "error": refusal.error,
+        "error_description": refusal.problem.message,
+        "code": refusal.problem.code.as_str(),
+        "help": refusal.problem.help,
+    });
+    (status, Json(body)).into_response()
+}
