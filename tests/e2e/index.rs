@@ -1,12 +1,13 @@
 //! Events are found through the command line by whatever is known of them, and the index by which they are can go and come back.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::audit_chain::{files, find, log_of};
 use crate::harness::node::{bailiwick, run};
-use crate::harness::{Node, World};
+use crate::harness::{Node, World, deps};
 
 const PATH: &str = "notes/plan.md";
 
@@ -210,4 +211,90 @@ fn comes_back(world: &mut World, events: usize) {
         }
     }
     world.node.start_again();
+}
+
+/// What a curious operator with the files and SQLite may do to a day's file.
+const TRICKS: [&str; 3] = [
+    "DELETE FROM event WHERE decision > 1",
+    "UPDATE event SET task = NULL, agent = NULL",
+    "UPDATE term SET value = 'task_0000000000000000000000000x' WHERE kind = 'task'",
+];
+
+#[test]
+fn rows_altered_behind_the_nodes_back_hide_nothing() {
+    let mut world = World::start();
+    let (task, client) = world.session();
+    client.ok("read_file", &json!({ "path": PATH }).to_string());
+    client.refused("read_file", r#"{"path":"secrets/prod.env"}"#);
+    let node = &world.node;
+    node.cli(&["task", "complete", &task]);
+    search(node, &["--task", &task]);
+    let (story, narrow) = (told(node, &task), exported(node, &task));
+    assert!(story.contains(&"tool.refused".to_owned()), "{story:?}");
+
+    for (at, trick) in TRICKS.iter().enumerate() {
+        // While the node runs, and while it does not.
+        if at > 0 {
+            world.node.stop();
+        }
+        assert!(altered(&world.node, trick) > 0, "{trick}");
+        if at > 0 {
+            world.node.start_again();
+        }
+        let node = &world.node;
+        assert_eq!(told(node, &task), story, "{trick}");
+        assert_eq!(exported(node, &task), narrow, "{trick}");
+        let radius = node.cli(&["audit", "blast-radius", "task", &task]);
+        assert_eq!(
+            (&radius["complete"], &radius["counts"]["refused"]),
+            (&json!(true), &json!(1)),
+            "{trick}: {radius}"
+        );
+        // It is made again, and answers by itself.
+        let denied = search(node, &["--task", &task, "--decision", "deny"]);
+        assert!(
+            !denied.is_empty(),
+            "{trick}: {} {}",
+            node.cli(&["audit", "search", "--limit", "1000"]),
+            node.cli(&["audit", "search", "--wait", "--task", &task]),
+        );
+    }
+}
+
+/// The types of a task's events, if the node says that these are all.
+fn told(node: &Node, task: &str) -> Vec<String> {
+    let story = node.cli(&["audit", "task", task]);
+    assert_eq!(story["whole"]["complete"], json!(true), "{story}");
+    assert_eq!(story["logs"][0]["lookup"], json!("index"), "{story}");
+    let events = story["events"].as_array().unwrap();
+    let kinds = events.iter().map(|event| event["leaf"]["type"].as_str());
+    kinds.map(|kind| kind.unwrap().to_owned()).collect()
+}
+
+fn exported(node: &Node, task: &str) -> usize {
+    let file = node.home().join("task.jsonl");
+    let to = file.to_str().unwrap();
+    node.cli(&["audit", "export", "jsonl", "--task", task, "-o", to]);
+    std::fs::read_to_string(file).unwrap().lines().count()
+}
+
+/// Rows that a statement changes in the files of the days.
+fn altered(node: &Node, statement: &str) -> u64 {
+    let script = "import sqlite3, sys\nc = sqlite3.connect(sys.argv[1], timeout=30)\n\
+        n = c.execute(sys.argv[2]).rowcount\nc.commit()\nc.close()\nprint(n)";
+    let days = files(&log_of(node).join("index")).into_iter();
+    let days = days.filter(|file| {
+        file.extension().is_some_and(|end| end == "db") && !file.ends_with("catalog.db")
+    });
+    days.map(|day| {
+        let mut python = Command::new(deps::python());
+        let ran = run(python.args(["-c", script]).arg(day).arg(statement), "");
+        let count: u64 = ran
+            .stdout
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("{ran:?}"));
+        count
+    })
+    .sum()
 }

@@ -26,6 +26,7 @@ const BENCHES: &[Bench] = &[
     product::DECIDE,
     product::POLICY,
     product::AUDIT,
+    product::INDEX,
     product::GATEWAY,
     tidy::BENCH,
 ];

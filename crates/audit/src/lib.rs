@@ -25,6 +25,7 @@ mod housekeeping;
 mod intents;
 pub mod leaf;
 pub mod log;
+pub mod lookup;
 #[cfg(test)]
 mod oracle;
 mod payload;

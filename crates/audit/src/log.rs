@@ -273,6 +273,11 @@ impl Log {
         Directory::new(self.dir.clone())
     }
 
+    /// Whether keys of events may still be wrapped by a key that is being replaced.
+    pub fn is_rewrapping(&self) -> bool {
+        self.encoder.keks.all().len() > 1
+    }
+
     /// A reader of kept values, for an index.
     pub fn opener(&self) -> Opener {
         let keks = self.encoder.keks.clone();

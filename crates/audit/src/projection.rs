@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_core::Secret;
 use bailiwick_core::event::Event;
+use bailiwick_core::id::TaskId;
 use bailiwick_core::index::{Key, MAX_WORDS, Row, Token, words};
 use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_crypto::hash::hmac_sha256;
@@ -30,6 +31,12 @@ impl IndexKey {
     /// From 32 random bytes that are used for nothing else.
     pub fn new(key: Secret<[u8; 32]>) -> Self {
         Self(key)
+    }
+
+    /// What the files of an index are sealed with, so that nobody without the key makes others that fit.
+    pub fn of_files(&self) -> Secret<[u8; 32]> {
+        let key = hmac_sha256(self.0.expose(), &[b"bailiwick/index-files/v1"]);
+        Secret::new(key)
     }
 
     /// What stands for a resource.
@@ -118,7 +125,7 @@ fn values(event: &Event) -> Vec<(Key, String)> {
         }
     }
     if let Some(change) = &event.change
-        && change.kind == "task"
+        && change.id.parse::<TaskId>().is_ok()
     {
         add(Key::Task, change.id.clone());
     }

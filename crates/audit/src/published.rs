@@ -1,7 +1,7 @@
 //! The names of the files of a log that others keep or fetch: what a checkpoint of a size needs, and what lies beside the tree. No listing
 //! of a directory is needed: the size says it all.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::payload;
 use crate::tile::{Kind, Tile, WIDTH, partials};
@@ -33,6 +33,13 @@ pub fn payloads(from: u64, size: u64) -> impl Iterator<Item = PathBuf> {
     (from / WIDTH as u64..size / WIDTH as u64).map(|bundle| payload::path(bundle, 256))
 }
 
+/// The payload file of the unfinished bundle of a tree of `size` leaves; none if the last bundle is full.
+pub fn partial_payload(size: u64) -> Option<PathBuf> {
+    let width = u16::try_from(size % WIDTH as u64).ok();
+    let width = width.filter(|width| *width > 0)?;
+    Some(payload::path(size / WIDTH as u64, width))
+}
+
 /// Key files in which the slots of leaves from `from` to `size` lie. Written in place as the log grows.
 pub fn keys(from: u64, size: u64) -> impl Iterator<Item = PathBuf> {
     let number = |index: u64| index / payload::SLOTS;
@@ -41,7 +48,7 @@ pub fn keys(from: u64, size: u64) -> impl Iterator<Item = PathBuf> {
 }
 
 /// The front of a full tile or bundle, as a partial one of `width` holds it. `None` if it is not one or is too short.
-pub fn front(path: &std::path::Path, full: &[u8], width: u16) -> Option<Vec<u8>> {
+pub fn front(path: &Path, full: &[u8], width: u16) -> Option<Vec<u8>> {
     let width = usize::from(width);
     if path.starts_with("tile/entries") {
         let leaves = crate::bundle::leaves(full)?;

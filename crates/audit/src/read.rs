@@ -27,10 +27,12 @@ use crate::wal::segment;
 pub use error::ReadError;
 pub use opener::Opener;
 pub use pick::Picked;
+pub use unfinished::Unfinished;
 
 mod error;
 mod opener;
 mod pick;
+mod unfinished;
 
 /// One leaf as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -17,6 +17,7 @@ pub use proven::{Inclusion, Mark, Marker, inclusion};
 pub use render::{Tone, View, plain, render};
 pub use sent::{Answer, SentEvent, SentLog};
 pub use story::{Line, Place, Verdict, Words, tell};
+pub use trace::trace;
 
 mod chain;
 mod columns;
@@ -30,6 +31,7 @@ mod sent;
 mod story;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 /// An event of the story, with its place and what was found out about it there.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +68,7 @@ pub struct LogSeen {
     pub origin: String,
     /// Durable events at that time.
     pub size: u64,
-    /// Events that were looked at, from the first on. Less than `size`: what is behind is not in the story.
+    /// Events that were looked at, themselves or through an index. Less than `size`: the story may lack something.
     pub looked: u64,
     /// Events under the checkpoint that the marks are about; none before the first.
     pub published: Option<u64>,
@@ -98,6 +100,8 @@ pub enum Lookup {
     Scan,
     /// The index told where they are, and the leaves were read there.
     Index,
+    /// Somebody chose them for a bundle of evidence.
+    Bundle,
 }
 
 /// How many witnesses vouch for a log.
@@ -223,7 +227,9 @@ impl Timeline {
             .iter()
             .map(|log| log.size.saturating_sub(log.looked))
             .sum();
-        let complete = gaps == 0 && unknown.is_empty() && altered == 0 && unread == 0 && !self.cut;
+        let chosen = self.logs.iter().any(|log| log.lookup == Lookup::Bundle);
+        let sound = gaps == 0 && unknown.is_empty() && altered == 0;
+        let complete = sound && unread == 0 && !self.cut && !chosen;
         Wholeness {
             complete,
             events: self.events.len() as u64,

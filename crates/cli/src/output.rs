@@ -1,6 +1,7 @@
 //! Where everything printed goes. stdout is data only; hints, progress and errors go to stderr. A closed pipe ends nothing
 //! with a panic: what is written after it is dropped, and followers ask [`Out::closed`].
 
+pub(crate) mod ascii;
 pub(crate) mod report;
 pub(crate) mod table;
 mod untrusted;

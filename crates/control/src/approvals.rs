@@ -16,7 +16,7 @@ use bailiwick_core::{Code, Digest, Fault, Problem};
 use bailiwick_store::{ApprovalFilter, StoreError, Tx};
 use serde_json::Value;
 
-use crate::tasks::about;
+use crate::tasks::{about, sees_requests};
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 use shown::shown;
@@ -265,9 +265,14 @@ impl Control {
     /// One approval with what an approver is shown.
     pub async fn approval(&self, actor: &Actor, id: ApprovalId) -> Result<ApprovalView, Problem> {
         actor.may(Operation::ReadApprovals)?;
+        // Who answers sees what was asked for; who only looks on does not.
+        let sees = actor.may(Operation::AnswerApprovals).is_ok() || sees_requests(actor);
         let view = self.parts.store.read(move |rows| {
             let approval = rows.approval(id)?.ok_or_else(|| unknown(id))?;
-            let (shown, shown_digest) = shown(rows, &approval)?;
+            let (mut shown, shown_digest) = shown(rows, &approval)?;
+            if let (false, Some(request)) = (sees, shown.get_mut("request")) {
+                *request = Value::Null;
+            }
             Ok::<_, Refusal>(ApprovalView {
                 approval,
                 shown,

@@ -367,7 +367,11 @@ impl Control {
             .store
             .read(move |rows| rows.tasks(&filter, after, limit))
             .await;
-        tasks.map_err(|error: StoreError| error.problem())
+        let tasks: Vec<Task> = tasks.map_err(|error: StoreError| error.problem())?;
+        Ok(tasks
+            .into_iter()
+            .map(|task| as_seen_by(actor, task))
+            .collect())
     }
 
     /// One task.
@@ -378,7 +382,8 @@ impl Control {
             .store
             .read(move |rows| rows.task(id)?.ok_or_else(|| unknown(id)))
             .await;
-        task.map_err(|error: StoreError| error.problem())
+        let task = task.map_err(|error: StoreError| error.problem())?;
+        Ok(as_seen_by(actor, task))
     }
 
     /// A task and everything delegated from it, itself first.
@@ -387,8 +392,25 @@ impl Control {
         let tasks = self.parts.store.read(move |rows| rows.subtree(id)).await;
         let mut tasks: Vec<Task> = tasks.map_err(|error: StoreError| error.problem())?;
         tasks.reverse();
-        Ok(tasks)
+        Ok(tasks
+            .into_iter()
+            .map(|task| as_seen_by(actor, task))
+            .collect())
     }
+}
+
+/// Whether somebody sees what tasks were opened for: those who open, move and end them. To everybody else the words are sealed, as they are
+/// on the record.
+pub(crate) fn sees_requests(actor: &Actor) -> bool {
+    actor.may(Operation::WriteTasks).is_ok()
+}
+
+/// A task as somebody may see it.
+fn as_seen_by(actor: &Actor, mut task: Task) -> Task {
+    if !sees_requests(actor) {
+        task.request.text.clear();
+    }
+    task
 }
 
 /// Fills in what an event about a task says of it.

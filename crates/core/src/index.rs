@@ -31,11 +31,32 @@ pub trait EventIndex: Send + Sync {
         limit: usize,
     ) -> Result<Found, IndexError>;
 
+    /// Places in one log, ascending and from `from` on, of events that meet all conditions: the first `limit` of them, without the bound of
+    /// an answer.
+    fn places(
+        &self,
+        origin: &str,
+        conditions: &Conditions,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, IndexError>;
+
+    /// Places in one log, ascending, of the events with these ids and of those that one of these set off.
+    fn linked(&self, origin: &str, events: &[EventId]) -> Result<Vec<u64>, IndexError>;
+
     /// The event with this id.
     fn find(&self, event: EventId) -> Result<Option<Hit>, IndexError>;
 
     /// Parts of a log that are not in the index, in order. The last one has no end: what was never read yet.
     fn gaps(&self, origin: &str) -> Result<Vec<Range<u64>>, IndexError>;
+
+    /// Parts of a log that no answer speaks of, in order: gaps, and what is in files that were not checked since they were opened, or that
+    /// somebody else has changed since. Take it before and after a question.
+    fn unknown(&self, origin: &str) -> Result<Vec<Range<u64>>, IndexError>;
+
+    /// Checks a file that was not checked yet, the newest first: whether its rows are those that were stored. If they are not, it is thrown
+    /// away, which makes a gap. True if there may be more to check.
+    fn check(&self) -> Result<bool, IndexError>;
 
     /// Stores the rows of the leaves in `range` of one log, ascending; from then on they are no gap. Storing a row again changes nothing.
     fn put(&self, origin: &str, range: Range<u64>, rows: &[Row]) -> Result<(), IndexError>;

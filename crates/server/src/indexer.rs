@@ -6,6 +6,7 @@
 mod asked;
 mod metrics;
 mod search;
+mod wanted;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 pub use asked::Asked;
 pub use metrics::IndexMetrics;
 pub use search::{Answer, Behind, MAX_TAIL};
+pub use wanted::Wanted;
 
 /// Leaves that are read and stored at once.
 const BATCH: u64 = 2_048;
@@ -140,9 +142,23 @@ impl Indexer {
     }
 
     /// Waits until everything that is on record now is in the index, at most [`WAIT`].
-    pub async fn caught_up(&self) {
+    pub async fn caught_up(self: &Arc<Self>) {
         let size = self.log.size();
         let mut indexed = self.indexed.subscribe();
+        let indexer = Arc::clone(self);
+        // What is lost, or somebody altered, was not seen yet by who makes it good.
+        let looked = spawn_blocking(move || {
+            let known = first_unknown(&*indexer.index()?, &indexer.origin)?;
+            indexer.indexed.send_if_modified(|indexed| {
+                let less = known < *indexed;
+                *indexed = known.min(*indexed);
+                less
+            });
+            Ok::<_, IndexError>(())
+        });
+        if let Ok(Err(error)) = looked.await {
+            tracing::warn!(%error, "the index cannot be looked at");
+        }
         self.wake.notify_one();
         let there = indexed.wait_for(|indexed| *indexed >= size);
         // Past the bound the answer says itself that it is behind.
@@ -256,9 +272,14 @@ impl Indexer {
         if !work.looked {
             // An erasure that ended after its event was indexed may have left tokens.
             work.looked = true;
-            self.indexed.send_replace(first_gap(&*index, &self.origin)?);
+            self.indexed
+                .send_replace(first_unknown(&*index, &self.origin)?);
         }
         let size = self.log.size();
+        if index.check()? {
+            self.publish(&*index, size)?;
+            return Ok(true);
+        }
         let gaps = index.gaps(&self.origin)?;
         let Some(gap) = gaps.into_iter().find(|gap| gap.start < size) else {
             self.publish(&*index, size)?;
@@ -295,7 +316,7 @@ impl Indexer {
     }
 
     fn publish(&self, index: &dyn EventIndex, size: u64) -> Result<(), IndexError> {
-        let indexed = first_gap(index, &self.origin)?;
+        let indexed = first_unknown(index, &self.origin)?;
         self.indexed.send_replace(indexed);
         self.metrics.stand(indexed, size);
         Ok(())
@@ -306,7 +327,7 @@ impl Indexer {
         if let Some(open) = &*index {
             return Ok(Arc::clone(open));
         }
-        let open = Arc::new(LocalIndex::open(&self.dir)?);
+        let open = Arc::new(LocalIndex::open(&self.dir, self.key.of_files())?);
         *index = Some(Arc::clone(&open));
         Ok(open)
     }
@@ -339,7 +360,7 @@ pub fn rebuild(
     opener: Opener,
     dir: &Path,
 ) -> Result<u64, IndexingError> {
-    let index = LocalIndex::open(dir)?;
+    let index = LocalIndex::open(dir, key.of_files())?;
     index.clear()?;
     let mut reader = Reader {
         entries: directory.entries(0),
@@ -392,11 +413,11 @@ fn project(
     }
 }
 
-/// Leaves below it are in the index.
-fn first_gap(index: &dyn EventIndex, origin: &str) -> Result<u64, IndexError> {
-    let gaps = index.gaps(origin)?;
-    Ok(gaps.iter().map(|gap| gap.start).min().unwrap_or(0))
+/// Leaves below it are in the index, and that is as it was stored.
+fn first_unknown(index: &dyn EventIndex, origin: &str) -> Result<u64, IndexError> {
+    let unknown = index.unknown(origin)?;
+    Ok(unknown.iter().map(|part| part.start).min().unwrap_or(0))
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -13,7 +13,7 @@ use bailiwick_audit::Log;
 use bailiwick_audit::checkpoint::{self, Checkpoint, CheckpointError};
 use bailiwick_audit::proof::TileReadError;
 use bailiwick_audit::published;
-use bailiwick_audit::read::{Directory, ReadError};
+use bailiwick_audit::read::{Directory, ReadError, Unfinished};
 use bailiwick_audit::witnessed::{self, Continuation};
 use bailiwick_core::Clock;
 use bailiwick_core::event::EventType;
@@ -44,6 +44,8 @@ pub struct Shipper {
     metrics: ShipMetrics,
     /// Whether payloads and keys were all sent since the node started: an erasure may have been carried out while nothing was shipped.
     settled: AtomicBool,
+    /// Whether keys were wrapped anew since all of them were sent.
+    rewrapped: AtomicBool,
 }
 
 /// Why a round ended early. The next one tries again.
@@ -89,6 +91,7 @@ impl Shipper {
             clock,
             metrics: ShipMetrics::default(),
             settled: AtomicBool::new(false),
+            rewrapped: AtomicBool::new(false),
         }
     }
 
@@ -137,19 +140,36 @@ impl Shipper {
         }
         let from = there.as_ref().map_or(0, |there| there.size);
         let settled = self.settled.load(Ordering::Relaxed);
-        if from == now.size && settled {
+        // Before any file is read: what is read later is wrapped anew, or is sent once more when all of it is.
+        let wrapping = self.log.is_rewrapping();
+        if wrapping {
+            self.rewrapped.store(true, Ordering::Relaxed);
+        }
+        let again = !wrapping && self.rewrapped.load(Ordering::Relaxed);
+        if from == now.size && settled && !again {
             return Ok(from);
         }
-        let erased = settled && self.erased(from, now.size).await?;
+        let (erased, renewed) = if settled {
+            self.changed(from, now.size).await?
+        } else {
+            (false, false)
+        };
+        if renewed {
+            // It is on record before it is done, so all keys are sent once more in the round that follows.
+            self.rewrapped.store(true, Ordering::Relaxed);
+        }
         let full: Vec<PathBuf> = published::full(from, now.size).collect();
         self.send_all(full.into_iter().map(|file| (file, Way::Create)))
             .await?;
         self.send_partial(now.size).await?;
         let first = if settled && !erased { from } else { 0 };
-        let beside = published::payloads(first, now.size).chain(published::keys(first, now.size));
+        let first_key = if again { 0 } else { first };
+        let beside = published::payloads(first, now.size);
+        let beside = beside.chain(published::keys(first_key, now.size));
         let beside: Vec<PathBuf> = beside.collect();
         self.send_all(beside.into_iter().map(|file| (file, Way::Replace)))
             .await?;
+        self.send_unfinished(&directory, from, now.size).await?;
         self.send_blobs(&directory).await?;
         if let Some(note) = read(&directory, Directory::witnessed).await? {
             self.send(Path::new(witnessed::FILE), note.into(), Way::Replace)
@@ -163,6 +183,9 @@ impl Shipper {
         self.send(Path::new(checkpoint::FILE), note.into(), Way::Replace)
             .await?;
         self.settled.store(true, Ordering::Relaxed);
+        if again && !renewed {
+            self.rewrapped.store(false, Ordering::Relaxed);
+        }
         for (file, _, _) in published::partial(from) {
             // One that is left behind costs a little room.
             if published::partial(now.size).all(|(kept, _, _)| kept != file) {
@@ -200,25 +223,48 @@ impl Shipper {
         }
     }
 
-    /// Whether an erasure or pruning is among these events: then older payloads and keys changed.
-    async fn erased(&self, from: u64, size: u64) -> Result<bool, RoundError> {
+    /// Whether an erasure or pruning is among these events: then older payloads and keys changed. And whether a change of the wrapping key
+    /// is.
+    async fn changed(&self, from: u64, size: u64) -> Result<(bool, bool), RoundError> {
         let log = Arc::clone(&self.log);
         let look = move || {
+            let (mut erased, mut rewrapped) = (false, false);
             for entry in log.read(from) {
                 let entry = entry?;
                 if entry.index >= size {
                     break;
                 }
                 let kind = entry.parse()?.event.kind;
-                if matches!(kind, EventType::LogErased | EventType::LogRetention)
-                    || kind.as_str() == "log.key_rotated"
-                {
-                    return Ok(true);
-                }
+                erased |= matches!(kind, EventType::LogErased | EventType::LogRetention);
+                rewrapped |= kind == EventType::LogKeyRotated;
             }
-            Ok::<_, ReadError>(false)
+            Ok::<_, ReadError>((erased, rewrapped))
         };
         Ok(spawn_blocking(look).await??)
+    }
+
+    /// Values and keys of the unfinished bundle. The values of the one that was unfinished before go first: what is erased must not stay in
+    /// them.
+    async fn send_unfinished(
+        &self,
+        directory: &Directory,
+        from: u64,
+        size: u64,
+    ) -> Result<(), RoundError> {
+        if let Some(before) = published::partial_payload(from).filter(|_| from != size) {
+            self.place.remove(&before).await?;
+        }
+        let directory = directory.clone();
+        let unfinished = spawn_blocking(move || directory.unfinished(size)).await??;
+        let Some(Unfinished { payload, keys }) = unfinished else {
+            return Ok(());
+        };
+        self.send(&keys.0, keys.1.into(), Way::Replace).await?;
+        let (file, values) = payload;
+        if values.is_empty() {
+            return Ok(self.place.remove(&file).await?);
+        }
+        self.send(&file, values.into(), Way::Replace).await
     }
 
     async fn send_all(
@@ -331,3 +377,6 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;

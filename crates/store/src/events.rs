@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::Path;
 
+use bailiwick_core::Secret;
 use bailiwick_core::id::EventId;
 use bailiwick_core::index::{Conditions, Cursor, EventIndex, Found, Hit, IndexError, Row};
 
@@ -16,9 +17,11 @@ pub struct LocalIndex {
 impl LocalIndex {
     /// Opens the index in `dir`, making what is not there. A directory is written by one index at a time; whoever opens it has the lock of
     /// the node's data.
-    pub fn open(dir: &Path) -> Result<Self, IndexError> {
+    ///
+    /// `key` is 32 secret bytes that are used for nothing else: what was stored under another key is made again.
+    pub fn open(dir: &Path, key: Secret<[u8; 32]>) -> Result<Self, IndexError> {
         Ok(Self {
-            days: Days::open(dir)?,
+            days: Days::open(dir, key)?,
         })
     }
 }
@@ -33,12 +36,34 @@ impl EventIndex for LocalIndex {
         self.days.search(conditions, after, limit)
     }
 
+    fn places(
+        &self,
+        origin: &str,
+        conditions: &Conditions,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, IndexError> {
+        self.days.places(origin, conditions, from, limit)
+    }
+
+    fn linked(&self, origin: &str, events: &[EventId]) -> Result<Vec<u64>, IndexError> {
+        self.days.linked(origin, events)
+    }
+
     fn find(&self, event: EventId) -> Result<Option<Hit>, IndexError> {
         self.days.find(event)
     }
 
     fn gaps(&self, origin: &str) -> Result<Vec<Range<u64>>, IndexError> {
         self.days.gaps(origin)
+    }
+
+    fn unknown(&self, origin: &str) -> Result<Vec<Range<u64>>, IndexError> {
+        self.days.unknown(origin)
+    }
+
+    fn check(&self) -> Result<bool, IndexError> {
+        self.days.check()
     }
 
     fn put(&self, origin: &str, range: Range<u64>, rows: &[Row]) -> Result<(), IndexError> {

@@ -29,6 +29,12 @@ pub(super) const AUDIT: Bench = Bench {
     },
 };
 
+/// The index of the record alone.
+pub(super) const INDEX: Bench = Bench {
+    name: "index",
+    run: |figure| cargo::run("bailiwick-store", "index", figure),
+};
+
 /// A tool call through the gateway, beside the same call straight to the tool server.
 pub(super) const GATEWAY: Bench = Bench {
     name: "gateway",

@@ -3,7 +3,6 @@
 //! in a DSSE envelope. It holds no key: those who check it bring theirs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::io::Write;
 
 use bailiwick_core::Digest;
@@ -15,15 +14,16 @@ use serde_json::json;
 
 use super::{ExportError, Exporter, Recorded};
 use crate::checkpoint::{self, Checkpoint, CheckpointError};
-use crate::leaf::Leaf;
 use crate::proof;
-use crate::read::Directory;
-use crate::seal::Revealed;
+use crate::read::{Directory, Entry};
+use crate::seal::Revealed as Opened;
+use crate::timeline::Revealed;
 
 pub use check::{EvidenceReport, Files, ReadBundleError, check};
 
 mod check;
 pub mod statement;
+mod story;
 
 /// Most events in one bundle: each has a proof of its own.
 pub const MAX_EVENTS: usize = 10_000;
@@ -36,6 +36,7 @@ const DISCLOSURES: &str = "disclosures/";
 const POLICY: &str = "policy/";
 const TIMELINE: &str = "timeline.txt";
 const VERIFY: &str = "VERIFY.md";
+const JSON: &str = ".json";
 /// The envelope with the statement; the one file that it does not name.
 const STATEMENT: &str = "statement.dsse.json";
 /// How others check a bundle. Its commands are run as they stand by the tests.
@@ -52,7 +53,8 @@ pub struct Evidence {
     bytes: usize,
     events: usize,
     policies: BTreeSet<Digest>,
-    timeline: String,
+    /// What was disclosed, for the story.
+    revealed: Revealed,
 }
 
 impl Evidence {
@@ -85,7 +87,7 @@ impl Evidence {
             bytes: 0,
             events: 0,
             policies: BTreeSet::new(),
-            timeline: String::new(),
+            revealed: BTreeMap::new(),
         };
         evidence.put(checkpoint::FILE.to_owned(), note)?;
         Ok(evidence)
@@ -113,19 +115,23 @@ impl Evidence {
     }
 
     /// Adds opened values of an event. That they would be opened is on record by then.
-    pub fn disclose(&mut self, index: u64, values: &[Revealed]) -> Result<(), ExportError> {
+    pub fn disclose(&mut self, index: u64, values: &[Opened]) -> Result<(), ExportError> {
+        if let Some(leaf) = self.files.get(&format!("{LEAVES}{index}{JSON}")) {
+            let leaf = leaf.clone();
+            let id = Entry { index, leaf }.parse()?.event.id;
+            let told = values.iter().map(|value| {
+                let text = String::from_utf8_lossy(value.value.expose());
+                (value.path.clone(), text.into_owned())
+            });
+            self.revealed.entry(id).or_default().extend(told);
+        }
         let values = values.iter().map(|value| {
             let (salt, bytes) = (value.salt.expose(), value.value.expose());
             json!([STANDARD.encode(salt), value.path, STANDARD.encode(bytes)])
         });
         let values: Vec<_> = values.collect();
         let text = serde_json::to_vec(&json!({"index": index, "disclosures": values}))?;
-        self.put(format!("{DISCLOSURES}{index}.json"), text)
-    }
-
-    /// The story of the events, if there is a better one than a line for each.
-    pub fn timeline(&mut self, text: String) {
-        self.timeline = text;
+        self.put(format!("{DISCLOSURES}{index}{JSON}"), text)
     }
 
     /// Writes the archive, signed by `signer` if there is one.
@@ -134,8 +140,9 @@ impl Evidence {
         signer: Option<&NoteSigner>,
         out: &mut dyn Write,
     ) -> Result<(), ExportError> {
-        let timeline = std::mem::take(&mut self.timeline).into_bytes();
-        self.put(TIMELINE.to_owned(), timeline)?;
+        let revealed = std::mem::take(&mut self.revealed);
+        let timeline = story::tell(&self.entries(), &self.checkpoint, revealed)?;
+        self.put(TIMELINE.to_owned(), timeline.into_bytes())?;
         self.put(VERIFY.to_owned(), INSTRUCTIONS.as_bytes().to_vec())?;
         let missing: Vec<_> = self
             .policies
@@ -175,6 +182,18 @@ impl Evidence {
         Ok(archive.into_inner()?.flush()?)
     }
 
+    /// The events in the bundle, in the order of the log.
+    fn entries(&self) -> Vec<Entry> {
+        let leaves = self.files.iter().filter_map(|(name, leaf)| {
+            let index = name.strip_prefix(LEAVES)?.strip_suffix(JSON)?;
+            let (index, leaf) = (index.parse().ok()?, leaf.clone());
+            Some(Entry { index, leaf })
+        });
+        let mut entries: Vec<Entry> = leaves.collect();
+        entries.sort_by_key(|entry| entry.index);
+        entries
+    }
+
     fn put(&mut self, name: String, bytes: Vec<u8>) -> Result<(), ExportError> {
         self.bytes = self.bytes.saturating_add(bytes.len());
         if self.bytes > MAX_BYTES {
@@ -200,63 +219,16 @@ impl Exporter for Evidence {
             format!("{PROOFS}{index}.tlog-proof"),
             proof.to_string().into_bytes(),
         )?;
-        self.put(format!("{LEAVES}{index}.json"), record.bytes.to_vec())?;
+        self.put(format!("{LEAVES}{index}{JSON}"), record.bytes.to_vec())?;
         let decision = record.leaf.event.decision.as_ref();
         self.policies
             .extend(decision.and_then(|decision| decision.versions.bundle));
-        line(&mut self.timeline, index, record.leaf);
         Ok(())
     }
 
     fn finish(&mut self) -> Result<(), ExportError> {
         Ok(())
     }
-}
-
-/// One event in one line of text.
-fn line(out: &mut String, index: u64, leaf: &Leaf) {
-    let event = &leaf.event;
-    let mut words = vec![
-        format!("{index:>8}"),
-        leaf.ts.to_string(),
-        format!("{:<20}", event.kind.as_str()),
-    ];
-    words.extend(event.agent.as_ref().map(|agent| agent.id.to_string()));
-    words.extend(event.actor.clone());
-    if let Some(action) = &event.action {
-        words.push(match (&action.server, &action.tool) {
-            (Some(server), Some(tool)) => format!("{server}/{tool}"),
-            _ => action.op.clone(),
-        });
-    }
-    words.extend(
-        event
-            .decision
-            .as_ref()
-            .map(|decision| decision.effect.as_str().to_owned()),
-    );
-    words.extend(
-        event
-            .outcome
-            .as_ref()
-            .and_then(|outcome| super::word(outcome.status)),
-    );
-    words.extend(
-        event
-            .outcome
-            .as_ref()
-            .and_then(|outcome| outcome.code.clone()),
-    );
-    // Foreign text could hold what a terminal obeys: only printable ASCII is written as it is.
-    for letter in words.join("  ").chars() {
-        if letter == ' ' || letter.is_ascii_graphic() {
-            out.push(letter);
-        } else {
-            // Writing to a String does not fail.
-            let _ = write!(out, "{}", letter.escape_unicode());
-        }
-    }
-    out.push('\n');
 }
 
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::{front, full, keys, partial, payloads};
+use super::{front, full, keys, partial, partial_payload, payloads};
 use crate::fixtures::{files, published};
+use crate::payload;
 
 #[test]
 fn the_names_are_those_that_a_log_of_the_size_has() {
@@ -48,4 +49,11 @@ fn a_partial_file_is_the_front_of_the_full_one() {
         );
     }
     assert_eq!(front("tile/0/000".as_ref(), &[0; 31], 1), None);
+}
+
+#[test]
+fn only_an_unfinished_bundle_has_a_payload_of_its_own_width() {
+    assert_eq!(partial_payload(0), None);
+    assert_eq!(partial_payload(512), None);
+    assert_eq!(partial_payload(259), Some(payload::path(1, 3)));
 }

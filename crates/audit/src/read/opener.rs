@@ -88,6 +88,23 @@ impl Opener {
         Err(ReadError::NoSuchIndex { index })
     }
 
+    /// Slot and box of the event at `index` as they are stored, wherever that is.
+    pub(super) fn stored(&mut self, index: u64) -> Result<Stored, ReadError> {
+        for _ in 0..2 {
+            if index < self.base {
+                let at = usize::try_from(index % WIDTH as u64).unwrap_or(0);
+                let sealed = self.boxes(index / WIDTH as u64)?.get(at).cloned();
+                return Ok((self.slot(index)?, sealed.unwrap_or_default()));
+            }
+            if let Some(stored) = self.in_wal(index)? {
+                return Ok(stored);
+            }
+            self.scan = None;
+            self.look_at_base()?;
+        }
+        Err(ReadError::NoSuchIndex { index })
+    }
+
     fn behind(&mut self, index: u64, leaf: &Leaf) -> Result<Option<Vec<Revealed>>, ReadError> {
         let at = usize::try_from(index % WIDTH as u64).unwrap_or(0);
         // The unfinished bundle's file gets another name as the bundle grows: what is not there at the first look is at the next.

@@ -62,12 +62,23 @@ pub fn select(
     for entry in entries {
         let entry = entry?;
         looked = entry.index + 1;
-        if gather.worth_parsing(&entry) {
+        if is_worth_parsing(&entry, &gather.family) {
             let leaf = entry.parse()?;
             gather.take(entry, leaf);
         }
     }
     Ok(gather.finish(looked))
+}
+
+/// Most leaves of a log name neither the tree nor anything that could bear on it.
+pub(super) fn is_worth_parsing(entry: &Entry, family: &BTreeSet<String>) -> bool {
+    const ASIDE: [&str; 3] = [
+        r#""type":"fence."#,
+        r#""type":"instance."#,
+        r#""type":"log."#,
+    ];
+    ASIDE.iter().any(|kind| mentions(&entry.leaf, kind))
+        || family.iter().any(|task| mentions(&entry.leaf, task))
 }
 
 struct Gather {
@@ -90,17 +101,6 @@ impl Gather {
             aside: VecDeque::new(),
             cut: false,
         }
-    }
-
-    /// Most leaves of a log name neither the tree nor anything that could bear on it.
-    fn worth_parsing(&self, entry: &Entry) -> bool {
-        const ASIDE: [&str; 3] = [
-            r#""type":"fence."#,
-            r#""type":"instance."#,
-            r#""type":"log."#,
-        ];
-        ASIDE.iter().any(|kind| mentions(&entry.leaf, kind))
-            || self.family.iter().any(|task| mentions(&entry.leaf, task))
     }
 
     fn take(&mut self, entry: Entry, leaf: Leaf) {

@@ -462,12 +462,13 @@ fn foot(timeline: &Timeline, view: &View<'_>) -> String {
         1 => format!("1 {one}"),
         count => format!("{count} {one}s"),
     };
+    let bundle = timeline.logs.iter().any(|log| log.lookup == Lookup::Bundle);
     let mut parts = vec![format!(
         "{}: {} on {}, {}, {}",
-        if whole.complete {
-            "complete"
-        } else {
-            "INCOMPLETE"
+        match (whole.complete, bundle) {
+            (true, _) => "complete",
+            (false, true) => "in this bundle",
+            (false, false) => "INCOMPLETE",
         },
         plural(whole.events, "event"),
         plural(whole.logs, "log"),
@@ -492,7 +493,10 @@ fn foot(timeline: &Timeline, view: &View<'_>) -> String {
     if whole.cut {
         parts.push(format!("only the first {} are told", super::MAX_EVENTS));
     }
-    for log in &timeline.logs {
+    if bundle {
+        parts.push("whether there were more, the log itself says".to_owned());
+    }
+    for log in timeline.logs.iter().filter(|_| !bundle) {
         parts.push(match &log.witnessed {
             None => "no witness".to_owned(),
             Some(witnessed) => {
@@ -510,10 +514,12 @@ fn foot(timeline: &Timeline, view: &View<'_>) -> String {
                 )
             }
         });
-        parts.push(match (log.lookup, log.size.saturating_sub(log.looked)) {
-            (Lookup::Index, 0) => "indexed to the end".to_owned(),
-            (Lookup::Scan, 0) => "read to the end".to_owned(),
-            (_, unread) => format!("{unread} newer events were not looked at"),
+        let (size, looked) = (log.size, log.looked.min(log.size));
+        parts.push(match log.lookup {
+            Lookup::Index if looked == size => "indexed to the end".to_owned(),
+            Lookup::Scan if looked == size => "read to the end".to_owned(),
+            Lookup::Index => format!("{looked} of {size} events are indexed or read: --wait waits"),
+            Lookup::Scan | Lookup::Bundle => format!("{looked} of {size} events were read"),
         });
         match log.key {
             KeyFrom::Reader => {}

@@ -54,7 +54,7 @@ pub struct SentLog {
     pub origin: String,
     /// Durable events.
     pub size: u64,
-    /// Events looked at, from the first on.
+    /// Events looked at, themselves or through an index.
     pub looked: u64,
     /// How they were found.
     pub lookup: Lookup,

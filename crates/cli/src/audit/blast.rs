@@ -46,6 +46,9 @@ pub(crate) struct BlastArgs {
     /// Until then, written alike; now if not given.
     #[arg(long, value_name = "TIME")]
     until: Option<String>,
+    /// Waits until everything on record is in the index, so that nothing can be missing.
+    #[arg(long)]
+    wait: bool,
     /// Writes the scope cut to what was touched, as `task open --scope` takes it.
     #[arg(long, value_name = "FILE")]
     propose: Option<PathBuf>,
@@ -62,8 +65,9 @@ pub(super) async fn blast_radius(context: &Context, args: BlastArgs) -> Outcome 
     };
     let now = SystemClock.wall();
     let at = |text: &Option<String>| text.as_deref().map(|text| instant(text, now)).transpose();
+    let (since, until) = (at(&args.since)?, at(&args.until)?);
     let body =
-        json!({"kind": kind, "id": args.id, "since": at(&args.since)?, "until": at(&args.until)?});
+        json!({"kind": kind, "id": args.id, "since": since, "until": until, "wait": args.wait});
     let answer = context.api()?.post("/v1/audit/blast-radius", &body).await?;
     if let Some(file) = &args.propose {
         let proposal = answer
@@ -163,6 +167,14 @@ fn tell(out: &Out, answer: &Value) -> String {
     }
     if answer["complete"] != json!(true) {
         lines.push("INCOMPLETE: what is missing stands below".to_owned());
+    }
+    if let Some(behind) = answer.get("index_behind") {
+        let number = |name| table::cell(out, behind.get(name));
+        lines.push(format!(
+            " · {} of {} events are in the index; --wait waits for it",
+            number("indexed"),
+            number("size")
+        ));
     }
     for note in items("notes") {
         lines.push(format!(" · {}", table::cell(out, Some(note))));

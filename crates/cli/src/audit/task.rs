@@ -18,7 +18,7 @@ use super::privacy::opened;
 use crate::audit::log_key;
 use crate::context::Context;
 use crate::failure::Failure;
-use crate::output::{Out, Style, table};
+use crate::output::{Out, Style, ascii, table};
 use crate::{Exit, Outcome};
 
 /// Values that are opened for one story; each opening is an event.
@@ -42,6 +42,9 @@ pub(crate) struct TaskArgs {
     /// Prints instead who acted: the chain of delegations with instances, code, tokens, scopes.
     #[arg(long)]
     chain: bool,
+    /// Waits until everything on record is in the index, so that nothing can be missing.
+    #[arg(long, conflicts_with = "dir")]
+    wait: bool,
     /// Opens sealed requests, arguments and reasons. Each opening is on record first; role operator.
     #[arg(long, requires = "reason", conflicts_with = "dir")]
     reveal: bool,
@@ -53,7 +56,8 @@ pub(crate) struct TaskArgs {
 /// Tells the story.
 pub(super) async fn task(context: &Context, args: TaskArgs) -> Outcome {
     let answer = if args.dir.is_empty() {
-        let path = format!("/v1/tasks/{}/timeline", args.task);
+        let wait = if args.wait { "?wait=true" } else { "" };
+        let path = format!("/v1/tasks/{}/timeline{wait}", args.task);
         context.api()?.read(&path).await?
     } else {
         from_files(&args.dir, args.task)?
@@ -76,16 +80,16 @@ fn show(context: &Context, args: &TaskArgs, timeline: &Timeline, words: &Words) 
     if let Some(at) = &args.at {
         let then = moment(timeline, words, instant(timeline, at)?);
         let body = in_json(&then)?;
-        context
-            .out
-            .show(&body, |_, _| render_moment(timeline, &then));
+        context.out.show(&body, |out, _| {
+            for_terminal(out, render_moment(timeline, &then))
+        });
         return Ok(Exit::DONE);
     }
     if args.chain {
         let body = in_json(&identities(timeline, words))?;
-        context
-            .out
-            .show(&body, |_, _| render_chain(timeline, words));
+        context.out.show(&body, |out, _| {
+            for_terminal(out, render_chain(timeline, words))
+        });
         return Ok(Exit::DONE);
     }
     let whole = timeline.wholeness();
@@ -107,7 +111,7 @@ fn show(context: &Context, args: &TaskArgs, timeline: &Timeline, words: &Words) 
             now: SystemClock.wall(),
             paint: &paint,
         };
-        render(timeline, words, &view)
+        for_terminal(out, render(timeline, words, &view))
     });
     // What is not as it was signed is an answer, and it is no.
     Ok(if whole.altered > 0 {
@@ -243,6 +247,14 @@ async fn people(context: &Context, timeline: &Timeline) -> People {
         people.insert(pseudonym, user);
     }
     people
+}
+
+/// The text with signs that the terminal writes.
+fn for_terminal(out: &Out, text: String) -> String {
+    if out.is_terminal() && ascii::is_wanted() {
+        return ascii::signs(&text);
+    }
+    text
 }
 
 fn painted(out: &Out, tone: Tone, text: &str) -> String {

@@ -1,13 +1,16 @@
 //! What the record says for a blast radius: what was called and refused, when tasks lived and as what, when credentials were live, and every
 //! change of catalogue and policy up to the end of the window.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use bailiwick_audit::Leaf;
 use bailiwick_core::event::{Event, EventType, Status, TaskRef};
 use bailiwick_core::id::{LeaseId, TaskId};
+use bailiwick_core::index::{BadFilter, Conditions, Key};
 use bailiwick_core::name::{ServerName, ToolRef};
 use bailiwick_core::server::Trust;
+use bailiwick_core::task::MAX_LIFE;
 use bailiwick_core::{Digest, Effect, Timestamp};
 
 use super::{LeaseSpan, Whose, Window, digest_behind};
@@ -21,6 +24,8 @@ pub struct Fold {
     pub(super) used: BTreeMap<ToolRef, Used>,
     pub(super) changes: Vec<(Timestamp, Change)>,
     last: BTreeMap<TaskId, TaskRef>,
+    /// Tasks that were over when the window began.
+    over: BTreeSet<TaskId>,
     spans: BTreeMap<LeaseId, LeaseSpan>,
 }
 
@@ -74,8 +79,35 @@ impl Fold {
             used: BTreeMap::new(),
             changes: Vec::new(),
             last: BTreeMap::new(),
+            over: BTreeSet::new(),
             spans: BTreeMap::new(),
         }
+    }
+
+    /// What to ask an index for: every event that can matter meets one of these.
+    pub fn questions(&self) -> Result<Vec<Conditions>, BadFilter> {
+        const CHANGES: [&str; 4] = ["tool.pinned", "tool.drifted", "server.changed", "policy"];
+        let (key, id) = match &self.whose {
+            Whose::Task(id) => (Key::Task, id.to_string()),
+            Whose::Agent(name) => (Key::Agent, name.to_string()),
+            Whose::Instance(id) => (Key::Instance, id.to_string()),
+            Whose::User(user) => (Key::User, user.clone()),
+            Whose::Lease(lease) => (Key::Task, lease.task.to_string()),
+        };
+        // Whatever lived when the window began was opened a task's life before at most; a lease may be without its end for longer. The
+        // window's last moment is in it.
+        let opened = self.window.from.minus(MAX_LIFE);
+        let until = Some(self.window.until.plus(Duration::from_millis(1)));
+        let subject = || Conditions::default().and(key, &id);
+        let mut questions = vec![
+            subject()?.between(Some(opened), until),
+            subject()?.and(Key::Type, "lease")?.between(None, until),
+        ];
+        for kind in CHANGES {
+            let change = Conditions::default().and(Key::Type, kind)?;
+            questions.push(change.between(None, until));
+        }
+        Ok(questions)
     }
 
     /// Whether a leaf can matter, by its text: most do not.
@@ -107,6 +139,9 @@ impl Fold {
         if let Some(task) = &event.task {
             if event.kind == EventType::TaskEnded {
                 self.last.insert(task.id, task.clone());
+                if at < self.window.from {
+                    self.over.insert(task.id);
+                }
                 self.changes.push((at, Change::Ended(task.id)));
             } else if self
                 .last
@@ -193,9 +228,10 @@ impl Fold {
         }
     }
 
-    /// Tasks it is about.
+    /// Tasks that lived in the window.
     pub(super) fn tasks(&self) -> Vec<TaskId> {
-        self.last.keys().copied().collect()
+        let tasks = self.last.keys().copied();
+        tasks.filter(|task| !self.over.contains(task)).collect()
     }
 
     /// Leases that were live in the window.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bailiwick_audit::projection::row;
 use bailiwick_audit::{Class, Recorder};
 use bailiwick_core::event::{
     Action, AgentRef, Event, EventType, Evidence, Outcome, Status, TaskRef,
@@ -115,17 +116,26 @@ impl World {
     async fn radius(&self, kind: &str, id: &str, from: Timestamp, until: Timestamp) -> Radius {
         let control = &self.bench.control;
         let whose = control.whose(&admin(), kind, id).await.unwrap();
-        let mut fold = Fold::new(whose, Window { from, until });
+        let window = Window { from, until };
+        // All of the log, and what an index would name of it: the answer is the same.
+        let (mut all, mut named) = (Fold::new(whose.clone(), window), Fold::new(whose, window));
+        let questions = named.questions().unwrap();
         for entry in self.bench.log.read(0) {
             let entry = entry.unwrap();
-            if fold.wants(&entry.leaf) {
-                fold.take(&entry.parse().unwrap());
+            let leaf = entry.parse().unwrap();
+            if all.wants(&entry.leaf) {
+                all.take(&leaf);
+            }
+            let row = row(&leaf, "example.org/node-1".into(), entry.index, Vec::new());
+            if questions.iter().any(|question| question.take(&row)) {
+                named.take(&leaf);
             }
         }
-        control
-            .blast_radius(&admin(), fold, true, &["deliver"])
-            .await
-            .unwrap()
+        let admin = admin();
+        let radius = |fold| control.blast_radius(&admin, fold, true, &["deliver"]);
+        let all = radius(all).await.unwrap();
+        assert_eq!(radius(named).await.unwrap(), all);
+        all
     }
 }
 

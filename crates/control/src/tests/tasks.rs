@@ -8,6 +8,7 @@ use bailiwick_core::event::EventType;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::risk::Risk;
 use bailiwick_core::task::TaskState;
+use bailiwick_store::TaskFilter;
 
 use super::bench_node::{Bench, admin, open, person};
 use crate::Actor;
@@ -32,6 +33,32 @@ async fn a_task_is_on_record_before_it_is_there() {
         !text.contains("alice") && !text.contains("issue 12"),
         "names and words are sealed: {text}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_runs_tasks_sees_what_they_are_for() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let words = task.request.text.clone();
+    assert!(!words.is_empty());
+    let everything = TaskFilter::default();
+    for (role, sees) in [
+        (Role::Viewer, false),
+        (Role::Approver, false),
+        (Role::Operator, true),
+        (Role::Admin, false),
+    ] {
+        let reader = person("somebody", &[role]);
+        let control = &bench.control;
+        let one = control.task(&reader, task.id).await.unwrap();
+        let listed = control.tasks(&reader, everything.clone(), None, 10).await;
+        let tree = control.subtree(&reader, task.id).await.unwrap();
+        for seen in listed.unwrap().iter().chain(&tree).chain([&one]) {
+            let text = serde_json::to_string(seen).unwrap();
+            assert_eq!(text.contains(&words), sees, "{role:?}: {text}");
+            assert_eq!(seen.request.source, task.request.source);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,6 +134,24 @@ impl Conditions {
         }
     }
 
+    /// Conditions on time too: not before the first instant, and before the second.
+    #[must_use]
+    pub fn between(self, since: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+        Self {
+            since,
+            until,
+            ..self
+        }
+    }
+
+    /// The conditions but for that on one key.
+    #[must_use]
+    pub fn without(&self, key: Key) -> Self {
+        let mut rest = self.clone();
+        rest.equal.retain(|(found, _)| *found != key);
+        rest
+    }
+
     /// How many conditions there are.
     pub fn len(&self) -> usize {
         self.equal.len() + usize::from(self.since.is_some()) + usize::from(self.until.is_some())

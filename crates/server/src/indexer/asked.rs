@@ -38,6 +38,11 @@ impl Asked {
         &self.conditions
     }
 
+    /// Whether every leaf is wanted, also one that this version does not read.
+    pub(super) fn takes_all(&self) -> bool {
+        self.conditions.is_empty()
+    }
+
     /// The row of a leaf, if it is wanted.
     pub fn row(&mut self, entry: &Entry) -> Result<Option<Row>, ReadError> {
         let row = match &mut self.opener {

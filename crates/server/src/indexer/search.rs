@@ -1,14 +1,19 @@
-//! Answers: from the index, and from the log where the index has not got to yet.
+//! Answers: from the index, and from the log where the index has not got to yet. The index says where; what is shown is the leaf, and only
+//! if it is what was asked for.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::sync::Arc;
 
-use bailiwick_audit::read::Entry;
-use bailiwick_core::id::EventId;
-use bailiwick_core::index::{Conditions, Cursor, EventIndex as _, Hit, IndexError};
+use bailiwick_audit::lookup::{Lookup, MAX_READ, Places};
+use bailiwick_audit::read::{Entry, ReadError};
+use bailiwick_audit::timeline::{Found, trace};
+use bailiwick_core::id::{EventId, TaskId};
+use bailiwick_core::index::{Conditions, Cursor, EventIndex, Hit, IndexError};
+use bailiwick_store::LocalIndex;
 use serde::Serialize;
 
-use super::{Asked, Indexer, IndexingError, first_gap};
+use super::{Asked, Indexer, IndexingError};
 
 /// Leaves that are read from the log itself where the index lags; if it is further behind, the answer says so.
 pub const MAX_TAIL: u64 = 2_048;
@@ -16,7 +21,7 @@ pub const MAX_TAIL: u64 = 2_048;
 /// How far the index was when an answer was made that does not hold everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Behind {
-    /// Events in the index without a gap.
+    /// Events that the index knows.
     pub indexed: u64,
     /// Events on record.
     pub size: u64,
@@ -55,28 +60,26 @@ impl Indexer {
         let index = self.index()?;
         let size = self.log.size();
         // Before and after: what was indexed meanwhile was not looked through, and what was found to be gone neither.
-        let before = first_gap(&*index, &self.origin)?;
+        let mut lookup = self.lookup(Some(&index), size)?;
         let found = match index.search(asked.conditions(), after, limit) {
             // The file is gone now, and a gap.
             Err(IndexError::Damaged { .. }) => index.search(asked.conditions(), after, limit)?,
             found => found?,
         };
-        let indexed = before.min(first_gap(&*index, &self.origin)?);
+        lookup.look_again();
+        let places = lookup.places(MAX_TAIL);
         let mut hits: BTreeMap<Cursor, Hit> = found
             .hits
             .into_iter()
             .map(|hit| (hit.cursor(), hit))
             .collect();
         let mut behind = None;
-        if size.saturating_sub(indexed) > MAX_TAIL {
+        if places.unread > 0 {
+            let indexed = size.saturating_sub(places.unknown());
             behind = Some(Behind { indexed, size });
         } else {
-            for entry in self.log.read(indexed) {
-                let entry = entry?;
-                if entry.index >= size {
-                    break;
-                }
-                let Some(row) = asked.row(&entry)? else {
+            for entry in self.log.directory().pick(places.iter()) {
+                let Some(row) = asked.row(&entry?)? else {
                     continue;
                 };
                 let hit = Hit {
@@ -93,11 +96,63 @@ impl Indexer {
         let more = found.more || hits.len() > limit;
         let page: Vec<Hit> = hits.into_values().take(limit).collect();
         let next = page.last().filter(|_| more).map(Hit::cursor);
+        let mut events = Vec::with_capacity(page.len());
+        for entry in self.leaves(&page)? {
+            // Whatever a row says, the leaf decides.
+            if asked.row(&entry)?.is_some() {
+                events.push(entry);
+            }
+        }
         Ok(Answer {
-            events: self.leaves(&page)?,
+            events,
             next,
             behind,
         })
+    }
+
+    /// The events of the tree of a task, of how many events on record, and whether there was an index to ask. Blocks.
+    pub fn trace(&self, task: TaskId) -> Result<(Found, u64, bool), ReadError> {
+        let size = self.log.size();
+        let index = self.index_if_any();
+        let mut lookup = self.lookup(index.as_deref(), size)?;
+        let found = trace(&self.log.directory(), &mut lookup, size, task)?;
+        Ok((found, size, lookup.is_indexed()))
+    }
+
+    /// Where events may be that meet one of these conditions: at most so many for each. Blocks.
+    pub fn any_of(&self, questions: &[Conditions], most: usize) -> Result<Places, ReadError> {
+        let index = self.index_if_any();
+        let mut lookup = self.lookup(index.as_deref(), self.log.size())?;
+        for question in questions {
+            lookup.ask(question, most);
+        }
+        Ok(lookup.places(MAX_READ))
+    }
+
+    fn lookup<'a>(
+        &'a self,
+        index: Option<&'a LocalIndex>,
+        size: u64,
+    ) -> Result<Lookup<'a>, ReadError> {
+        let minimum = self.log.directory().minimum()?;
+        Ok(self.lookup_in(index, minimum.min(size)..size))
+    }
+
+    pub(super) fn lookup_in<'a>(
+        &'a self,
+        index: Option<&'a LocalIndex>,
+        kept: Range<u64>,
+    ) -> Lookup<'a> {
+        let index = index.map(|index| index as &dyn EventIndex);
+        Lookup::new(index, &self.origin, kept)
+    }
+
+    /// Without its index the log is read.
+    pub(super) fn index_if_any(&self) -> Option<Arc<LocalIndex>> {
+        let index = self.index();
+        index
+            .inspect_err(|error| tracing::warn!(%error, "the index cannot be opened"))
+            .ok()
     }
 
     /// The first event with this id. Blocks.

@@ -8,7 +8,7 @@ use bailiwick_audit::seal::Kek;
 use bailiwick_audit::{Class, Options, Recorder};
 use bailiwick_core::event::{Action, AgentRef, Event, Sealed, SealedClass};
 use bailiwick_core::index::{Conditions, Key};
-use bailiwick_core::{Id, Secret};
+use bailiwick_core::{Clock, Id, Secret};
 use bailiwick_crypto::keys::Ed25519Key;
 use bailiwick_crypto::note::NoteSigner;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
@@ -16,19 +16,30 @@ use tempfile::TempDir;
 
 use super::*;
 
+mod lookups;
+mod pruning;
+
 const ORIGIN: &str = "example.org/node-1";
 const CANARY: &str = "acme/the-canary-repository";
 
-struct Bench {
-    dir: TempDir,
-    log: Arc<Log>,
+/// A log with calls on it.
+pub(crate) struct Bench {
+    pub(crate) dir: TempDir,
+    pub(crate) log: Arc<Log>,
 }
 
-fn kek() -> Kek {
+/// The key that wraps the keys of its events.
+pub(crate) fn kek() -> Kek {
     Kek {
         id: 1,
         key: Secret::new([9; 32]),
     }
+}
+
+/// What signs its checkpoints.
+pub(crate) fn signer() -> NoteSigner {
+    let key = Ed25519Key::from_seed(&Secret::new([7; 32])).unwrap();
+    NoteSigner::new(ORIGIN, key).unwrap()
 }
 
 fn key() -> IndexKey {
@@ -37,18 +48,23 @@ fn key() -> IndexKey {
 
 impl Bench {
     /// A log with so many calls, of which every tenth names the canary, by two agents in turn.
-    async fn of(calls: u64) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let key = Ed25519Key::from_seed(&Secret::new([7; 32])).unwrap();
+    pub(crate) async fn of(calls: u64) -> Self {
+        let bench = Self::open(tempfile::tempdir().unwrap(), Arc::new(SystemClock)).await;
+        bench.record(calls).await;
+        bench
+    }
+
+    /// The log in a directory, under a clock.
+    async fn open(dir: TempDir, clock: Arc<dyn Clock>) -> Self {
         let options = Options {
             segment_size: 2 << 20,
             min_free: 1 << 20,
             ..Options::new(
                 dir.path().join("audit"),
                 "node-1".into(),
-                NoteSigner::new(ORIGIN, key).unwrap(),
+                signer(),
                 kek(),
-                Arc::new(SystemClock),
+                clock,
                 Arc::new(SystemRng),
             )
         };
@@ -56,15 +72,13 @@ impl Bench {
             .await
             .unwrap()
             .unwrap();
-        let bench = Self {
+        Self {
             dir,
             log: Arc::new(log),
-        };
-        bench.record(calls).await;
-        bench
+        }
     }
 
-    async fn record(&self, calls: u64) {
+    pub(crate) async fn record(&self, calls: u64) {
         let all: Vec<_> = (0..calls)
             .map(|at| {
                 let log = Arc::clone(&self.log);
@@ -91,8 +105,15 @@ impl Bench {
         let opener = directory.opener(vec![kek()]);
         let indexed = rebuild(&directory, ORIGIN, &key(), opener, dir.path()).unwrap();
         assert_eq!(indexed, self.log.size());
-        answers(&LocalIndex::open(dir.path()).unwrap())
+        answers(&opened(dir.path()))
     }
+}
+
+/// An index whose files were checked.
+fn opened(dir: &Path) -> LocalIndex {
+    let index = LocalIndex::open(dir, key().of_files()).unwrap();
+    while index.check().unwrap() {}
+    index
 }
 
 fn call(at: u64) -> Event {
@@ -234,7 +255,7 @@ async fn index_lag() {
             for day in days(&bench) {
                 fs::remove_file(day).unwrap();
             }
-            assert_eq!(first_gap(&*open, ORIGIN).unwrap(), 0, "nobody noticed");
+            assert_eq!(first_unknown(&*open, ORIGIN).unwrap(), 0, "nobody noticed");
             assert!(indexer.step().unwrap());
         }
         drop(open);

@@ -15,6 +15,7 @@ use bailiwick_audit::export::{
 };
 use bailiwick_audit::filter::Filter;
 use bailiwick_control::{Actor, Operation};
+use bailiwick_core::index::Conditions;
 use bailiwick_core::{Code, Digest, Fault};
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
@@ -80,13 +81,13 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().merge(guarded(app, Operation::Read, routes!(start)))
 }
 
-fn filter(conditions: &BTreeMap<String, String>) -> Result<Filter, Refused> {
-    let mut filter = Filter::default();
-    for (key, value) in conditions {
-        let set = filter.set(key, value);
+fn conditions(pairs: &BTreeMap<String, String>) -> Result<Conditions, Refused> {
+    let mut conditions = Conditions::default();
+    for (key, value) in pairs {
+        let set = conditions.set(key, value);
         set.map_err(|error| Refused(error.problem()))?;
     }
-    Ok(filter)
+    Ok(conditions)
 }
 
 /// Exports events in a shape that other people's tools read. Parquet is written by the command line and by `[audit] export`.
@@ -97,7 +98,7 @@ async fn start(
     Extension(actor): Extension<Actor>,
     Body(body): Body<ExportBody>,
 ) -> Result<Response, Refused> {
-    let wanted = filter(&body.conditions)?;
+    let wanted = conditions(&body.conditions)?;
     let limit = body.limit.unwrap_or(MAX_EVENTS).min(MAX_EVENTS);
     let from = body.after.map_or(0, |after| after.saturating_add(1));
     let evidence = body.shape == ExportShape::Evidence;
@@ -126,6 +127,9 @@ async fn start(
     } else {
         let log = Arc::clone(&app.log);
         let shape = body.shape;
+        let until = log.size();
+        // What comes while it is written is the next export's.
+        let entries = app.index.wanted(wanted, from, until);
         let write = move |out: &mut dyn Write| {
             let mut exporter: Box<dyn Exporter + '_> = match shape {
                 ExportShape::Ocsf => Box::new(Ocsf(out)),
@@ -135,14 +139,9 @@ async fn start(
             };
             let selection = Selection {
                 origin: log.origin(),
-                filter: &wanted,
+                filter: &Filter::default(),
                 limit,
             };
-            // What comes while it is written is the next export's.
-            let until = log.size();
-            let entries = log.read(from).take_while(|entry| {
-                entry.as_ref().is_ok_and(|entry| entry.index < until) || entry.is_err()
-            });
             export(entries, &selection, &mut *exporter).map(drop)
         };
         let kind = if shape == ExportShape::Prov {
@@ -174,7 +173,7 @@ async fn bundle(
     app: &Arc<App>,
     actor: &Actor,
     body: &ExportBody,
-    wanted: &Filter,
+    wanted: &Conditions,
     from: u64,
     limit: u64,
 ) -> Result<Evidence, Refused> {
@@ -191,19 +190,16 @@ async fn bundle(
         .iter()
         .map(|(key, value)| format!("{key}={value}"));
     let conditions: Vec<String> = conditions.collect();
-    let (directory, wanted) = (app.log.directory(), wanted.clone());
+    let (directory, index, wanted) = (app.log.directory(), Arc::clone(&app.index), wanted.clone());
     let taken = blocking(move || {
-        let mut evidence = Evidence::begin(directory.clone(), conditions, size)?;
+        let mut evidence = Evidence::begin(directory, conditions, size)?;
         let origin = evidence.origin().to_owned();
         let selection = Selection {
             origin: &origin,
-            filter: &wanted,
+            filter: &Filter::default(),
             limit,
         };
-        let until = evidence.size();
-        let entries = directory.entries(from).take_while(|entry| {
-            entry.as_ref().is_ok_and(|entry| entry.index < until) || entry.is_err()
-        });
+        let entries = index.wanted(wanted, from, evidence.size());
         let mut kept = Kept {
             evidence: &mut evidence,
             sealed: Vec::new(),

@@ -5,61 +5,58 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use bailiwick_audit::proof::ProveError;
-use bailiwick_audit::timeline::{Answer, Lookup, SentLog, Witnessed, root_of, select};
+use bailiwick_audit::timeline::{Answer, Lookup, SentLog, Witnessed};
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::Fault;
 use bailiwick_core::id::TaskId;
+use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::audit::blocking;
 use crate::app::App;
-use crate::http::{At, Refused, guarded};
+use crate::http::{At, Query, Refused, guarded};
 use crate::witnesses::{Standing, State as Vouched};
 
-/// Leaves that are read for one answer where the index does not help; the answer says if there are more.
-const MAX_READ: u64 = 1_000_000;
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+struct Wait {
+    /// Wait until everything on record now is in the index, at most a minute.
+    #[serde(default)]
+    wait: bool,
+}
 
 pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new().merge(guarded(app, Operation::Read, routes!(timeline)))
 }
 
 /// What happened in a task and everything below it: the leaves, oldest first, and for each the path to the root of the checkpoint, so that
-/// whoever asks can check it. At most 10,000 events; `cut` says if there are more, `looked` how far the log was read.
-#[utoipa::path(get, path = "/v1/tasks/{id}/timeline", operation_id = "audit.task", tag = "audit", params(("id" = String, Path)),
-    responses((status = 200, description = "{root, events: [{origin, index, leaf, path}], logs, cut}", body = Object)))]
+/// whoever asks can check it. The index says where the leaves are; what it does not know is read, at most 1,000,000 events, and `looked` below
+/// `size` says that this was not enough. At most 10,000 events; `cut` says if there are more.
+#[utoipa::path(get, path = "/v1/tasks/{id}/timeline", operation_id = "audit.task", tag = "audit", params(("id" = String, Path), Wait),
+    responses((status = 200, description = "{root, events: [{origin, index, leaf, path}], logs: [{origin, size, looked, lookup, …}], cut}", body = Object)))]
 async fn timeline(
     State(app): State<Arc<App>>,
     Extension(_reader): Extension<Actor>,
     At(id): At<TaskId>,
+    Query(Wait { wait }): Query<Wait>,
 ) -> Result<Json<Answer>, Refused> {
-    let log = Arc::clone(&app.log);
-    let sent = SentLog {
-        origin: app.log.origin().to_owned(),
-        size: app.log.size(),
-        looked: 0,
-        lookup: Lookup::Scan,
-        vkey: Some(app.log.vkey()),
-        checkpoint: None,
-        witnessed: witnessed(&app.witnesses.standing()),
-    };
+    if wait {
+        app.index.caught_up().await;
+    }
+    let (log, index) = (Arc::clone(&app.log), Arc::clone(&app.index));
+    let (vkey, witnessed) = (app.log.vkey(), witnessed(&app.witnesses.standing()));
     let answer = blocking(move || {
-        let some = || {
-            log.read(0)
-                .take(usize::try_from(MAX_READ).unwrap_or(usize::MAX))
-        };
-        let root = root_of(some(), id)?.unwrap_or(id);
-        let found = select(some(), root)?;
-        // What was recorded while the log was read is not missing.
-        let size = if found.looked < MAX_READ {
-            found.looked
-        } else {
-            sent.size
-        };
+        let (found, size, indexed) = index.trace(id)?;
         let sent = SentLog {
-            looked: found.looked,
+            origin: log.origin().to_owned(),
             size,
-            ..sent
+            looked: found.looked,
+            lookup: if indexed { Lookup::Index } else { Lookup::Scan },
+            vkey: Some(vkey),
+            checkpoint: None,
+            witnessed,
         };
         Answer::of(&log.directory(), found, sent)
     });

@@ -101,7 +101,9 @@ pub async fn copy(
     })?;
     let size = believed.size;
     let needed = published::full(0, size).map(|file| (file, true));
-    let sidecars = published::payloads(0, size).chain(published::keys(0, size));
+    let sidecars = published::payloads(0, size)
+        .chain(published::keys(0, size))
+        .chain(published::partial_payload(size));
     let sidecars = sidecars
         .filter(|_| beside)
         .chain([PathBuf::from(witnessed::FILE)]);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_core::Id;
 use bailiwick_core::event::EventType;
-use bailiwick_core::id::{InstanceId, TaskId};
+use bailiwick_core::id::{EventId, InstanceId, TaskId};
 use bailiwick_core::index::{Key, Row, Token, words};
 
 pub(crate) const ORIGIN: &str = "example.org/node-1";
@@ -23,6 +23,24 @@ pub(crate) fn task(event: u64) -> String {
         .to_string()
 }
 
+/// Agents that act.
+pub(crate) const AGENTS: u64 = AT_ONCE;
+
+/// The name of one of them.
+pub(crate) fn agent(number: u64) -> String {
+    format!("agent-{}", number % AGENTS * 2)
+}
+
+/// The process of the agent of an event.
+pub(crate) fn instance(at: u64) -> String {
+    InstanceId::from_bits(u128::from(mixed(at % AT_ONCE * 2))).to_string()
+}
+
+/// The id of an event.
+pub(crate) fn id(at: u64) -> EventId {
+    Id::from_bits(u128::from(MIDNIGHT + at / 12) << 80 | 0x7 << 76 | u128::from(mixed(at)))
+}
+
 pub(crate) fn batch(from: u64, count: u64) -> Vec<Row> {
     let origin: Arc<str> = ORIGIN.into();
     (from..from + count).map(|at| row(&origin, at)).collect()
@@ -30,17 +48,13 @@ pub(crate) fn batch(from: u64, count: u64) -> Vec<Row> {
 
 fn row(origin: &Arc<str>, at: u64) -> Row {
     let millis = MIDNIGHT + at / 12;
-    let id = |at: u64| {
-        Id::from_bits(u128::from(MIDNIGHT + at / 12) << 80 | 0x7 << 76 | u128::from(mixed(at)))
-    };
     let intent = at.is_multiple_of(2);
-    let (agent, tool) = (at % AT_ONCE * 2, mixed(at / 2) % 300);
-    let instance = InstanceId::from_bits(u128::from(mixed(agent))).to_string();
+    let (number, tool) = (at % AT_ONCE * 2, mixed(at / 2) % 300);
     let mut values = vec![
         (Key::Task, task(at)),
-        (Key::Agent, format!("agent-{agent}")),
-        (Key::Instance, instance),
-        (Key::User, format!("usr_{:026}", agent % 20)),
+        (Key::Agent, agent(at)),
+        (Key::Instance, instance(at)),
+        (Key::User, format!("usr_{:026}", number % 20)),
         (Key::Server, format!("server-{}", tool % 12)),
         (Key::Tool, format!("do_thing_{tool}")),
         (Key::Effect, "write".to_owned()),

@@ -1,71 +1,46 @@
 //! The index of the record in SQLite: a file for each UTC day, and a catalog of them. Days are written one after the other and each says
-//! for itself how far it is, so that a stop or a lost file is seen as a gap and made good from the log.
+//! for itself how far it is, so that a stop or a lost file is seen as a gap and made good from the log. Each adds up to what was stored, so
+//! that a row which somebody else altered or took away is found before anything is answered from its file.
 
 mod catalog;
 mod day;
 mod file;
 mod query;
+mod state;
+mod tally;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, DirBuilder};
 use std::ops::Range;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bailiwick_core::Secret;
 use bailiwick_core::id::EventId;
 use bailiwick_core::index::{
     Conditions, Cursor, Found, Hit, IndexError, Key, MAX_FOUND, Row, day_of,
 };
 
-use catalog::Catalog;
-use day::{Day, INDEX_BITS, INDEX_MASK, ORIGIN, signed};
-use file::{is_damage, unavailable};
+use day::Day;
+use file::{Stamp, is_damage, unavailable};
+use query::OfLog;
+use state::{Extent, State};
 
-/// Days open for writing: events at midnight belong to two.
-const MAX_OPEN: usize = 2;
-/// Leaves that one statement forgets.
+/// Ids that one statement asks for.
 const CHUNK: usize = 500;
 
 /// All days.
 pub(crate) struct Days {
     dir: PathBuf,
+    key: Secret<[u8; 32]>,
     state: Mutex<State>,
 }
 
-struct State {
-    catalog: Catalog,
-    /// How far each log is: leaves below it have been looked at.
-    next: BTreeMap<String, u64>,
-    /// What each day has of each log.
-    days: BTreeMap<String, BTreeMap<String, Extent>>,
-    /// Days before it are gone for good.
-    pruned: String,
-    open: Vec<(String, Day)>,
-}
-
-/// What a day has of a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Extent {
-    /// The first leaf of this day.
-    first: u64,
-    /// Behind the last.
-    last: u64,
-    /// Leaves below it are in the file, as far as they are of this day.
-    next: u64,
-}
-
-impl Extent {
-    fn missing(self) -> Option<Range<u64>> {
-        (self.next < self.last).then(|| self.next.max(self.first)..self.last)
-    }
-}
-
 impl Days {
-    pub(crate) fn open(dir: &Path) -> Result<Self, IndexError> {
-        let state = State::load(dir)?;
+    pub(crate) fn open(dir: &Path, key: Secret<[u8; 32]>) -> Result<Self, IndexError> {
+        let state = State::load(dir, &key)?;
         Ok(Self {
             dir: dir.to_owned(),
+            key,
             state: Mutex::new(state),
         })
     }
@@ -96,14 +71,55 @@ impl Days {
         Ok(found)
     }
 
-    /// An id says when it was drawn; the event was recorded then or a little later.
+    pub(crate) fn places(
+        &self,
+        origin: &str,
+        conditions: &Conditions,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<u64>, IndexError> {
+        let mut found = BTreeSet::new();
+        for day in self.candidates(conditions, None)? {
+            let room = limit.saturating_sub(found.len());
+            if room == 0 {
+                break;
+            }
+            let Some(connection) = self.day_to_read(&day)? else {
+                continue;
+            };
+            let of = OfLog { origin, from };
+            let places = query::places(&connection, conditions, of, room);
+            found.extend(places.map_err(|error| self.failed(&day, &error))?);
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// An event that another set off was recorded on the day of that one or later.
+    pub(crate) fn linked(&self, origin: &str, events: &[EventId]) -> Result<Vec<u64>, IndexError> {
+        let mut found = BTreeSet::new();
+        let Some(first) = events.iter().map(|event| drawn(*event)).min() else {
+            return Ok(Vec::new());
+        };
+        for day in self.checked_days(|day| *day >= first)? {
+            let Some(connection) = self.day_to_read(&day)? else {
+                continue;
+            };
+            for events in events.chunks(CHUNK) {
+                let places = query::linked(&connection, origin, events);
+                found.extend(places.map_err(|error| self.failed(&day, &error))?);
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// An id says when it was drawn; the event was recorded then or a little later. Who takes the event from its place finds out whether it
+    /// is the right one, so this does not wait for a check.
     pub(crate) fn find(&self, event: EventId) -> Result<Option<Hit>, IndexError> {
         let conditions = Conditions::default().and(Key::Id, &event.to_string());
         let Ok(conditions) = conditions else {
             return Ok(None);
         };
-        let millis = u64::try_from(event.created_at().as_millis()).unwrap_or(0);
-        let drawn = day_of(millis.saturating_mul(1 << 16));
+        let drawn = drawn(event);
         let all: Vec<String> = self.fresh()?.days.keys().cloned().collect();
         let (before, from): (Vec<_>, Vec<_>) = all.into_iter().partition(|day| *day < drawn);
         for day in from.into_iter().chain(before.into_iter().rev()) {
@@ -120,22 +136,53 @@ impl Days {
     }
 
     pub(crate) fn gaps(&self, origin: &str) -> Result<Vec<Range<u64>>, IndexError> {
+        Ok(self.fresh()?.gaps(origin))
+    }
+
+    pub(crate) fn unknown(&self, origin: &str) -> Result<Vec<Range<u64>>, IndexError> {
+        Ok(self.fresh()?.unknown(origin))
+    }
+
+    /// Reads the file without holding anybody up: what was written meanwhile makes it another file, which is checked the next time.
+    pub(crate) fn check(&self) -> Result<bool, IndexError> {
         let mut state = self.fresh()?;
-        let lost: Vec<String> = state
-            .days
-            .keys()
-            .filter(|day| !self.path(day).exists())
-            .cloned()
-            .collect();
-        for day in lost {
-            state.lose(&day);
+        let Some(day) = state.unchecked() else {
+            return Ok(false);
+        };
+        if state.days.keys().next_back() == Some(&day) {
+            // It is written next, and checked when it is opened for that.
+            state.writable(&day)?;
+            return Ok(true);
         }
-        let extents = state.days.values().filter_map(|logs| logs.get(origin));
-        let mut gaps: Vec<Range<u64>> = extents.filter_map(|extent| extent.missing()).collect();
-        gaps.sort_by_key(|gap| gap.start);
-        let end = state.next.get(origin).copied().unwrap_or(0);
-        gaps.push(end..u64::MAX);
-        Ok(gaps)
+        drop(state);
+        let Some(stamp) = Stamp::of(&self.path(&day)) else {
+            return Ok(true);
+        };
+        // What is no database of ours does not add up either.
+        let connection = self.day_to_read(&day)?;
+        let adds_up = connection.map_or(Ok(false), |connection| {
+            Day::adds_up(&connection, &day, &self.key)
+        });
+        match adds_up {
+            Ok(true) => self.state().set_checked(&day, stamp),
+            Ok(false) => {
+                tracing::warn!(
+                    day,
+                    "the index of this day is not as it was stored, and is made again"
+                );
+                let mut state = self.state();
+                // Somebody may have begun it anew since.
+                if !state.is_checked(&day) {
+                    state.lose(&day);
+                    file::remove(&self.path(&day))?;
+                }
+            }
+            Err(error) => match self.failed(&day, &error) {
+                IndexError::Damaged { .. } => {}
+                error @ IndexError::Unavailable(_) => return Err(error),
+            },
+        }
+        Ok(true)
     }
 
     pub(crate) fn put(
@@ -160,8 +207,7 @@ impl Days {
             }
         }
         for (day, rows) in &by_day {
-            let path = self.path(day);
-            let file = state.writable(day, &path)?;
+            let file = state.writable(day)?;
             if let Err(error) = file.put(origin, rows, range.end) {
                 return Err(self.failed_in(&mut state, day, &error));
             }
@@ -171,32 +217,24 @@ impl Days {
 
     pub(crate) fn prune(&self, before: &str) -> Result<(), IndexError> {
         let mut state = self.fresh()?;
-        state.catalog.prune(before)?;
-        let gone: Vec<String> = state
-            .days
-            .keys()
-            .take_while(|day| day.as_str() < before)
-            .cloned()
-            .collect();
-        state.open.retain(|(day, _)| day.as_str() >= before);
-        for day in gone {
-            file::remove(&self.path(&day))?;
-            state.days.remove(&day);
+        if before <= state.pruned.as_str() {
+            return Ok(());
         }
-        before.clone_into(&mut state.pruned);
+        state.catalog.prune(before)?;
+        for day in state.forget_before(before) {
+            file::remove(&self.path(&day))?;
+        }
         Ok(())
     }
 
     pub(crate) fn clear(&self) -> Result<(), IndexError> {
         let mut state = self.state();
-        state.open.clear();
+        state.close();
         for day in state.days.keys() {
             file::remove(&self.path(day))?;
         }
-        state.catalog.close();
         file::remove(&catalog::path(&self.dir))?;
-        *state = State::load(&self.dir)?;
-        Ok(())
+        state.reload()
     }
 
     pub(crate) fn with_tokens(
@@ -210,7 +248,7 @@ impl Days {
             let Some(connection) = self.day_to_read(&day)? else {
                 continue;
             };
-            let leaves = tokens_of(&connection, origin, from, limit);
+            let leaves = query::with_tokens(&connection, OfLog { origin, from }, limit);
             found.extend(leaves.map_err(|error| self.failed(&day, &error))?);
         }
         Ok(found.into_iter().take(limit).collect())
@@ -224,20 +262,18 @@ impl Days {
         };
         for day in self.days_of(origin, concerned) {
             let mut state = self.state();
-            let path = self.path(&day);
-            if !path.exists() {
+            if !self.path(&day).exists() {
                 continue;
             }
-            let file = state.writable(&day, &path)?;
-            let forgotten = forget_in(&file.file.connection, origin, leaves);
-            if let Err(error) = forgotten {
+            let file = state.writable(&day)?;
+            if let Err(error) = file.forget(origin, leaves) {
                 return Err(self.failed_in(&mut state, &day, &error));
             }
         }
         Ok(())
     }
 
-    /// Days on which what is asked for can be, in order.
+    /// Days on which what is asked for can be and that are as they were stored, in order.
     fn candidates(
         &self,
         conditions: &Conditions,
@@ -247,20 +283,27 @@ impl Days {
         let hlc = |millis: i64| u64::try_from(millis).unwrap_or(0).saturating_mul(1 << 16);
         let since = hlc(since).max(after.map_or(0, |cursor| cursor.hlc));
         let (first, last) = (day_of(since), day_of(hlc(until)));
+        let mut days = self.checked_days(|day| first <= *day && *day <= last)?;
         let mut state = self.fresh()?;
-        let mut days: BTreeSet<String> = state
-            .days
-            .keys()
-            .filter(|day| first <= **day && **day <= last)
-            .cloned()
-            .collect();
         for (key, value) in conditions.values() {
             if catalog::KEYS.contains(&key) {
                 let seen = state.catalog.seen(key, value)?;
                 days.retain(|day| seen.contains(day));
             }
         }
-        Ok(days.into_iter().collect())
+        Ok(days)
+    }
+
+    fn checked_days(&self, wanted: impl Fn(&String) -> bool) -> Result<Vec<String>, IndexError> {
+        let mut state = self.fresh()?;
+        let mut days: Vec<String> = state
+            .days
+            .keys()
+            .filter(|day| wanted(day))
+            .cloned()
+            .collect();
+        days.retain(|day| state.is_checked(day));
+        Ok(days)
     }
 
     /// Opens a day; none if its file is gone or is no good, which makes it a gap.
@@ -304,13 +347,11 @@ impl Days {
         self.dir.join(format!("{day}.db"))
     }
 
-    /// What there is, looked at anew where the catalog is gone: without it nobody knows what the days hold.
+    /// What there is, looked at anew where the catalog is gone or somebody else wrote to it: without it nobody knows what the days hold.
     fn fresh(&self) -> Result<MutexGuard<'_, State>, IndexError> {
         let mut state = self.state();
-        if !state.catalog.is_there() {
-            state.open.clear();
-            state.catalog.close();
-            *state = State::load(&self.dir)?;
+        if !state.catalog.is_ours() {
+            state.reload()?;
         }
         Ok(state)
     }
@@ -321,190 +362,10 @@ impl Days {
     }
 }
 
-impl State {
-    /// Reads what there is. Days that the catalog does not know are thrown away: without it nobody knows how far they are.
-    fn load(dir: &Path) -> Result<Self, IndexError> {
-        let mut builder = DirBuilder::new();
-        let made = builder.recursive(true).mode(0o700).create(dir);
-        made.map_err(|error| unavailable(dir, &error))?;
-        let mut catalog = Catalog::open(dir)?;
-        let mut days = catalog.days()?;
-        let entries = fs::read_dir(dir).map_err(|error| unavailable(dir, &error))?;
-        for entry in entries {
-            let path = entry.map_err(|error| unavailable(dir, &error))?.path();
-            let name = path.file_name().and_then(|name| name.to_str());
-            let day = name.and_then(|name| name.strip_suffix(".db"));
-            if day.is_some_and(|day| day != catalog::NAME && !days.contains_key(day)) {
-                file::remove(&path)?;
-            }
-        }
-        for (day, logs) in &mut days {
-            let path = dir.join(format!("{day}.db"));
-            let Some(connection) = file::read(&path)? else {
-                continue;
-            };
-            for (origin, extent) in logs {
-                let next = Day::next(&connection, origin);
-                extent.next = next.unwrap_or(0);
-            }
-        }
-        Ok(Self {
-            next: catalog.next()?,
-            pruned: catalog.pruned()?,
-            catalog,
-            days,
-            open: Vec::new(),
-        })
-    }
-
-    /// The file of a day is gone, or will be.
-    fn lose(&mut self, day: &str) {
-        self.open.retain(|(open, _)| open != day);
-        for extent in self
-            .days
-            .get_mut(day)
-            .into_iter()
-            .flat_map(BTreeMap::values_mut)
-        {
-            extent.next = 0;
-        }
-    }
-
-    /// The file of a day, opened or made. Where it is another one than before, the day begins anew.
-    fn writable(&mut self, day: &str, path: &Path) -> Result<&mut Day, IndexError> {
-        let at = self.open.iter().position(|(open, _)| open == day);
-        let kept = at.map(|at| self.open.remove(at));
-        let entry = match kept {
-            Some(kept) if kept.1.file.is_there() => kept,
-            kept => {
-                // Closed first: a connection takes its write-ahead log with it by name.
-                if kept.is_some() {
-                    drop(kept);
-                    self.lose(day);
-                }
-                let file = Day::open(path)?;
-                if let Some(logs) = self.days.get_mut(day) {
-                    for (origin, extent) in logs {
-                        let next = Day::next(&file.file.connection, origin);
-                        extent.next = next.unwrap_or(0);
-                    }
-                }
-                (day.to_owned(), file)
-            }
-        };
-        self.open.truncate(MAX_OPEN - 1);
-        self.open.insert(0, entry);
-        match self.open.first_mut() {
-            Some((_, file)) => Ok(file),
-            None => Err(unavailable(path, &"it was closed")),
-        }
-    }
-
-    /// Says that leaves were looked at, once they are stored.
-    fn record(
-        &mut self,
-        origin: &str,
-        range: &Range<u64>,
-        by_day: &BTreeMap<String, Vec<&Row>>,
-    ) -> Result<(), IndexError> {
-        let mut extents = Vec::new();
-        for (day, rows) in by_day {
-            let known = self
-                .days
-                .get(day)
-                .and_then(|logs| logs.get(origin))
-                .copied();
-            let of_rows = rows.first().zip(rows.last()).map(|(first, last)| Extent {
-                first: first.index,
-                last: last.index + 1,
-                next: 0,
-            });
-            let Some(mut extent) = known.or(of_rows) else {
-                continue;
-            };
-            if let Some(rows) = of_rows {
-                extent.first = extent.first.min(rows.first);
-                extent.last = extent.last.max(rows.last);
-            }
-            // Only what goes on where the day ends brings it further; what is beyond leaves the gap as it is.
-            if extent.next.max(extent.first) >= range.start {
-                extent.next = extent.next.max(range.end);
-            }
-            extents.push((day.clone(), extent));
-        }
-        let known = self.next.get(origin).copied().unwrap_or(0);
-        let next = if range.start <= known {
-            known.max(range.end)
-        } else {
-            known
-        };
-        self.catalog.record(origin, next, &extents, by_day)?;
-        self.next.insert(origin.to_owned(), next);
-        for (day, extent) in extents {
-            self.days
-                .entry(day)
-                .or_default()
-                .insert(origin.to_owned(), extent);
-        }
-        Ok(())
-    }
-}
-
-fn tokens_of(
-    connection: &rusqlite::Connection,
-    origin: &str,
-    from: u64,
-    limit: usize,
-) -> rusqlite::Result<Vec<u64>> {
-    let Some(log) = day::term(connection, ORIGIN, origin)? else {
-        return Ok(Vec::new());
-    };
-    let (first, end) = (
-        log << INDEX_BITS | signed(from) & INDEX_MASK,
-        (log + 1) << INDEX_BITS,
-    );
-    let mut statement = connection.prepare(&format!(
-        "SELECT DISTINCT place & {INDEX_MASK} FROM resource WHERE place >= {first} AND place < {end} ORDER BY place LIMIT {limit}"
-    ))?;
-    let leaves = statement.query_map([], |row| row.get::<_, i64>(0))?;
-    leaves
-        .map(|leaf| Ok(u64::try_from(leaf?).unwrap_or(0)))
-        .collect()
-}
-
-/// Deletes tokens and writes the file anew without them: neither a freed page nor the write-ahead log has them any more.
-fn forget_in(
-    connection: &rusqlite::Connection,
-    origin: &str,
-    leaves: &[u64],
-) -> rusqlite::Result<()> {
-    let Some(log) = day::term(connection, ORIGIN, origin)? else {
-        return Ok(());
-    };
-    let mut gone = 0;
-    for leaves in leaves.chunks(CHUNK) {
-        let places: Vec<_> = leaves
-            .iter()
-            .map(|leaf| (log << INDEX_BITS | signed(*leaf) & INDEX_MASK).to_string())
-            .collect();
-        let places = places.join(", ");
-        gone += connection.execute(
-            &format!("DELETE FROM resource WHERE place IN ({places})"),
-            [],
-        )?;
-    }
-    if gone > 0 {
-        connection.execute_batch("VACUUM")?;
-    }
-    let busy: i64 =
-        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    if busy == 0 {
-        return Ok(());
-    }
-    Err(rusqlite::Error::SqliteFailure(
-        rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-        Some("a reader holds on to the old pages".to_owned()),
-    ))
+/// The day on which an id was drawn.
+fn drawn(event: EventId) -> String {
+    let millis = u64::try_from(event.created_at().as_millis()).unwrap_or(0);
+    day_of(millis.saturating_mul(1 << 16))
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ CREATE TABLE event (
     cause    BLOB
 ) STRICT;
 CREATE INDEX event_hlc ON event (hlc);
+CREATE INDEX event_type ON event (type, hlc);
 CREATE INDEX event_id ON event (id);
 CREATE INDEX event_task ON event (task, hlc) WHERE task IS NOT NULL;
 CREATE INDEX event_agent ON event (agent, hlc) WHERE agent IS NOT NULL;

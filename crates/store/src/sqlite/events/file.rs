@@ -9,10 +9,12 @@ use std::time::Duration;
 use bailiwick_core::index::IndexError;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::tally;
+
 /// "BWIX", in the file's header.
 const APPLICATION: i64 = 0x4257_4958;
 /// A file of another version is thrown away and made again.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 /// How long a connection waits for another one's lock.
 const BUSY: Duration = Duration::from_secs(5);
 /// Pages of write-ahead log between checkpoints.
@@ -25,6 +27,33 @@ pub(super) struct Writable {
     pub(super) connection: Connection,
     path: PathBuf,
     inode: u64,
+    /// Changes when another connection writes.
+    version: i64,
+}
+
+/// What a file looks like from outside. It changes whenever somebody writes to it: nobody sets the last of its times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+    /// Bytes that wait in the write-ahead log beside it.
+    waiting: u64,
+}
+
+impl Stamp {
+    /// None if the file is not there.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let about = fs::metadata(path).ok()?;
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        Some(Self {
+            inode: about.ino(),
+            size: about.size(),
+            changed: (about.ctime(), about.ctime_nsec()),
+            waiting: fs::metadata(log).map_or(0, |about| about.size()),
+        })
+    }
 }
 
 impl Writable {
@@ -59,10 +88,12 @@ impl Writable {
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         let inode = fs::metadata(path).map_or(0, |about| about.ino());
         let path = path.to_owned();
+        let version = version_of(&connection)?;
         Ok(Some(Self {
             connection,
             path,
             inode,
+            version,
         }))
     }
 
@@ -80,6 +111,7 @@ impl Writable {
             // What a power cut leaves of it is no database of ours, and made anew.
             connection.execute_batch("PRAGMA synchronous = OFF; PRAGMA journal_mode = OFF")?;
             connection.pragma_update(None, "page_size", 8_192)?;
+            connection.execute_batch(tally::SCHEMA)?;
             connection.execute_batch(schema)?;
             connection.pragma_update(None, "application_id", APPLICATION)?;
             connection.pragma_update(None, "user_version", VERSION)?;
@@ -89,10 +121,15 @@ impl Writable {
         fs::rename(&new, path).map_err(|error| unavailable(path, &error))
     }
 
-    /// Whether the file that is open is still the one of this name.
-    pub(super) fn is_there(&self) -> bool {
-        fs::metadata(&self.path).is_ok_and(|about| about.ino() == self.inode)
+    /// Whether the file that is open is still the one of this name, and nobody else has written to it.
+    pub(super) fn is_ours(&self) -> bool {
+        let same = fs::metadata(&self.path).is_ok_and(|about| about.ino() == self.inode);
+        same && version_of(&self.connection).is_ok_and(|version| version == self.version)
     }
+}
+
+fn version_of(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("PRAGMA data_version", [], |row| row.get(0))
 }
 
 /// Opens a file for reading; none if it is not there, or is not one of ours any more.

@@ -7,7 +7,16 @@ use bailiwick_core::index::{Conditions, Cursor, Hit, Key, words};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
-use super::day::{COLUMNS, INDEX_BITS, INDEX_MASK, ORIGIN, bytes, decision, effect, signed, term};
+use super::day::{
+    COLUMNS, INDEX_BITS, INDEX_MASK, ORIGIN, bytes, decision, effect, place, signed, term,
+};
+
+/// A log, and the place in it from which on.
+#[derive(Clone, Copy)]
+pub(super) struct OfLog<'a> {
+    pub(super) origin: &'a str,
+    pub(super) from: u64,
+}
 
 /// A query as it grows.
 struct Query<'c> {
@@ -27,25 +36,113 @@ pub(super) fn search(
     after: Option<&Cursor>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Hit>> {
-    let (since, until) = conditions.millis();
-    let from = since.max(0).saturating_mul(1 << 16);
-    let after_hlc = after.map_or(0, |cursor| signed(cursor.hlc));
-    let mut query = Query {
-        connection,
-        clauses: String::new(),
-        values: Vec::new(),
-        hlc: (from.max(after_hlc), until.saturating_mul(1 << 16)),
-        by_place: false,
-    };
-    for (key, value) in conditions.values() {
-        if !query.condition(key, value, conditions)? {
-            return Ok(Vec::new());
-        }
+    match Query::of(connection, conditions, after)? {
+        Some(query) => query.run(after, limit),
+        None => Ok(Vec::new()),
     }
-    query.run(after, limit)
 }
 
-impl Query<'_> {
+/// Places of a log whose events meet the conditions: the first `limit` of the day.
+pub(super) fn places(
+    connection: &Connection,
+    conditions: &Conditions,
+    of: OfLog<'_>,
+    limit: usize,
+) -> rusqlite::Result<Vec<u64>> {
+    let (Some(query), Some(log)) = (
+        Query::of(connection, conditions, None)?,
+        term(connection, ORIGIN, of.origin)?,
+    ) else {
+        return Ok(Vec::new());
+    };
+    // The pluses keep SQLite from going through the whole day by place or by time.
+    let hlc = if query.by_place { "+e.hlc" } else { "e.hlc" };
+    let ((from, until), (first, end)) = (query.hlc, (place(log, of.from), place(log + 1, 0)));
+    let sql = format!(
+        "SELECT e.place & {INDEX_MASK} FROM event e WHERE {hlc} >= {from} AND {hlc} < {until} \
+         AND +e.place >= {first} AND +e.place < {end}{} ORDER BY +e.place LIMIT {limit}",
+        query.clauses
+    );
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map(params_from_iter(query.values), unsigned)?;
+    rows.collect()
+}
+
+/// Places of a log with events of these ids, and with events that one of these set off.
+pub(super) fn linked(
+    connection: &Connection,
+    origin: &str,
+    events: &[EventId],
+) -> rusqlite::Result<Vec<u64>> {
+    let Some(log) = term(connection, ORIGIN, origin)? else {
+        return Ok(Vec::new());
+    };
+    let marks: Vec<String> = (1..=events.len())
+        .map(|number| format!("?{number}"))
+        .collect();
+    let (marks, first, end) = (marks.join(", "), place(log, 0), place(log + 1, 0));
+    let mut found = Vec::new();
+    for column in ["id", "cause"] {
+        let sql = format!(
+            "SELECT place & {INDEX_MASK} FROM event WHERE {column} IN ({marks}) AND +place >= {first} AND +place < {end}"
+        );
+        let mut statement = connection.prepare(&sql)?;
+        let ids = events
+            .iter()
+            .map(|event| Value::Blob(bytes(*event).to_vec()));
+        for row in statement.query_map(params_from_iter(ids), unsigned)? {
+            found.push(row?);
+        }
+    }
+    Ok(found)
+}
+
+/// Leaves of a log with tokens, in order.
+pub(super) fn with_tokens(
+    connection: &Connection,
+    of: OfLog<'_>,
+    limit: usize,
+) -> rusqlite::Result<Vec<u64>> {
+    let Some(log) = term(connection, ORIGIN, of.origin)? else {
+        return Ok(Vec::new());
+    };
+    let (first, end) = (place(log, of.from), place(log + 1, 0));
+    let mut statement = connection.prepare(&format!(
+        "SELECT DISTINCT place & {INDEX_MASK} FROM resource WHERE place >= {first} AND place < {end} ORDER BY place LIMIT {limit}"
+    ))?;
+    let leaves = statement.query_map([], unsigned)?;
+    leaves.collect()
+}
+
+fn unsigned(row: &Row<'_>) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0))
+}
+
+impl<'c> Query<'c> {
+    /// A query for the conditions; none if no event of the day meets them.
+    fn of(
+        connection: &'c Connection,
+        conditions: &Conditions,
+        after: Option<&Cursor>,
+    ) -> rusqlite::Result<Option<Self>> {
+        let (since, until) = conditions.millis();
+        let from = since.max(0).saturating_mul(1 << 16);
+        let after_hlc = after.map_or(0, |cursor| signed(cursor.hlc));
+        let mut query = Self {
+            connection,
+            clauses: String::new(),
+            values: Vec::new(),
+            hlc: (from.max(after_hlc), until.saturating_mul(1 << 16)),
+            by_place: false,
+        };
+        for (key, value) in conditions.values() {
+            if !query.condition(key, value, conditions)? {
+                return Ok(None);
+            }
+        }
+        Ok(Some(query))
+    }
+
     /// Adds a condition; false if no event of the day meets it.
     fn condition(&mut self, key: Key, value: &str, all: &Conditions) -> rusqlite::Result<bool> {
         let clause = match key {

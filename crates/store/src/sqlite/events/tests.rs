@@ -10,8 +10,12 @@ use proptest::prelude::{Just, Strategy, any};
 use proptest::{prop_assert, prop_assert_eq, prop_oneof, proptest};
 use tempfile::TempDir;
 
+use std::fs;
+
 use super::*;
 use crate::LocalIndex;
+
+mod tampering;
 
 const ORIGIN_A: &str = "example.org/node-1";
 const ORIGIN_B: &str = "example.org/node-2";
@@ -85,14 +89,26 @@ fn row(origin: &str, index: u64) -> Row {
     }
 }
 
+fn key() -> Secret<[u8; 32]> {
+    Secret::new([3; 32])
+}
+
 fn open() -> (TempDir, LocalIndex) {
     let dir = tempfile::tempdir().unwrap();
-    let index = LocalIndex::open(&dir.path().join("index")).unwrap();
+    let index = reopen(&dir.path().join("index"));
     (dir, index)
+}
+
+/// As a node opens it: answers come from what was checked.
+fn reopen(files: &Path) -> LocalIndex {
+    let index = LocalIndex::open(files, key()).unwrap();
+    while index.check().unwrap() {}
+    index
 }
 
 /// Reads what is missing of a log of so many leaves, as an indexer does.
 fn fill(index: &LocalIndex, origin: &str, leaves: u64) {
+    while index.check().unwrap() {}
     for gap in index.gaps(origin).unwrap() {
         let mut from = gap.start;
         while from < gap.end.min(leaves) {
@@ -243,7 +259,7 @@ fn what_is_lost_is_a_gap_and_comes_back_equal() {
             }
             harm(&files);
             let open = index.take();
-            let open = open.unwrap_or_else(|| LocalIndex::open(&files).unwrap());
+            let open = open.unwrap_or_else(|| reopen(&files));
             // Whoever asks meanwhile gets less, or is told so, and never something else.
             for question in questions().into_iter().step_by(6) {
                 if let Ok(found) = open.search(&question, None, 1_000) {
@@ -283,18 +299,18 @@ fn a_stop_between_day_and_catalog_changes_nothing() {
     let fresh = dump(&files);
     drop(index);
     fs::remove_dir_all(&files).unwrap();
-    let index = LocalIndex::open(&files).unwrap();
+    let index = reopen(&files);
     // The catalog as it was before the last batches: days know more than it does.
     fill(&index, ORIGIN_A, 16);
     drop(index);
     let kept = fs::read(files.join("catalog.db")).unwrap();
-    let index = LocalIndex::open(&files).unwrap();
+    let index = reopen(&files);
     fill(&index, ORIGIN_A, 40);
     drop(index);
     file::remove(&files.join("catalog.db")).unwrap();
     fs::write(files.join("catalog.db"), kept).unwrap();
     // A day as it was before: the catalog knows more than it does.
-    let index = LocalIndex::open(&files).unwrap();
+    let index = reopen(&files);
     fill(&index, ORIGIN_A, 60);
     drop(index);
     let connection = rusqlite::Connection::open(files.join("2023-11-18.db")).unwrap();
@@ -302,7 +318,7 @@ fn a_stop_between_day_and_catalog_changes_nothing() {
         .execute_batch("DELETE FROM event WHERE place & 0xff > 26; UPDATE progress SET next = 27")
         .unwrap();
     drop(connection);
-    let index = LocalIndex::open(&files).unwrap();
+    let index = reopen(&files);
     assert!(index.gaps(ORIGIN_A).unwrap().len() > 1);
     fill(&index, ORIGIN_A, 60);
     assert_eq!(index.gaps(ORIGIN_A).unwrap().len(), 1);
@@ -354,10 +370,11 @@ fn pruned_days_are_gone_and_no_gap() {
     fill(&index, ORIGIN_A, 40);
     index.prune("2023-11-16").unwrap();
     index.prune("2023-11-15").unwrap();
-    for index in [index, {
-        let files = dir.path().join("index");
-        LocalIndex::open(&files).unwrap()
-    }] {
+    let mut index = Some(index);
+    for _ in 0..2 {
+        let index = index
+            .take()
+            .unwrap_or_else(|| reopen(&dir.path().join("index")));
         assert_eq!(
             index.gaps(ORIGIN_A).unwrap(),
             std::slice::from_ref(&(40..u64::MAX))
