@@ -3,8 +3,8 @@
 mod approvals;
 mod bench_node;
 mod blast;
-mod outbox;
 mod delegation;
+mod outbox;
 mod policies;
 mod registry;
 mod revocation;

@@ -145,11 +145,11 @@ impl Indexer {
     pub async fn caught_up(self: &Arc<Self>) {
         let size = self.log.size();
         let mut indexed = self.indexed.subscribe();
-        let indexer = Arc::clone(self);
+        let this = Arc::clone(self);
         // What is lost, or somebody altered, was not seen yet by who makes it good.
         let looked = spawn_blocking(move || {
-            let known = first_unknown(&*indexer.index()?, &indexer.origin)?;
-            indexer.indexed.send_if_modified(|indexed| {
+            let known = first_unknown(&*this.index()?, &this.origin)?;
+            this.indexed.send_if_modified(|indexed| {
                 let less = known < *indexed;
                 *indexed = known.min(*indexed);
                 less

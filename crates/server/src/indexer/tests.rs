@@ -37,7 +37,7 @@ pub(crate) fn kek() -> Kek {
 }
 
 /// What signs its checkpoints.
-pub(crate) fn signer() -> NoteSigner {
+fn signer() -> NoteSigner {
     let key = Ed25519Key::from_seed(&Secret::new([7; 32])).unwrap();
     NoteSigner::new(ORIGIN, key).unwrap()
 }

@@ -9,7 +9,7 @@ use bailiwick_crypto::system::SystemClock;
 use tempfile::TempDir;
 
 use super::*;
-use crate::indexer::tests::{Bench, signer};
+use crate::indexer::tests::Bench;
 
 const FIRST_KEYS: &str = "keys/000";
 
@@ -28,7 +28,6 @@ impl Shipping {
             Place::open_to_read(&url, None).unwrap(),
             Duration::from_secs(1),
             Arc::clone(&bench.log),
-            vec![signer().verifier().unwrap()],
             Arc::new(SystemClock),
         );
         Self {
@@ -96,12 +95,8 @@ async fn the_newest_values_are_there_and_go_when_they_are_erased() {
     assert!(values.len() > 10 * 28, "{} bytes", values.len());
     // A reader gets them with the rest.
     let copy_dir = tempfile::tempdir().unwrap();
-    let copied = copy(
-        &shipping.shipper.place,
-        copy_dir.path(),
-        &shipping.shipper.keys,
-        true,
-    );
+    let keys = shipping.bench.log.verifiers();
+    let copied = copy(&shipping.shipper.place, copy_dir.path(), &keys, true);
     copied.await.unwrap();
     assert_eq!(fs::read(copy_dir.path().join(&first)).unwrap(), values);
 

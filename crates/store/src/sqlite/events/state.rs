@@ -104,7 +104,10 @@ impl State {
     /// What is missing of a log, and behind it what was never read.
     pub(super) fn gaps(&mut self, origin: &str) -> Vec<Range<u64>> {
         let days = self.days.keys();
-        let lost: Vec<String> = days.filter(|day| !self.path(day).exists()).cloned().collect();
+        let lost: Vec<String> = days
+            .filter(|day| !self.path(day).exists())
+            .cloned()
+            .collect();
         for day in lost {
             self.lose(&day);
         }
