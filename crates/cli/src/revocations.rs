@@ -70,9 +70,7 @@ pub(crate) enum RevocationCommand {
         id: String,
     },
     /// Verifies a receipt without any node: 0 if it is genuine, 1 if it is not.
-    #[command(
-        after_help = "Example: curl -s https://bailiwick.example/oauth/receipt-jwks > keys.json\n         bailiwick revocation verify receipt.jwt --jwks keys.json"
-    )]
+    #[command(after_help = "Example: bailiwick revocation verify receipt.jwt --jwks keys.json")]
     Verify {
         /// The receipt.
         receipt: PathBuf,

@@ -18,7 +18,13 @@ impl Clock for Moved {
     }
 
     fn monotonic(&self) -> Duration {
-        SystemClock.monotonic()
+        let moved = self.0.load(Ordering::SeqCst) - THEN;
+        SystemClock.monotonic() + Duration::from_micros(moved.try_into().unwrap())
+    }
+
+    /// What passed while the log was closed counts.
+    fn boot(&self) -> Option<String> {
+        Some("the only one".into())
     }
 }
 
@@ -37,11 +43,7 @@ impl Bench {
     async fn until(&self, holds: impl Fn(&Self) -> bool) {
         let end = SystemClock.monotonic() + Duration::from_mins(1);
         while !holds(self) {
-            assert!(
-                SystemClock.monotonic() < end,
-                "not in a minute: {}",
-                fs::read_to_string(self.log.directory().path().join("state.json")).unwrap()
-            );
+            assert!(SystemClock.monotonic() < end, "not in a minute");
             self.record(1).await;
         }
     }
