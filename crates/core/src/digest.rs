@@ -14,26 +14,32 @@ pub struct Digest(pub [u8; 32]);
 impl Digest {
     /// The 64 lower-case hex digits without prefix.
     pub fn to_hex(self) -> String {
-        let mut text = String::with_capacity(64);
-        self.put_hex(&mut text);
-        text
+        ascii(&self.digits()).to_owned()
     }
 
     /// Digit by digit: every leaf of the record carries several digests, and the formatter takes a microsecond for each.
-    fn put_hex(self, text: &mut String) {
-        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        text.extend(
-            digits.map(|digit| char::from(if digit < 10 { b'0' } else { b'a' - 10 } + digit)),
-        );
+    fn digits(self) -> [u8; 64] {
+        let mut digits = [b'0'; 64];
+        let (pairs, _) = digits.as_chunks_mut::<2>();
+        for (pair, byte) in pairs.iter_mut().zip(self.0) {
+            *pair = [byte >> 4, byte & 15]
+                .map(|digit| if digit < 10 { b'0' } else { b'a' - 10 } + digit);
+        }
+        digits
     }
 
     /// As it is written: `sha256:<64 hex digits>`.
     fn text(self) -> String {
         let mut text = String::with_capacity(PREFIX.len() + 64);
         text.push_str(PREFIX);
-        self.put_hex(&mut text);
+        text.push_str(ascii(&self.digits()));
         text
     }
+}
+
+/// Digits are ASCII.
+fn ascii(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 impl fmt::Display for Digest {

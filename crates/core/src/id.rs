@@ -13,6 +13,23 @@ use crate::{Clock, Rng, Timestamp};
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SUFFIX_LEN: usize = 26;
+/// Digits that a machine word holds.
+const WORD_DIGITS: usize = 12;
+const WORD: u128 = (1 << (5 * WORD_DIGITS)) - 1;
+/// What each byte stands for as a digit.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "of constants: it would not compile"
+)]
+const DIGITS: [Option<u8>; 256] = {
+    let mut digits = [None; 256];
+    let mut digit = 0;
+    while digit < 32 {
+        digits[ALPHABET[digit as usize] as usize] = Some(digit);
+        digit += 1;
+    }
+    digits
+};
 
 /// What an [`Id`] identifies; gives its prefix.
 pub trait Kind {
@@ -92,13 +109,38 @@ impl<K: Kind> Id<K> {
 
     /// The 26 characters after the prefix.
     pub fn suffix(self) -> String {
-        let mut text = String::with_capacity(SUFFIX_LEN);
-        for position in (0..SUFFIX_LEN).rev() {
-            let digit = usize::try_from(self.bits >> (position * 5) & 0x1f).unwrap_or(0);
-            text.push(ALPHABET.get(digit).map_or('0', |byte| char::from(*byte)));
+        ascii(&self.digits()).to_owned()
+    }
+
+    /// In machine words: every leaf of the record carries several ids, and shifts of 128 bits are slow.
+    fn digits(self) -> [u8; SUFFIX_LEN] {
+        let mut digits = [b'0'; SUFFIX_LEN];
+        let mut rest = self.bits;
+        for part in digits.rchunks_mut(WORD_DIGITS) {
+            let mut word = u64::try_from(rest & WORD).unwrap_or(0);
+            rest >>= 5 * WORD_DIGITS;
+            for digit in part.iter_mut().rev() {
+                let value = usize::try_from(word & 0x1f).unwrap_or(0);
+                *digit = ALPHABET.get(value).copied().unwrap_or(b'0');
+                word >>= 5;
+            }
         }
+        digits
+    }
+
+    /// As it is written: prefix, `_`, suffix.
+    fn text(self) -> String {
+        let mut text = String::with_capacity(K::PREFIX.len() + 1 + SUFFIX_LEN);
+        text.push_str(K::PREFIX);
+        text.push('_');
+        text.push_str(ascii(&self.digits()));
         text
     }
+}
+
+/// Digits are ASCII.
+fn ascii(digits: &[u8]) -> &str {
+    std::str::from_utf8(digits).unwrap_or_default()
 }
 
 /// Text that is not an id of the wanted kind.
@@ -129,11 +171,8 @@ impl<K: Kind> FromStr for Id<K> {
         }
         let mut bits = 0_u128;
         for byte in suffix.bytes() {
-            let digit = ALPHABET
-                .iter()
-                .position(|letter| *letter == byte)
-                .ok_or_else(bad)?;
-            bits = bits << 5 | digit as u128;
+            let digit = DIGITS.get(usize::from(byte)).copied().flatten();
+            bits = bits << 5 | u128::from(digit.ok_or_else(bad)?);
         }
         Ok(Self::from_bits(bits))
     }
@@ -141,7 +180,7 @@ impl<K: Kind> FromStr for Id<K> {
 
 impl<K: Kind> fmt::Display for Id<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}_{}", K::PREFIX, self.suffix())
+        f.write_str(&self.text())
     }
 }
 
@@ -187,7 +226,7 @@ impl<K> Hash for Id<K> {
 
 impl<K: Kind> Serialize for Id<K> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text())
     }
 }
 
