@@ -26,32 +26,30 @@ struct Cut {
 
 impl Cut {
     /// Cuts a list, and its items.
-    fn list<T: Clone + Serialize>(
+    fn list<T: Serialize>(
         &mut self,
         name: &str,
         list: &mut Vec<T>,
         most: usize,
-        shorten: impl Fn(&mut T) -> bool,
+        is_long: impl Fn(&T) -> bool,
+        shorten: impl Fn(&mut T),
     ) {
-        let whole = list.clone();
         let over = list.len().saturating_sub(most);
+        if over == 0 && !list.iter().any(is_long) {
+            return;
+        }
+        // What serialises in an event serialises here.
+        let whole = serde_json::to_value(&*list).unwrap_or_default();
+        self.whole.insert(name.to_owned(), whole);
         list.truncate(most);
-        let shortened = list
-            .iter_mut()
-            .filter_map(|item| shorten(item).then_some(()))
-            .count();
+        list.iter_mut().for_each(shorten);
         if over > 0 {
             self.more.insert(name.to_owned(), over as u64);
-        }
-        if over + shortened > 0 {
-            // What serialises in an event serialises here.
-            let whole = serde_json::to_value(whole).unwrap_or_default();
-            self.whole.insert(name.to_owned(), whole);
         }
     }
 
     fn strings(&mut self, name: &str, list: &mut Vec<String>) {
-        self.list(name, list, MAX_LIST, shorten);
+        self.list(name, list, MAX_LIST, |text| is_long(text), shorten);
     }
 }
 
@@ -59,22 +57,29 @@ impl Event {
     /// Cuts every list that is over its bound.
     pub fn bound(&mut self) {
         let mut cut = Cut::default();
-        cut.list("chain", &mut self.chain, MAX_CHAIN, |_| false);
-        cut.list("parents", &mut self.parents, MAX_LIST, |_| false);
-        if let Some(task) = &mut self.task {
+        cut.list("chain", &mut self.chain, MAX_CHAIN, |_| false, |_| {});
+        cut.list("parents", &mut self.parents, MAX_LIST, |_| false, |_| {});
+        if let Some(task) = &mut self.task
+            && task.labels.iter().count() > MAX_LABELS
+        {
             let mut labels: Vec<_> = task.labels.iter().cloned().collect();
-            if labels.len() > MAX_LABELS {
-                cut.list("task.labels", &mut labels, MAX_LABELS, |_| false);
-                task.labels = labels.into_iter().collect::<Labels>();
-            }
+            cut.list("task.labels", &mut labels, MAX_LABELS, |_| false, |_| {});
+            task.labels = labels.into_iter().collect::<Labels>();
         }
         if let Some(decision) = &mut self.decision {
             cut.strings("decision.policies", &mut decision.policies);
             cut.strings("decision.reasons", &mut decision.reasons);
             let duties = &mut decision.obligations;
-            cut.list("decision.obligations", duties, MAX_LIST, |duty| {
-                shorten(&mut duty.kind) | shorten(&mut duty.argument)
-            });
+            cut.list(
+                "decision.obligations",
+                duties,
+                MAX_LIST,
+                |duty| is_long(&duty.kind) || is_long(&duty.argument),
+                |duty| {
+                    shorten(&mut duty.kind);
+                    shorten(&mut duty.argument);
+                },
+            );
             if let Some(would_be) = &mut decision.would_be {
                 cut.strings("decision.would_be.reasons", &mut would_be.reasons);
             }
@@ -98,13 +103,15 @@ impl Event {
     }
 }
 
-/// Keeps the first [`MAX_ITEM`] bytes; true if there were more.
-fn shorten(text: &mut String) -> bool {
-    if text.len() <= MAX_ITEM {
-        return false;
+fn is_long(text: &str) -> bool {
+    text.len() > MAX_ITEM
+}
+
+/// Keeps the first [`MAX_ITEM`] bytes.
+fn shorten(text: &mut String) {
+    if is_long(text) {
+        text.truncate(text.floor_char_boundary(MAX_ITEM));
     }
-    text.truncate(text.floor_char_boundary(MAX_ITEM));
-    true
 }
 
 #[cfg(test)]
