@@ -2,12 +2,12 @@
 //!
 //! Destroying a 64-byte key slot erases the values of an event, the salts of its commitments with them, and changes no proof.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use bailiwick_core::event::{Sealed, SealedClass};
 use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Digest, Fault, Rng, Secret};
-use bailiwick_crypto::aead::{AeadError, AeadKey, NONCE_LEN};
+use bailiwick_crypto::aead::{AeadError, AeadKey, KEY_LEN, NONCE_LEN};
 use bailiwick_crypto::hash::{Hkdf, Mac, equal};
 use bailiwick_crypto::system::random;
 use zeroize::Zeroizing;
@@ -51,18 +51,51 @@ pub struct Kek {
     pub key: Secret<[u8; 32]>,
 }
 
+/// A key-encryption key, set up to wrap: events by the thousand are wrapped by the same one.
+#[derive(Debug)]
+pub(crate) struct Wrapping {
+    pub(crate) kek: Kek,
+    cipher: AeadKey,
+}
+
+impl Wrapping {
+    pub(crate) fn new(kek: Kek) -> Arc<Self> {
+        let cipher = AeadKey::new(kek.key.expose());
+        Arc::new(Self { kek, cipher })
+    }
+
+    /// The slot of an event; the nonce is random and of this call alone.
+    fn wrap(
+        &self,
+        nonce: [u8; NONCE_LEN],
+        id: &str,
+        event_key: &[u8; KEY_LEN],
+    ) -> Result<[u8; SLOT], AeadError> {
+        let wrapped = self
+            .cipher
+            .seal_with_nonce(nonce, id.as_bytes(), event_key)?;
+        let mut slot = [0; SLOT];
+        let (number, rest) = slot.split_at_mut(4);
+        let (front, rest) = rest.split_at_mut(NONCE_LEN);
+        number.copy_from_slice(&self.kek.id.to_le_bytes());
+        front.copy_from_slice(&nonce);
+        rest.copy_from_slice(&wrapped);
+        Ok(slot)
+    }
+}
+
 /// The keys of this node that wrap event keys. What is sealed from now on is wrapped by the newest; the older ones open what is not
 /// re-wrapped yet.
 #[derive(Debug)]
-pub(crate) struct Keks(RwLock<(Kek, Vec<Kek>)>);
+pub(crate) struct Keks(RwLock<(Arc<Wrapping>, Vec<Kek>)>);
 
 impl Keks {
     pub(crate) fn new(newest: Kek, older: Vec<Kek>) -> Self {
-        Self(RwLock::new((newest, older)))
+        Self(RwLock::new((Wrapping::new(newest), older)))
     }
 
     /// The one that wraps.
-    pub(crate) fn newest(&self) -> Kek {
+    pub(crate) fn newest(&self) -> Arc<Wrapping> {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -73,14 +106,17 @@ impl Keks {
     /// All that open, newest first.
     pub(crate) fn all(&self) -> Vec<Kek> {
         let held = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        std::iter::once(&held.0).chain(&held.1).cloned().collect()
+        std::iter::once(&held.0.kek)
+            .chain(&held.1)
+            .cloned()
+            .collect()
     }
 
     /// Wraps with this one from now on.
     pub(crate) fn renew(&self, newest: Kek) {
         let mut held = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut held.0, newest);
-        held.1.insert(0, before);
+        let before = std::mem::replace(&mut held.0, Wrapping::new(newest));
+        held.1.insert(0, before.kek.clone());
     }
 
     /// Forgets all but the newest.
@@ -105,7 +141,7 @@ pub(crate) struct SealedValues {
 
 /// Commits to the values of one event and seals those to be kept. Draws a fresh key: nothing is ever sealed twice under one.
 pub(crate) fn seal(
-    kek: &Kek,
+    wrapping: &Wrapping,
     rng: &dyn Rng,
     event: EventId,
     values: &[Sealed],
@@ -119,8 +155,10 @@ pub(crate) fn seal(
         });
     }
     let id = event.to_string();
-    let event_key = Secret::new(random::<32>(rng));
-    let keys = Hkdf::new(event_key.expose());
+    // Drawn at once: a draw costs more than its bytes.
+    let drawn = Zeroizing::new(random::<{ KEY_LEN + NONCE_LEN }>(rng));
+    let (event_key, nonce) = parts(&drawn);
+    let keys = Hkdf::new(&*event_key);
     let mut commitments = Vec::with_capacity(values.len());
     // Allocated once, so that growing leaves no copies behind.
     let room = values
@@ -152,26 +190,19 @@ pub(crate) fn seal(
     };
     Ok(SealedValues {
         commitments,
-        slot: wrap(kek, rng, &id, &event_key)?,
+        slot: wrapping.wrap(nonce, &id, &event_key)?,
         sealed,
     })
 }
 
-fn wrap(
-    kek: &Kek,
-    rng: &dyn Rng,
-    id: &str,
-    event_key: &Secret<[u8; 32]>,
-) -> Result<[u8; SLOT], AeadError> {
-    let wrapped = AeadKey::new(kek.key.expose()).seal(rng, id.as_bytes(), event_key.expose())?;
-    let mut slot = [0; SLOT];
-    for (byte, from) in slot
-        .iter_mut()
-        .zip(kek.id.to_le_bytes().into_iter().chain(wrapped))
-    {
-        *byte = from;
-    }
-    Ok(slot)
+/// An event key and a nonce from as many random bytes.
+fn parts(drawn: &[u8; KEY_LEN + NONCE_LEN]) -> (Zeroizing<[u8; KEY_LEN]>, [u8; NONCE_LEN]) {
+    let mut key = Zeroizing::new([0; KEY_LEN]);
+    let mut nonce = [0; NONCE_LEN];
+    let (front, back) = drawn.split_at(KEY_LEN);
+    key.copy_from_slice(front);
+    nonce.copy_from_slice(back);
+    (key, nonce)
 }
 
 /// Whether a slot holds a key that another than `newest` wraps.
@@ -191,9 +222,10 @@ pub(crate) fn rewrap(
 ) -> Option<[u8; SLOT]> {
     let newest = keks.first().filter(|newest| is_stale(newest, slot))?;
     let id = event.to_string();
-    let renewed = unwrap(keks, &id, slot)
-        .ok()
-        .and_then(|key| wrap(newest, rng, &id, &key).ok());
+    let renewed = unwrap(keks, &id, slot).ok().and_then(|key| {
+        let wrapping = Wrapping::new(newest.clone());
+        wrapping.wrap(random(rng), &id, key.expose()).ok()
+    });
     if renewed.is_none() {
         tracing::warn!(
             event = id,

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use bailiwick_core::{Code, Fault, Rng};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::system::random;
 
@@ -86,18 +86,19 @@ impl AeadKey {
                 length: plaintext.len(),
             });
         }
-        let mut buffer = Zeroizing::new(plaintext.to_vec());
-        let tag = self
-            .0
-            .seal_in_place_separate_tag(
-                Nonce::assume_unique_for_key(nonce),
-                Aad::from(aad),
-                &mut buffer,
-            )
-            .map_err(|_| AeadError::TooLong {
+        let start = out.len();
+        out.extend_from_slice(plaintext);
+        let tag = self.0.seal_in_place_separate_tag(
+            Nonce::assume_unique_for_key(nonce),
+            Aad::from(aad),
+            out.get_mut(start..).unwrap_or_default(),
+        );
+        let Ok(tag) = tag else {
+            out.zeroize();
+            return Err(AeadError::TooLong {
                 length: plaintext.len(),
-            })?;
-        out.extend_from_slice(&buffer);
+            });
+        };
         out.extend_from_slice(tag.as_ref());
         Ok(())
     }

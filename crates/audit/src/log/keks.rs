@@ -16,14 +16,14 @@ impl Log {
     /// stops nothing; asked again it starts over.
     pub async fn rotate_kek(&self, newest: Option<Kek>, actor: &str) -> Result<(), RotateError> {
         let _one = self.erasing.lock().await;
-        let before = self.encoder.keks.newest().id;
+        let before = self.encoder.keks.newest().kek.id;
         if let Some(newest) = newest {
             self.encoder.keks.renew(newest);
         }
         let mut event = self.own_event(EventType::LogKeyRotated, actor);
         event.change = Some(ChangeRef {
             kind: "kek".into(),
-            id: self.encoder.keks.newest().id.to_string(),
+            id: self.encoder.keks.newest().kek.id.to_string(),
             before: Some(before.to_string()),
             after: Some("what is sealed is wrapped anew".into()),
         });

@@ -32,7 +32,14 @@ struct Case {
 
 fn case(values: &[Sealed], value_max: usize) -> Case {
     let event = Event::new(Id::new(&SystemClock, &SystemRng), EventType::ToolIntent);
-    let made = seal(&kek(3, 9), &SystemRng, event.id, values, value_max).unwrap();
+    let made = seal(
+        &Wrapping::new(kek(3, 9)),
+        &SystemRng,
+        event.id,
+        values,
+        value_max,
+    )
+    .unwrap();
     let leaf = Leaf {
         v: 1,
         node: "node-1".into(),

@@ -157,7 +157,7 @@ impl Commit {
     fn renew(&self, batch: &mut [Pending]) {
         let newest = self.keks.newest();
         for pending in batch {
-            if seal::is_stale(&newest, &pending.slot)
+            if seal::is_stale(&newest.kek, &pending.slot)
                 && let Some(slot) =
                     seal::rewrap(&self.keks.all(), &*self.rng, pending.id, &pending.slot)
             {
