@@ -6,7 +6,7 @@ use crate::tile::WIDTH;
 pub(crate) fn put(bundle: &mut Vec<u8>, leaf: &[u8]) {
     let len = u16::try_from(leaf.len()).unwrap_or(u16::MAX);
     bundle.extend_from_slice(&len.to_be_bytes());
-    bundle.extend(leaf.iter().take(usize::from(len)));
+    bundle.extend_from_slice(leaf.get(..usize::from(len)).unwrap_or(leaf));
 }
 
 /// The leaves of a bundle in order, or `None` if a length does not fit the bytes or there are more than 256.

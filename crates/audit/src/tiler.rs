@@ -123,7 +123,7 @@ impl Tiler {
     pub(crate) fn advance(&mut self, durable: u64) -> Result<(), TileError> {
         self.flush()?;
         for _ in 0..STRIDE {
-            self.crossed |= self.scan.cross()?;
+            self.crossed |= self.scan.cross(durable)?;
             if self.crossed {
                 self.sync_edge()?;
             }

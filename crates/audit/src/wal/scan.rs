@@ -101,14 +101,14 @@ impl Scan {
     }
 
     /// Moves into the next segment if no batch is left in this one and that continues exactly here. Between the two, the log may be
-    /// cut off on the left.
-    pub(crate) fn cross(&mut self) -> io::Result<bool> {
+    /// cut off on the left. `durable` leaves are known to be.
+    pub(crate) fn cross(&mut self, durable: u64) -> io::Result<bool> {
         if !segment::path(&self.wal, self.place.segment + 1).exists() {
             return Ok(false);
         }
         let here = self.load()?;
         // What stands here may be a write that was refused; it is looked at again once it is known to be durable.
-        self.loaded = false;
+        self.loaded &= self.place.index < durable;
         Ok(!here && self.next_segment()?)
     }
 
