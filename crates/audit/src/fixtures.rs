@@ -25,7 +25,7 @@ use crate::standing::{CheckpointStore, Claim, Standing, Volatile};
 use crate::tile::RightEdge;
 use crate::tiler::Tiler;
 use crate::tree::{CompactRange, leaf_hash};
-use crate::wal::batch::Stored;
+use crate::wal::batch::{EventFrame, Stored};
 use crate::wal::recover::{Start, recover};
 use crate::wal::scan::Scan;
 use crate::wal::segment;
@@ -398,16 +398,19 @@ pub(crate) fn raw_writer(disk: &Arc<dyn Disk>, wal: &Path, segment_size: u64) ->
 /// Appends one batch of leaves without sealed values; makes the next segment's spare when one is needed.
 pub(crate) fn append(writer: &mut Writer, leaves: &[Vec<u8>]) {
     let hashes: Vec<Digest> = leaves.iter().map(|leaf| leaf_hash(leaf)).collect();
-    let stored: Vec<Stored<'_>> = leaves
+    let frames: Vec<EventFrame> = leaves
         .iter()
-        .map(|leaf| Stored {
-            leaf,
-            slot: &[0; 64],
-            sealed: &[],
+        .map(|leaf| {
+            EventFrame::new(Stored {
+                leaf,
+                slot: &[0; 64],
+                sealed: &[],
+            })
         })
         .collect();
+    let frames: Vec<&EventFrame> = frames.iter().collect();
     writer
-        .append(&stored, &hashes, Timestamp::from_secs(1), 1)
+        .append(&frames, &hashes, Timestamp::from_secs(1), 1)
         .unwrap();
 }
 

@@ -9,6 +9,8 @@ use crate::record::RecordError;
 
 /// Most bytes of a leaf: what the 16-bit length of an entry bundle can say.
 pub const MAX_LEAF: usize = 65_535;
+/// Most leaves are no longer.
+const USUAL_LEAF: usize = 2_048;
 
 /// One event with what the recorder adds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,8 +60,9 @@ pub struct Commitment {
 impl Leaf {
     /// The bytes to store.
     pub(crate) fn encode(&self) -> Result<Vec<u8>, RecordError> {
-        let bytes =
-            serde_json::to_vec(self).map_err(|error| RecordError::Encoding(error.to_string()))?;
+        let mut bytes = Vec::with_capacity(USUAL_LEAF);
+        serde_json::to_writer(&mut bytes, self)
+            .map_err(|error| RecordError::Encoding(error.to_string()))?;
         if bytes.len() > MAX_LEAF {
             return Err(RecordError::TooLarge {
                 field: self.largest_member(),

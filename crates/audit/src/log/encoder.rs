@@ -11,6 +11,7 @@ use crate::record::{Class, RecordError};
 use crate::retention::{self, Minimum};
 use crate::seal::{self, Keks, Payload};
 use crate::tree::leaf_hash;
+use crate::wal::batch::{EventFrame, Stored};
 use crate::wal::commit::{Announce, Notice};
 use crate::wal::queue::Pending;
 
@@ -71,9 +72,11 @@ impl Encoder {
             class,
             hlc,
             leaf_hash: leaf_hash(&leaf),
-            leaf,
-            slot: sealed.slot,
-            sealed: sealed.sealed,
+            frame: EventFrame::new(Stored {
+                leaf: &leaf,
+                slot: &sealed.slot,
+                sealed: &sealed.sealed,
+            }),
             answer: None,
         })
     }

@@ -188,6 +188,9 @@ async fn the_largest_leaf_that_fits_is_stored_whole() {
         .encoder
         .encode(large.clone(), Class::Grant)
         .unwrap()
+        .frame
+        .stored()
+        .unwrap()
         .leaf
         .len();
     large.actor = Some("a".repeat(crate::leaf::MAX_LEAF - overhead));

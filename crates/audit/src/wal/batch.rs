@@ -47,6 +47,37 @@ pub(crate) struct Stored<'a> {
     pub(crate) sealed: &'a [u8],
 }
 
+/// The frame of one event, made by its producer: the commit thread is one, producers are many.
+#[derive(Debug, Clone)]
+pub(crate) struct EventFrame(Vec<u8>);
+
+impl EventFrame {
+    pub(crate) fn new(stored: Stored<'_>) -> Self {
+        let mut frame = Vec::with_capacity(event_len(stored.leaf.len(), stored.sealed.len()));
+        let leaf_len = u32::try_from(stored.leaf.len()).unwrap_or(u32::MAX);
+        frame::put(
+            &mut frame,
+            Kind::Event,
+            &[
+                &leaf_len.to_le_bytes(),
+                stored.leaf,
+                stored.slot,
+                stored.sealed,
+            ],
+        );
+        Self(frame)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// What is in it.
+    pub(crate) fn stored(&self) -> Option<Stored<'_>> {
+        stored(self.0.get(frame::OVERHEAD..)?)
+    }
+}
+
 /// Bytes that an event takes in a batch.
 pub(crate) fn event_len(leaf: usize, sealed: usize) -> usize {
     frame::OVERHEAD + 4 + leaf + SLOT + sealed
@@ -55,18 +86,30 @@ pub(crate) fn event_len(leaf: usize, sealed: usize) -> usize {
 /// Bytes of a batch beyond its events.
 pub(crate) const FIXED: usize = 2 * frame::OVERHEAD + OPENING + CLOSING;
 
-/// The frames of a batch. `opening.bytes` and `opening.events` are set here.
-pub(crate) fn encode(mut opening: Opening, events: &[Stored<'_>], commit: &Commit) -> Vec<u8> {
-    let bytes = FIXED
+/// Bytes of a batch of these events.
+pub(crate) fn len(events: &[&EventFrame]) -> usize {
+    FIXED
         + events
             .iter()
-            .map(|event| event_len(event.leaf.len(), event.sealed.len()))
-            .sum::<usize>();
+            .map(|event| event.bytes().len())
+            .sum::<usize>()
+}
+
+/// Puts the frames of a batch, those of its events among them, in place of what `out` holds. `opening.bytes` and `opening.events` are
+/// set here.
+pub(crate) fn encode(
+    out: &mut Vec<u8>,
+    mut opening: Opening,
+    events: &[&EventFrame],
+    commit: &Commit,
+) {
+    let bytes = len(events);
     opening.bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
     opening.events = u32::try_from(events.len()).unwrap_or(u32::MAX);
-    let mut out = Vec::with_capacity(bytes);
+    out.clear();
+    out.reserve(bytes);
     frame::put(
-        &mut out,
+        out,
         Kind::Batch,
         &[
             &MAGIC,
@@ -79,20 +122,10 @@ pub(crate) fn encode(mut opening: Opening, events: &[Stored<'_>], commit: &Commi
         ],
     );
     for event in events {
-        let leaf_len = u32::try_from(event.leaf.len()).unwrap_or(u32::MAX);
-        frame::put(
-            &mut out,
-            Kind::Event,
-            &[
-                &leaf_len.to_le_bytes(),
-                event.leaf,
-                event.slot,
-                event.sealed,
-            ],
-        );
+        out.extend_from_slice(event.bytes());
     }
     frame::put(
-        &mut out,
+        out,
         Kind::Commit,
         &[
             &commit.number.to_le_bytes(),
@@ -103,7 +136,6 @@ pub(crate) fn encode(mut opening: Opening, events: &[Stored<'_>], commit: &Commi
             &commit.hlc.to_le_bytes(),
         ],
     );
-    out
 }
 
 /// The opening frame at the front of a block, if one is there.
@@ -142,16 +174,7 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Batch<'_>> {
     let mut events = Vec::with_capacity(usize::try_from(opening.events).ok()?);
     for _ in 0..opening.events {
         let (body, tail) = frame::take(rest, Kind::Event)?;
-        let mut fields = Fields(body);
-        let leaf_len = usize::try_from(fields.u32()?).ok()?;
-        (leaf_len <= MAX_LEAF).then_some(())?;
-        let leaf = fields.bytes(leaf_len)?;
-        let slot = fields.array()?;
-        events.push(Stored {
-            leaf,
-            slot,
-            sealed: fields.0,
-        });
+        events.push(stored(body)?);
         rest = tail;
     }
     let (body, tail) = frame::take(rest, Kind::Commit)?;
@@ -172,6 +195,18 @@ pub(crate) fn decode(bytes: &[u8]) -> Option<Batch<'_>> {
         opening,
         events,
         commit,
+    })
+}
+
+/// What the body of an event's frame holds.
+fn stored(body: &[u8]) -> Option<Stored<'_>> {
+    let mut fields = Fields(body);
+    let leaf_len = usize::try_from(fields.u32()?).ok()?;
+    (leaf_len <= MAX_LEAF).then_some(())?;
+    Some(Stored {
+        leaf: fields.bytes(leaf_len)?,
+        slot: fields.array()?,
+        sealed: fields.0,
     })
 }
 

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use bailiwick_core::{Clock, Digest, Rng, Timestamp};
 use tokio::sync::watch;
 
-use super::batch::Stored;
+use super::batch::{EventFrame, Stored};
 use super::queue::{Pending, Queue};
 use super::refused::Refused;
 use super::spare::Spare;
@@ -157,11 +157,17 @@ impl Commit {
     fn renew(&self, batch: &mut [Pending]) {
         let newest = self.keks.newest();
         for pending in batch {
-            if seal::is_stale(&newest.kek, &pending.slot)
-                && let Some(slot) =
-                    seal::rewrap(&self.keks.all(), &*self.rng, pending.id, &pending.slot)
-            {
-                pending.slot = slot;
+            let renewed = pending.frame.stored().and_then(|stored| {
+                seal::is_stale(&newest.kek, stored.slot).then_some(())?;
+                let keks = self.keks.all();
+                let slot = seal::rewrap(&keks, &*self.rng, pending.id, stored.slot)?;
+                Some(EventFrame::new(Stored {
+                    slot: &slot,
+                    ..stored
+                }))
+            });
+            if let Some(renewed) = renewed {
+                pending.frame = renewed;
             }
         }
     }
@@ -172,21 +178,14 @@ impl Commit {
         notice: Option<&Notice>,
         roll: bool,
     ) -> Result<(), Broken> {
-        let stored: Vec<Stored<'_>> = batch
-            .iter()
-            .map(|pending| Stored {
-                leaf: &pending.leaf,
-                slot: &pending.slot,
-                sealed: &pending.sealed,
-            })
-            .collect();
+        let frames: Vec<&EventFrame> = batch.iter().map(|pending| &pending.frame).collect();
         let hashes: Vec<Digest> = batch.iter().map(|pending| pending.leaf_hash).collect();
         let hlc = batch
             .iter()
             .map(|pending| pending.hlc)
             .max()
             .unwrap_or_default();
-        let bytes = super::batch::FIXED + batch.iter().map(Pending::cost).sum::<usize>();
+        let bytes = super::batch::len(&frames);
         if (roll || self.writer.needs_spare(bytes)) && !self.spare.wait_ready() {
             self.count_refused(batch);
             return Ok(());
@@ -196,7 +195,7 @@ impl Commit {
         let rolled = if roll { self.writer.roll() } else { Ok(()) };
         let written = rolled.and_then(|()| {
             self.writer
-                .append(&stored, &hashes, self.clock.wall(), hlc.0)
+                .append(&frames, &hashes, self.clock.wall(), hlc.0)
         });
         if self.writer.segment() != segment {
             self.spare.taken();

@@ -8,7 +8,7 @@ use bailiwick_core::Digest;
 use bailiwick_core::id::EventId;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::batch::{self, SLOT};
+use super::batch::{self, EventFrame};
 use super::refused::Refused;
 use super::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
 use crate::hlc::Hlc;
@@ -30,11 +30,9 @@ pub(crate) struct Pending {
     pub(crate) id: EventId,
     pub(crate) class: Class,
     pub(crate) hlc: Hlc,
-    pub(crate) leaf: Vec<u8>,
-    /// RFC 6962 hash of the leaf, made by the producer: the commit thread is one, producers are many.
+    pub(crate) frame: EventFrame,
+    /// RFC 6962 hash of the leaf.
     pub(crate) leaf_hash: Digest,
-    pub(crate) slot: [u8; SLOT],
-    pub(crate) sealed: Vec<u8>,
     /// Where the answer goes; nobody may be waiting any more.
     pub(crate) answer: Option<oneshot::Sender<Result<Receipt, RecordError>>>,
 }
@@ -42,7 +40,7 @@ pub(crate) struct Pending {
 impl Pending {
     /// Bytes in a batch.
     pub(crate) fn cost(&self) -> usize {
-        batch::event_len(self.leaf.len(), self.sealed.len())
+        self.frame.bytes().len()
     }
 
     /// Answers, if anybody still waits.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bailiwick_core::{Digest, Timestamp};
 use bailiwick_crypto::hash;
 
-use super::batch::{self, Commit, Opening, Stored};
+use super::batch::{self, Commit, EventFrame, Opening};
 use super::scan::Place;
 use super::segment::{self, Header};
 use super::{BLOCK, blocks};
@@ -27,6 +27,8 @@ pub(crate) struct Writer {
     tree: CompactRange,
     /// End of what a refused batch may have left on disk; the next batch overwrites it with zeros.
     dirty_until: u64,
+    /// The batch that is written, kept for its room.
+    frames: Vec<u8>,
 }
 
 impl Writer {
@@ -51,6 +53,7 @@ impl Writer {
             place,
             tree,
             dirty_until: 0,
+            frames: Vec::new(),
         })
     }
 
@@ -91,17 +94,12 @@ impl Writer {
     /// Makes the events durable. `hashes` are their leaf hashes, in the same order.
     pub(crate) fn append(
         &mut self,
-        events: &[Stored<'_>],
+        events: &[&EventFrame],
         hashes: &[Digest],
         wall: Timestamp,
         hlc: u64,
     ) -> Result<(), WriteFault> {
-        let bytes = batch::FIXED
-            + events
-                .iter()
-                .map(|event| batch::event_len(event.leaf.len(), event.sealed.len()))
-                .sum::<usize>();
-        if self.needs_spare(bytes) {
+        if self.needs_spare(batch::len(events)) {
             self.next_segment()?;
         }
         let mut tree = self.tree.clone();
@@ -124,15 +122,16 @@ impl Writer {
             wall,
             hlc,
         };
-        let mut frames = batch::encode(opening, events, &commit);
-        let digest = hash::sha256(&[&frames]);
+        let frames = &mut self.frames;
+        batch::encode(frames, opening, events, &commit);
+        let digest = hash::sha256(&[frames]);
         let end = self.place.offset + blocks(frames.len() as u64);
         let covered = end.max(self.dirty_until.min(self.capacity));
         frames.resize(
             usize::try_from(covered - self.place.offset).unwrap_or(frames.len()),
             0,
         );
-        if let Err(error) = self.disk.write_at(&self.file, &frames, self.place.offset) {
+        if let Err(error) = self.disk.write_at(&self.file, frames, self.place.offset) {
             self.dirty_until = covered;
             return Err(WriteFault::of_write(error));
         }

@@ -98,8 +98,9 @@ fn lost(leaf: &Leaf, list: &str, length: usize, most: usize) {
 
 fn check(log: &Log, event: &Event) {
     let pending = log.encoder.encode(event.clone(), Class::Grant).unwrap();
-    assert!(pending.leaf.len() < ROOM, "{} bytes", pending.leaf.len());
-    let leaf = Leaf::parse(&pending.leaf).unwrap();
+    let stored = pending.frame.stored().unwrap();
+    assert!(stored.leaf.len() < ROOM, "{} bytes", stored.leaf.len());
+    let leaf = Leaf::parse(stored.leaf).unwrap();
     let (before, after) = (
         event.decision.as_ref().unwrap(),
         leaf.event.decision.as_ref().unwrap(),

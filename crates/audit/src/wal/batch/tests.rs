@@ -6,12 +6,14 @@ use proptest::proptest;
 use super::*;
 
 fn encoded(events: &[(Vec<u8>, Vec<u8>)]) -> (Vec<u8>, Commit) {
-    let stored: Vec<Stored<'_>> = events
+    let frames: Vec<EventFrame> = events
         .iter()
-        .map(|(leaf, sealed)| Stored {
-            leaf,
-            slot: &[5; SLOT],
-            sealed,
+        .map(|(leaf, sealed)| {
+            EventFrame::new(Stored {
+                leaf,
+                slot: &[5; SLOT],
+                sealed,
+            })
         })
         .collect();
     let opening = Opening {
@@ -30,7 +32,15 @@ fn encoded(events: &[(Vec<u8>, Vec<u8>)]) -> (Vec<u8>, Commit) {
         wall: Timestamp::from_secs(-1),
         hlc: 7,
     };
-    (encode(opening, &stored, &commit), commit)
+    // What a buffer held before does not matter.
+    let mut bytes = vec![7; 300];
+    encode(
+        &mut bytes,
+        opening,
+        &frames.iter().collect::<Vec<_>>(),
+        &commit,
+    );
+    (bytes, commit)
 }
 
 fn bytes() -> impl Strategy<Value = Vec<u8>> {

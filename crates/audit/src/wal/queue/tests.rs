@@ -2,6 +2,7 @@
 
 use bailiwick_core::Id;
 
+use super::batch::{SLOT, Stored};
 use super::*;
 
 fn pending(leaf: usize) -> (Pending, oneshot::Receiver<Result<Receipt, RecordError>>) {
@@ -10,10 +11,12 @@ fn pending(leaf: usize) -> (Pending, oneshot::Receiver<Result<Receipt, RecordErr
         id: Id::from_bits(1),
         class: Class::Grant,
         hlc: Hlc(1),
-        leaf: vec![0; leaf],
+        frame: EventFrame::new(Stored {
+            leaf: &vec![0; leaf],
+            slot: &[0; SLOT],
+            sealed: &[],
+        }),
         leaf_hash: Digest([0; 32]),
-        slot: [0; SLOT],
-        sealed: Vec::new(),
         answer: Some(answer),
     };
     (pending, waiting)
