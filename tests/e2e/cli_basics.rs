@@ -117,6 +117,41 @@ fn each_kind_of_failure_has_its_exit_code_and_one_object_on_standard_error() {
     }
 }
 
+/// A directory that was mistyped is not a log in which nothing happened.
+#[test]
+fn a_directory_without_a_log_is_no_empty_log() {
+    let home = tempfile::tempdir().unwrap();
+    let to = home.path().join("export").display().to_string();
+    let missing = home.path().join("missing").display().to_string();
+    let other = home.path().display().to_string();
+    let (task, event) = (
+        "task_00000000000000000000000000",
+        "evt_00000000000000000000000000",
+    );
+    for dir in [missing.as_str(), other.as_str()] {
+        let cases: [&[&str]; 5] = [
+            &["task", task],
+            &["search", "type=tool.intent"],
+            &["prove", event],
+            &["export", "jsonl", "--to", &to],
+            &["export", "evidence", "--to", &to],
+        ];
+        for arguments in cases {
+            let mut command = bailiwick(&["audit"]);
+            command.args(arguments).args(["--dir", dir]);
+            let ran = run(command.args(["--output", "json"]), "");
+            let problem = ran.problem();
+            assert_eq!(
+                (ran.code, &problem["code"], ran.stdout.as_str()),
+                (Some(6), &json!("not_found"), ""),
+                "{arguments:?}: {ran:?}"
+            );
+            let message = problem["message"].as_str().unwrap();
+            assert_eq!(message, format!("there is no log in {dir}"));
+        }
+    }
+}
+
 #[test]
 fn lists_are_tables_for_people_and_the_api_body_for_scripts() {
     let node = Node::start();

@@ -70,6 +70,14 @@ impl Directory {
         Self { dir }
     }
 
+    /// The log in `dir`, which somebody named: an empty directory is not a log without events.
+    pub fn existing(dir: PathBuf) -> Result<Self, ReadError> {
+        if dir.join("wal").is_dir() || dir.join("tile").is_dir() {
+            return Ok(Self::new(dir));
+        }
+        Err(ReadError::NoLog { dir })
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.dir

@@ -19,6 +19,12 @@ pub enum ReadError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The directory is not there, or is not one of a log.
+    #[error("there is no log in {}", dir.display())]
+    NoLog {
+        /// The directory.
+        dir: PathBuf,
+    },
     /// A bundle does not have the form of one.
     #[error("{} is not an entry bundle", path.display())]
     Bundle {
@@ -68,7 +74,7 @@ impl Fault for ReadError {
         match self {
             Self::Io { .. } => Code::LogUnverifiable,
             Self::Bundle { .. } | Self::Leaf { .. } => Code::LogAltered,
-            Self::NoSuchIndex { .. } => Code::NotFound,
+            Self::NoLog { .. } | Self::NoSuchIndex { .. } => Code::NotFound,
             Self::Pruned { .. } | Self::PrunedValues { .. } => Code::Pruned,
             Self::State(error) => error.code(),
             Self::Reveal(error) => error.code(),
@@ -78,6 +84,9 @@ impl Fault for ReadError {
     fn help(&self) -> String {
         match self {
             Self::Io { .. } => "Check the path and its permissions.".into(),
+            Self::NoLog { .. } => {
+                "Give the directory `audit` below the node's data_dir, or one that `bailiwick audit restore` filled: it holds `wal` or `tile`.".into()
+            }
             Self::Bundle { .. } | Self::Leaf { .. } => {
                 "Run `bailiwick audit verify` on the directory: it names what was altered.".into()
             }

@@ -77,7 +77,7 @@ pub(super) async fn run(context: &Context, args: ExportArgs) -> Outcome {
         return Err(Problem::new(Code::InvalidInput, message, "leave out --reveal").into());
     }
     let done = match (&args.dir, args.shape) {
-        (Some(dir), _) => from_directory(&args, &Directory::new(dir.clone()), &filter)?,
+        (Some(dir), _) => from_directory(&args, &Directory::existing(dir.clone())?, &filter)?,
         (None, Shape::Evidence) => evidence_of_node(context, &args).await?,
         (None, _) => node::events(context, &args).await?,
     };

@@ -33,7 +33,7 @@ pub(super) fn search(context: &Context, filter: &Filter, dir: PathBuf, page: &Pa
         }
     };
     let mut events = Vec::new();
-    for entry in Directory::new(dir).entries(from) {
+    for entry in Directory::existing(dir)?.entries(from) {
         let entry = entry?;
         let leaf = entry.parse()?;
         if filter.matches(&leaf) {
@@ -52,7 +52,7 @@ pub(super) fn search(context: &Context, filter: &Filter, dir: PathBuf, page: &Pa
 
 /// A proof of one event.
 pub(super) fn prove(context: &Context, event: EventId, dir: PathBuf) -> Outcome {
-    let directory = Directory::new(dir);
+    let directory = Directory::existing(dir)?;
     let Some(Entry { index, .. }) = directory.find(event)? else {
         return Err(
             Problem::new(Code::NotFound, format!("the log has no event {event}"), "").into(),

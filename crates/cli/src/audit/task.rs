@@ -161,7 +161,7 @@ fn instant(timeline: &Timeline, text: &str) -> Result<Timestamp, Failure> {
 fn from_files(dirs: &[PathBuf], task: TaskId) -> Result<Answer, Failure> {
     let mut merged: Option<Answer> = None;
     for dir in dirs {
-        let directory = Directory::new(dir.clone());
+        let directory = Directory::existing(dir.clone())?;
         let found = find(&directory, task)?;
         let log = SentLog {
             origin: directory

@@ -93,10 +93,31 @@ async fn absent(seed: u8) -> WitnessAt {
 }
 
 fn client(log: &Arc<Log>, witnesses: &[WitnessAt], quorum: usize) -> Witnesses {
+    client_under(Arc::new(SystemClock), log, witnesses, quorum)
+}
+
+fn client_under(
+    clock: Arc<dyn Clock>,
+    log: &Arc<Log>,
+    witnesses: &[WitnessAt],
+    quorum: usize,
+) -> Witnesses {
     bailiwick_crypto::tls::install_default_provider();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     Witnesses::new(witnesses, quorum, Arc::clone(log), &http, clock)
+}
+
+/// So much later than it is.
+struct Later(Duration);
+
+impl Clock for Later {
+    fn wall(&self) -> Timestamp {
+        SystemClock.wall().plus(self.0)
+    }
+
+    fn monotonic(&self) -> Duration {
+        SystemClock.monotonic() + self.0
+    }
 }
 
 fn trusted(witnesses: &[WitnessAt]) -> Vec<CosignatureVerifier> {
@@ -146,6 +167,37 @@ async fn checkpoints_are_cosigned_served_and_kept() {
         ),
         "{text}"
     );
+}
+
+/// `replayed_checkpoint`: what was cosigned long ago vouches for less, however often it is shown again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_nobody_cosigned_of_late_is_stale() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = open(&dir.path().join("audit"));
+    let there = witness(dir.path(), 1).await;
+    record(&log, 3).await;
+    let first = client(&log, std::slice::from_ref(&there), 1);
+    assert_eq!(first.round().await.unwrap(), None);
+    let witnessed = log.size();
+    let gone = [WitnessAt {
+        url: absent(1).await.url,
+        ..there
+    }];
+    record(&log, 2).await;
+    for (later, state) in [
+        (
+            STALE.saturating_sub(Duration::from_mins(1)),
+            State::Witnessed,
+        ),
+        (STALE + Duration::from_mins(1), State::Stale),
+    ] {
+        let afterwards = client_under(Arc::new(Later(later)), &log, &gone, 1);
+        assert_eq!(afterwards.standing().state, state);
+        // Nobody answers, so nothing gets fresher, and the size stays what was vouched for.
+        assert_eq!(afterwards.round().await.unwrap(), None);
+        let standing = afterwards.standing();
+        assert_eq!((standing.state, standing.size), (state, Some(witnessed)));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
