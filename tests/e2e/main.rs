@@ -6,6 +6,8 @@
 mod harness;
 
 #[cfg(test)]
+mod attest;
+#[cfg(test)]
 mod audit_chain;
 #[cfg(test)]
 mod bad_config;

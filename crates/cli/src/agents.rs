@@ -23,7 +23,8 @@ pub(crate) enum AgentCommand {
         /// Who answers for it.
         #[arg(long)]
         owner: OwnerName,
-        /// A process is this agent if all of these are found on it: unix:uid=N, unix:gid=N, unix:path=/…, unix:sha256=HEX.
+        /// A process is this agent if all of these are found on it: unix:uid=N, unix:gid=N, unix:path=/…, unix:sha256=HEX; or, elsewhere,
+        /// join:agent=NAME, or oidc:iss=URL with oidc:sub=… or oidc:/CLAIM=….
         #[arg(long = "selector", required = true, value_name = "SELECTOR")]
         selectors: Vec<Selector>,
         #[command(flatten)]

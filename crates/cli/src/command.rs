@@ -9,8 +9,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
-    Outcome, accounts, agents, approvals, audit, completion, config, demo, fences, init, leases,
-    mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools, witness,
+    Outcome, accounts, agents, approvals, audit, completion, config, demo, fences, init,
+    join_tokens, leases, mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools,
+    witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -81,6 +82,9 @@ pub(crate) enum Command {
     /// Agents: who answers for them, which processes they are.
     #[command(subcommand)]
     Agent(agents::AgentCommand),
+    /// Tokens by which agents elsewhere join, each good for one use.
+    #[command(subcommand)]
+    JoinToken(join_tokens::JoinTokenCommand),
     /// Tool servers behind the gateway.
     #[command(subcommand)]
     Server(servers::ServerCommand),
@@ -138,6 +142,7 @@ impl Command {
             Self::Serve(args) => serve::run(context, args).await,
             Self::Config(command) => config::run(context, command),
             Self::Agent(command) => agents::run(context, command).await,
+            Self::JoinToken(command) => join_tokens::run(context, command).await,
             Self::Server(command) => servers::run(context, command).await,
             Self::Tool(command) => tools::run(context, command).await,
             Self::Task(command) => tasks::run(context, command).await,

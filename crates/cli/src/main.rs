@@ -16,6 +16,7 @@ mod demo;
 mod failure;
 mod fences;
 mod init;
+mod join_tokens;
 mod leases;
 mod mcp;
 mod output;

@@ -7,7 +7,7 @@ use bailiwick_core::event::EventType;
 use bailiwick_core::name::{AgentName, OwnerName};
 use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::{Bounds, Draft};
-use bailiwick_core::selector::Selector;
+use bailiwick_core::selector::{Selector, check_registration};
 use bailiwick_core::{Code, Fault, Problem};
 use bailiwick_store::StoreError;
 
@@ -47,6 +47,7 @@ impl Control {
                 "for example --selector unix:path=/usr/bin/my-agent",
             ));
         }
+        check_registration(&selectors).map_err(|error| error.problem())?;
         let ceiling = new
             .ceiling
             .fill(&Bounds::WIDEST)

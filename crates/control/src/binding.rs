@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_core::event::{EventType, TaskRef};
 use bailiwick_core::id::TaskId;
-use bailiwick_core::instance::{Instance, InstanceState};
+use bailiwick_core::instance::Instance;
 use bailiwick_core::task::Task;
 use bailiwick_core::{Code, Problem};
 
@@ -32,7 +32,7 @@ impl Control {
                 };
                 let live = tx
                     .instance(instance)?
-                    .is_some_and(|row| row.state == InstanceState::Live && row.agent == agent);
+                    .is_some_and(|row| row.is_live(now) && row.agent == agent);
                 let task = tx.task(id)?.filter(|task| live && task.agent == agent);
                 let mut task = task.ok_or_else(missing)?;
                 if task.instance.is_some_and(|bound| bound != instance) {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bailiwick_core::event::{ChangeRef, Event, EventType};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{InstanceId, TaskId};
-use bailiwick_core::instance::InstanceState;
 use bailiwick_core::name::{AgentName, ServerName, WorkflowName};
 use bailiwick_core::scope::{Draft, Grant, Narrowing, Scope, ScopeError, Wish};
 use bailiwick_core::spiffe_id::SpiffeId;
@@ -213,7 +212,7 @@ impl Delegator {
         }
         let holder = tx.instance(self.instance)?;
         let holds =
-            holder.is_some_and(|row| row.state == InstanceState::Live && row.agent == parent.agent);
+            holder.is_some_and(|row| row.is_live(child.created_at) && row.agent == parent.agent);
         let enabled = tx.agent(&parent.agent)?.is_some_and(|agent| agent.enabled);
         if !holds || !enabled {
             let message = format!("{} is no live process of an enabled agent", self.instance);
@@ -234,7 +233,7 @@ impl Delegator {
         if let Some(instance) = ask.instance {
             let live = tx
                 .instance(instance)?
-                .is_some_and(|row| row.state == InstanceState::Live && row.agent == ask.to);
+                .is_some_and(|row| row.is_live(child.created_at) && row.agent == ask.to);
             if !live {
                 let message = format!("{instance} is no live process of agent {}", ask.to);
                 return refuse(Code::NoIdentity, message, "attest again");

@@ -9,6 +9,7 @@ pub mod approvals;
 pub mod audit;
 pub mod binding;
 pub mod delegation;
+pub mod join_tokens;
 pub mod leases;
 pub mod outbox;
 pub mod policies;

@@ -74,6 +74,8 @@ impl Control {
         let now = self.now();
         let pruned = self.parts.store.write(move |tx| {
             tx.prune_tokens(now)?;
+            tx.prune_join_tokens(now)?;
+            tx.prune_spent(now)?;
             tx.prune_api_tokens(now)
         });
         pruned

@@ -64,6 +64,7 @@ codes! {
     DpopNonce           "dpop_nonce"            401 5 "A DPoP proof needs a fresh nonce from this node.";
     ResourceUnknown     "resource_unknown"      400 2 "The requested resource is not one of this node's.";
     Revoked             "revoked"               401 5 "A fence stands on something in the caller's chain.";
+    IssuerDown          "issuer_down"           503 4 "The keys of an outside issuer cannot be had, so its tokens prove nothing.";
     EpochOld            "epoch_old"             401 5 "A credential from before the store was restored.";
     // tasks and scope
     TaskEnded           "task_ended"            403 6 "The task is in an end state.";

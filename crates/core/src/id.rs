@@ -58,6 +58,7 @@ kinds! {
     FenceKind FenceId "fence" "a fence";
     RevocationKind RevocationId "rev" "one revocation, with all fences it set";
     AccountKind AccountId "acct" "a person's or service's account";
+    JoinTokenKind JoinTokenId "jtok" "a join token; not the token itself";
     RequestKind RequestId "req" "one API request";
     DecisionKind DecisionId "dec" "one decision";
     SessionKind SessionId "mcps" "an MCP session";

@@ -1,4 +1,4 @@
-//! One attested running process of an agent.
+//! One attested running process of an agent, on this machine or elsewhere.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,10 +16,9 @@ pub struct Instance {
     pub agent: AgentName,
     /// What attestation found on it.
     pub selectors: Vec<Selector>,
-    /// Process id on this node.
-    pub pid: u32,
-    /// Start time of the process in clock ticks since boot (`/proc/PID/stat` field 22); with `pid` it names one process.
-    pub pid_start: u64,
+    /// Where it runs.
+    #[serde(flatten)]
+    pub place: Place,
     /// Where it is in its life.
     pub state: InstanceState,
     /// Feed sequence at which it was born; what fences on its agent are compared with.
@@ -28,12 +27,92 @@ pub struct Instance {
     pub attested_at: Timestamp,
 }
 
+/// Where an instance runs, and so how its end is known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Place {
+    /// A process on this machine; the kernel says when it exits.
+    Process {
+        /// Process id on this node.
+        pid: u32,
+        /// Start time of the process in clock ticks since boot (`/proc/PID/stat` field 22); with `pid` it names one process.
+        pid_start: u64,
+    },
+    /// Somewhere else; it lives as long as its newest X.509-SVID.
+    Remote(Remote),
+}
+
+/// An instance that proved itself over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remote {
+    /// How it proved itself.
+    pub attestor: Attestor,
+    /// What it proved to be: a join token's id, issuer and subject of a token, the digest of a certificate.
+    pub subject: String,
+    /// It has ended at this instant, unless it was renewed.
+    pub until: Timestamp,
+}
+
+/// A way to prove what a process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attestor {
+    /// The kernel tells over a unix socket.
+    Unix,
+    /// A token that an operator made for one use.
+    JoinToken,
+    /// A token of an outside OIDC issuer.
+    Oidc,
+    /// The key of a certificate from a configured authority.
+    X509pop,
+}
+
+impl Attestor {
+    /// Its name in requests and on record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unix => "unix",
+            Self::JoinToken => "join_token",
+            Self::Oidc => "oidc",
+            Self::X509pop => "x509pop",
+        }
+    }
+}
+
+impl Instance {
+    /// Process id and start time, if it is a process of this machine.
+    pub const fn process(&self) -> Option<(u32, u64)> {
+        match self.place {
+            Place::Process { pid, pid_start } => Some((pid, pid_start)),
+            Place::Remote(_) => None,
+        }
+    }
+
+    /// Whether it may act at `now`: it has not ended, nor has the time of a remote one run out.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        let lapsed = matches!(&self.place, Place::Remote(remote) if now >= remote.until);
+        self.state == InstanceState::Live && !lapsed
+    }
+}
+
+impl Place {
+    /// Whether this is `other` at another moment of its life: only the end of a remote one moves.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Remote(one), Self::Remote(two)) => {
+                one.attestor == two.attestor && one.subject == two.subject
+            }
+            _ => self == other,
+        }
+    }
+}
+
 /// Life of an instance. End states are final.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum InstanceState {
     /// Running, as far as the node knows.
     Live,
-    /// Its process exited.
+    /// Its process exited, or its time ran out.
     Ended,
 }

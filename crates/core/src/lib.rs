@@ -18,6 +18,7 @@ pub mod fence;
 pub mod id;
 pub mod index;
 pub mod instance;
+pub mod join_token;
 pub mod json;
 pub mod label;
 pub mod lease;

@@ -13,6 +13,7 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 
+use crate::csr::CertificateRequest;
 use crate::keys::{KeyError, SigningKey};
 use crate::svid::{self, SvidError, hex};
 use crate::system::random;
@@ -109,6 +110,37 @@ impl Authority {
         ttl: Duration,
         rng: &dyn Rng,
     ) -> Result<X509Svid, CaError> {
+        let key = SigningKey::generate()?;
+        let signed = self.certify(id, key.public_point(), now, ttl, rng)?;
+        Ok(X509Svid {
+            id: id.clone(),
+            certificate: signed.certificate,
+            key,
+            serial: signed.serial,
+            not_after: signed.not_after,
+        })
+    }
+
+    /// Issues an X.509-SVID for the key of a request, whose private part stays with its sender.
+    pub fn sign(
+        &self,
+        id: &SpiffeId,
+        request: &CertificateRequest,
+        now: Timestamp,
+        ttl: Duration,
+        rng: &dyn Rng,
+    ) -> Result<SignedSvid, CaError> {
+        self.certify(id, request.point(), now, ttl, rng)
+    }
+
+    fn certify(
+        &self,
+        id: &SpiffeId,
+        point: &[u8],
+        now: Timestamp,
+        ttl: Duration,
+        rng: &dyn Rng,
+    ) -> Result<SignedSvid, CaError> {
         if id.trust_domain() != self.trust_domain || id.path().is_empty() {
             return Err(CaError::Id { id: id.clone() });
         }
@@ -118,7 +150,6 @@ impl Authority {
                 ended: self.not_after,
             });
         }
-        let key = SigningKey::generate()?;
         let serial = serial(rng);
         let mut params = CertificateParams::default();
         set_validity(&mut params, now.minus(BACKDATED), not_after)?;
@@ -138,14 +169,39 @@ impl Authority {
             &CertificateDer::from(self.certificate.as_slice()),
             &self.signer,
         )?;
-        let certificate = params.signed_by(&Subject(&key), &issuer)?.der().to_vec();
-        Ok(X509Svid {
-            id: id.clone(),
-            certificate,
-            key,
+        let certificate = params.signed_by(&Subject(point), &issuer)?;
+        Ok(SignedSvid {
+            pem: certificate.pem(),
+            certificate: certificate.der().to_vec(),
             serial: hex(&serial),
             not_after,
         })
+    }
+}
+
+/// An X.509-SVID for a key that is somebody else's.
+#[derive(Debug)]
+pub struct SignedSvid {
+    certificate: Vec<u8>,
+    pem: String,
+    serial: String,
+    not_after: Timestamp,
+}
+
+impl SignedSvid {
+    /// The certificate chain in PEM: the leaf alone, since authorities sign leaves directly.
+    pub fn chain_pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// The serial number in lower-case hex: a subject of fences.
+    pub fn serial(&self) -> &str {
+        &self.serial
+    }
+
+    /// When it ends.
+    pub fn not_after(&self) -> Timestamp {
+        self.not_after
     }
 }
 
@@ -275,11 +331,12 @@ impl rcgen::SigningKey for Signer {
     }
 }
 
-struct Subject<'a>(&'a SigningKey);
+/// A public key as uncompressed point.
+struct Subject<'a>(&'a [u8]);
 
 impl PublicKeyData for Subject<'_> {
     fn der_bytes(&self) -> &[u8] {
-        self.0.public_point()
+        self.0
     }
 
     fn algorithm(&self) -> &'static SignatureAlgorithm {

@@ -50,6 +50,9 @@ pub enum KeySource {
     Kid,
     /// The header's `jwk`, which must be there (DPoP).
     Header,
+    /// An outside issuer's keys, by `kid`, which must be there. A thumbprint beside it (`x5t`, RFC 7515 §4.1.7) may be there and is not
+    /// read: it names the key a second time, and GitHub sends it.
+    Outside,
 }
 
 /// A header that kept its class's rules.
@@ -125,6 +128,7 @@ impl Header {
         let known = |name: &str| {
             matches!(name, "alg" | "typ" | "kid")
                 || (name == "jwk" && rules.key == KeySource::Header)
+                || (name == "x5t" && rules.key == KeySource::Outside)
         };
         if let Some(name) = members.keys().find(|name| !known(name)) {
             return Err(JoseError::HeaderMember {
@@ -159,9 +163,11 @@ impl Header {
             Some(_) => return Err(JoseError::HeaderValue("jwk")),
         };
         match rules.key {
-            KeySource::Kid if kid.is_none() => Err(JoseError::HeaderValue("kid")),
+            KeySource::Kid | KeySource::Outside if kid.is_none() => {
+                Err(JoseError::HeaderValue("kid"))
+            }
             KeySource::Header if jwk.is_none() => Err(JoseError::HeaderValue("jwk")),
-            KeySource::Kid | KeySource::Header => Ok(Self {
+            KeySource::Kid | KeySource::Header | KeySource::Outside => Ok(Self {
                 algorithm,
                 kid,
                 jwk,

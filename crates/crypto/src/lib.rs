@@ -8,6 +8,7 @@ mod base64url;
 pub mod bundle;
 pub mod ca;
 pub mod cosignature;
+pub mod csr;
 pub mod dpop;
 #[cfg(test)]
 mod fixture;

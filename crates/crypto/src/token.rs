@@ -3,6 +3,7 @@
 
 pub mod jwt_svid;
 mod key_set;
+pub mod outside;
 pub mod receipt;
 pub mod task;
 
@@ -15,9 +16,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::jose::{self, JoseError, Rules, Unverified};
+use crate::jwk::Algorithm;
 use task::TaskToken;
 
-pub use key_set::{KeyClass, KeySet, KeySetError, MAX_KEYS, ReceiptKeys, SvidKeys, TaskKeys};
+pub use key_set::{
+    KeyClass, KeySet, KeySetError, MAX_KEYS, OutsideKeys, ReceiptKeys, SvidKeys, TaskKeys,
+};
 
 /// How far `iat` and `nbf` may lie ahead of our clock. `exp` has no leeway.
 pub const MAX_AHEAD: Duration = Duration::from_secs(5);
@@ -45,6 +49,7 @@ mod sealed {
     impl Sealed for super::SvidKeys {}
     impl Sealed for super::TaskKeys {}
     impl Sealed for super::ReceiptKeys {}
+    impl Sealed for super::OutsideKeys {}
     impl Sealed for super::task::TaskToken {}
     impl Sealed for super::jwt_svid::JwtSvid {}
     impl Sealed for super::jwt_svid::ClientAssertion {}
@@ -227,6 +232,14 @@ pub enum TokenError {
         class: &'static str,
         /// The key id.
         kid: String,
+    },
+    /// Signed with an algorithm that its issuer does not use here.
+    #[error("tokens of {issuer} are not signed with {found} here")]
+    Algorithm {
+        /// The issuer.
+        issuer: String,
+        /// What was there.
+        found: Algorithm,
     },
     /// Past its end.
     #[error("the {class} ended at {ended}")]

@@ -188,8 +188,10 @@ impl World {
             id: INSTANCE,
             agent: agent.name.clone(),
             selectors: Vec::new(),
-            pid: 1,
-            pid_start: 1,
+            place: bailiwick_core::instance::Place::Process {
+                pid: 1,
+                pid_start: 1,
+            },
             state: InstanceState::Live,
             born_seq: 3,
             attested_at: now,

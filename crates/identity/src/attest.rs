@@ -92,26 +92,21 @@ pub fn attest_parent(peer: &Peer, hashes: &Hashes) -> Result<Found, AttestError>
     Ok(found)
 }
 
-impl Found {
-    /// Whether `agent` is registered for this process: every selector it asks for was found.
-    pub fn matches(&self, agent: &Agent) -> bool {
-        agent.enabled
-            && !agent.selectors.is_empty()
-            && agent
-                .selectors
-                .iter()
-                .all(|wanted| self.selectors.contains(wanted))
-    }
+/// Whether `agent` is registered for what was found: every selector it asks for is there.
+pub fn matches(found: &[Selector], agent: &Agent) -> bool {
+    agent.enabled
+        && !agent.selectors.is_empty()
+        && agent.selectors.iter().all(|wanted| found.contains(wanted))
+}
 
-    /// Selectors of `agent` that were not found; for `agent explain`.
-    pub fn missing(&self, agent: &Agent) -> Vec<Selector> {
-        agent
-            .selectors
-            .iter()
-            .filter(|wanted| !self.selectors.contains(wanted))
-            .cloned()
-            .collect()
-    }
+/// Selectors of `agent` that were not found.
+pub fn missing(found: &[Selector], agent: &Agent) -> Vec<Selector> {
+    agent
+        .selectors
+        .iter()
+        .filter(|wanted| !found.contains(wanted))
+        .cloned()
+        .collect()
 }
 
 #[cfg(test)]

@@ -7,16 +7,17 @@ use bailiwick_core::agent::Agent;
 use bailiwick_core::event::{Action, AgentRef, ChangeRef, Event, EventType};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{EventId, InstanceId};
-use bailiwick_core::instance::{Instance, InstanceState};
+use bailiwick_core::instance::{Instance, InstanceState, Place};
+use bailiwick_core::selector::Selector;
 use bailiwick_core::spiffe_id::{SpiffeId, TrustDomain};
-use bailiwick_core::{Clock, Fault, Problem, Rng, Secret};
+use bailiwick_core::{Clock, Fault, Problem, Rng, Secret, Timestamp};
 use bailiwick_crypto::ca::X509Svid;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::token::jwt_svid::{Audiences, JwtSvid, SvidClaims};
 use bailiwick_crypto::token::{Verified, Verifier};
 use bailiwick_store::{Journal, Store, StoreError, Tx};
 
-use crate::attest::Found;
+use crate::attest::{Found, matches, missing};
 use crate::error::IdentityError;
 use crate::keyring::{Keyring, KeyringError};
 use crate::refusals::Refusals;
@@ -153,7 +154,7 @@ impl Authority {
             .store
             .write(move |tx| {
                 let [attested_event, exited_event, issued_event] = events;
-                let agent = matching(tx, &found)?;
+                let agent = matching(tx, &found.selectors)?;
                 let known = tx.instance_of_process(found.pid, found.pid_start)?;
                 let instance = match known {
                     Some(known)
@@ -182,8 +183,10 @@ impl Authority {
                             id: candidate,
                             agent: agent.name.clone(),
                             selectors: found.selectors.clone(),
-                            pid: found.pid,
-                            pid_start: found.pid_start,
+                            place: Place::Process {
+                                pid: found.pid,
+                                pid_start: found.pid_start,
+                            },
                             state: InstanceState::Live,
                             born_seq: tx.head() + 1,
                             attested_at: now,
@@ -247,17 +250,28 @@ impl Authority {
         })?;
         let issue = Issue::Jwt(audiences.as_slice().join(" "));
         let attested = self.attest(found, Some(issue)).await?;
+        let end = self.parts.clock.wall().plus(self.parts.lives.jwt);
+        let token = self.sign_jwt_svid(&attested, audiences, end)?;
+        Ok((attested, token))
+    }
+
+    /// Signs what is on record already. It ends at `end` at the latest.
+    pub(crate) fn sign_jwt_svid(
+        &self,
+        attested: &Attested,
+        audiences: Audiences,
+        end: Timestamp,
+    ) -> Result<Secret<String>, IdentityError> {
         let now = self.parts.clock.wall();
         let claims = SvidClaims {
             iss: self.svid_issuer(),
             sub: attested.id.clone(),
             aud: audiences,
             iat: now.as_secs(),
-            exp: now.plus(self.parts.lives.jwt).as_secs(),
+            exp: now.plus(self.parts.lives.jwt).min(end).as_secs(),
         };
-        let token = JwtSvid::issue(self.keyring().jwt_svid(), &claims)
-            .map_err(|error| IdentityError::Signing(error.problem().message))?;
-        Ok((attested, token))
+        JwtSvid::issue(self.keyring().jwt_svid(), &claims)
+            .map_err(|error| IdentityError::Signing(error.problem().message))
     }
 
     /// Checks a JWT-SVID that somebody presented to a workload here.
@@ -310,7 +324,7 @@ pub enum Issue {
 }
 
 impl Issue {
-    fn change(&self, id: &SpiffeId) -> ChangeRef {
+    pub(crate) fn change(&self, id: &SpiffeId) -> ChangeRef {
         let (kind, after) = match self {
             Self::X509 => ("x509-svid", None),
             Self::Jwt(audiences) => {
@@ -330,32 +344,35 @@ impl Issue {
     }
 }
 
-/// The registration a process matches: the one that asks for most, and among equals the first by name.
-fn matching(tx: &dyn Tx, found: &Found) -> Result<Agent, IdentityError> {
-    let mut agents = tx.agents()?;
+/// The registration that these selectors match: the one that asks for most, and among equals the first by name.
+pub(crate) fn matching(tx: &dyn Tx, found: &[Selector]) -> Result<Agent, IdentityError> {
+    nearest(tx.agents()?, found)
+}
+
+/// The one of these that matches, as [`matching`] says.
+pub(crate) fn nearest(mut agents: Vec<Agent>, found: &[Selector]) -> Result<Agent, IdentityError> {
     agents.sort_by(|a, b| {
         b.selectors
             .len()
             .cmp(&a.selectors.len())
             .then_with(|| a.name.cmp(&b.name))
     });
-    if let Some(agent) = agents.iter().find(|agent| found.matches(agent)) {
+    if let Some(agent) = agents.iter().find(|agent| matches(found, agent)) {
         return Ok(agent.clone());
     }
     let nearest = agents
         .iter()
         .filter(|agent| agent.enabled)
-        .min_by_key(|agent| found.missing(agent).len());
+        .min_by_key(|agent| missing(found, agent).len());
     Err(IdentityError::NoIdentity {
         found: found
-            .selectors
             .iter()
+            .take(SHOWN)
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(" "),
         nearest: nearest.map(|agent| {
-            let missing: Vec<String> = found
-                .missing(agent)
+            let missing: Vec<String> = missing(found, agent)
                 .iter()
                 .map(ToString::to_string)
                 .collect();
@@ -368,7 +385,14 @@ fn matching(tx: &dyn Tx, found: &Found) -> Result<Agent, IdentityError> {
     })
 }
 
-fn check_fences(tx: &dyn Tx, agent: &Agent, instance: &Instance) -> Result<(), IdentityError> {
+/// Most selectors that a refusal lists.
+const SHOWN: usize = 32;
+
+pub(crate) fn check_fences(
+    tx: &dyn Tx,
+    agent: &Agent,
+    instance: &Instance,
+) -> Result<(), IdentityError> {
     let subjects = [
         (Subject::TrustDomain, instance.born_seq),
         (Subject::Owner(agent.owner.clone()), instance.born_seq),
@@ -384,7 +408,12 @@ fn check_fences(tx: &dyn Tx, agent: &Agent, instance: &Instance) -> Result<(), I
     }
 }
 
-fn instance_event(id: EventId, kind: EventType, agent: &Agent, instance: &Instance) -> Event {
+pub(crate) fn instance_event(
+    id: EventId,
+    kind: EventType,
+    agent: &Agent,
+    instance: &Instance,
+) -> Event {
     let mut event = Event::new(id, kind);
     event.agent = Some(AgentRef {
         id: agent.name.clone(),
@@ -393,7 +422,7 @@ fn instance_event(id: EventId, kind: EventType, agent: &Agent, instance: &Instan
             .selectors
             .iter()
             .find_map(|selector| match selector {
-                bailiwick_core::selector::Selector::Sha256(digest) => Some(*digest),
+                Selector::Sha256(digest) => Some(*digest),
                 _ => None,
             }),
     });

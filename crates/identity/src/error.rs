@@ -23,6 +23,9 @@ pub enum IdentityError {
         /// The reason of the revocation.
         reason: String,
     },
+    /// What was shown over HTTP proves nothing.
+    #[error("{}", .0.message)]
+    Evidence(Problem),
     /// The caller asked for an identity that is not its own.
     #[error("{0} is not an identity of this process")]
     NotYours(String),
@@ -47,7 +50,7 @@ impl Fault for IdentityError {
             Self::Revoked { .. } => Code::Revoked,
             Self::Invalid(_) => Code::InvalidInput,
             Self::Store(error) => error.code(),
-            Self::Record(problem) => problem.code,
+            Self::Record(problem) | Self::Evidence(problem) => problem.code,
             Self::Signing(_) => Code::Internal,
         }
     }
@@ -66,7 +69,7 @@ impl Fault for IdentityError {
                     .to_owned()
             }
             Self::Store(error) => error.help(),
-            Self::Record(problem) => problem.help.clone(),
+            Self::Record(problem) | Self::Evidence(problem) => problem.help.clone(),
             Self::NotYours(_) | Self::Invalid(_) | Self::Signing(_) => String::new(),
         }
     }

@@ -136,7 +136,11 @@ async fn survivors(authority: &Authority) -> Vec<(InstanceId, Option<Arc<OwnedFd
         // Read after the process is pinned: a reused id has another start time.
         (start_time_of(pid)? == start).then(|| Arc::new(pidfd))
     };
+    // Those elsewhere end with their time, not with a process.
     live.into_iter()
-        .map(|instance| (instance.id, pinned(instance.pid, instance.pid_start)))
+        .filter_map(|instance| {
+            let (pid, start) = instance.process()?;
+            Some((instance.id, pinned(pid, start)))
+        })
         .collect()
 }

@@ -10,6 +10,7 @@ pub mod exits;
 pub mod keyring;
 pub mod peer;
 mod refusals;
+pub mod remote;
 pub mod workload;
 
 #[cfg(test)]

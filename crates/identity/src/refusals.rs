@@ -41,7 +41,7 @@ impl Refusals {
 
 impl Authority {
     /// Puts a refusal on record. The answer does not wait for it: nothing is granted.
-    pub(crate) async fn refused(&self, kind: EventType, op: &str, asker: &str, problem: &Problem) {
+    pub async fn refused(&self, kind: EventType, op: &str, asker: &str, problem: &Problem) {
         let parts = &self.parts;
         if !self
             .refusals

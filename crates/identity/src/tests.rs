@@ -2,5 +2,6 @@
 
 mod bench_authority;
 mod exchange;
+mod join;
 mod svids;
 mod tokens;

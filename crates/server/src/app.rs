@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
 use crate::indexer::Indexer;
+use crate::issuers::Issuers;
 use crate::node::LogKeys;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
@@ -37,6 +38,8 @@ pub struct App {
     pub authority: Arc<Authority>,
     /// What this enforcement point knows.
     pub replica: Arc<Replica>,
+    /// Outside issuers whose tokens are evidence.
+    pub issuers: Issuers,
     /// Decides calls.
     pub gateway: Arc<Gateway>,
     /// Reads the tools of a server.

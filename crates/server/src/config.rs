@@ -16,6 +16,8 @@ use bailiwick_core::Timestamp;
 use bailiwick_core::name::NodeName;
 use bailiwick_core::spiffe_id::TrustDomain;
 use bailiwick_crypto::cosignature::CosignatureVerifier;
+use bailiwick_crypto::jwk::Algorithm;
+use bailiwick_identity::remote::oidc::Preset;
 
 pub use flaw::{ConfigError, Flaw, Flaws};
 use raw::RawConfig;
@@ -66,6 +68,27 @@ pub struct Identity {
     pub x509_ttl: Duration,
     /// Life of JWT-SVIDs.
     pub jwt_ttl: Duration,
+    /// Whose tokens count as evidence.
+    pub issuers: Vec<IssuerAt>,
+}
+
+/// An outside OIDC issuer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerAt {
+    /// What requests call it.
+    pub name: String,
+    /// What is known of it.
+    pub preset: Preset,
+    /// Its `iss`, byte for byte.
+    pub url: String,
+    /// The one `aud` that its tokens have to have; none: the issuer of task tokens.
+    pub audience: Option<String>,
+    /// Algorithms of its tokens.
+    pub algorithms: Vec<Algorithm>,
+    /// Where its keys are; none: where its discovery document says.
+    pub jwks_uri: Option<String>,
+    /// Authorities that its TLS certificate may be from, in PEM; none: those of the system.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Task tokens.

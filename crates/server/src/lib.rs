@@ -8,6 +8,7 @@ pub mod exports;
 pub mod http;
 pub mod indexer;
 pub mod init;
+pub mod issuers;
 pub mod node;
 pub mod routes;
 pub mod ship;

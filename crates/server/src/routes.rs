@@ -3,11 +3,13 @@
 pub mod accounts;
 pub mod agents;
 pub mod approvals;
+pub mod attest;
 pub mod audit;
 pub mod blast_radius;
 pub mod delegations;
 pub mod exports;
 pub mod health;
+pub mod join_tokens;
 pub mod leases;
 pub mod metadata;
 pub mod oauth;
@@ -95,6 +97,8 @@ impl<T> Page<T> {
 pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
     let (router, mut document) = OpenApiRouter::new()
         .merge(agents::routes(app))
+        .merge(join_tokens::routes(app))
+        .merge(attest::routes())
         .merge(servers::routes(app))
         .merge(tools::routes(app))
         .merge(tasks::routes(app))

@@ -12,7 +12,9 @@ pub(crate) use feed::{
     feed_has_no_gap, observers_see_commits_in_order, rolled_back_leaves_nothing, snapshots,
 };
 pub(crate) use people::{accounts, erasures, meta, outbox, pseudonyms, sealed_values};
-pub(crate) use registry::{agents, instances, policies, servers_and_tools};
+pub(crate) use registry::{
+    agents, instances, join_tokens, policies, remote_instances, servers_and_tools,
+};
 pub(crate) use tasks::{task_ends, task_rules, task_trees};
 
 /// One test per conformance function, each with a store of its own from `$fresh()` (the store and what keeps it alive).

@@ -1,5 +1,6 @@
 //! Attested processes.
 
+use bailiwick_core::Timestamp;
 use bailiwick_core::id::InstanceId;
 use bailiwick_core::instance::Instance;
 use bailiwick_core::name::AgentName;
@@ -17,6 +18,12 @@ pub trait Instances {
 
     /// All live instances, oldest first.
     fn live_instances(&self) -> Result<Vec<Instance>, StoreError>;
+
+    /// How many instances elsewhere live.
+    fn live_remote_instances(&self) -> Result<u64, StoreError>;
+
+    /// The live instances elsewhere whose time has run out at `now`.
+    fn instances_due(&self, now: Timestamp) -> Result<Vec<Instance>, StoreError>;
 
     /// The live instances of an agent, oldest first.
     fn live_instances_of_agent(&self, agent: &AgentName) -> Result<Vec<Instance>, StoreError>;

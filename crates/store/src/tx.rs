@@ -2,15 +2,17 @@
 
 use crate::{
     Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Erasures, ErasuresMut, Feed,
-    Fences, FencesMut, Instances, InstancesMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut,
-    Outbox, OutboxMut, Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut,
-    Servers, ServersMut, Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut,
+    Fences, FencesMut, Instances, InstancesMut, JoinTokens, JoinTokensMut, Keys, KeysMut, Leases,
+    LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Policies, PoliciesMut, Revocations,
+    RevocationsMut, Secrets, SecretsMut, Servers, ServersMut, SpentMut, Tasks, TasksMut, Tokens,
+    TokensMut, Tools, ToolsMut, Users, UsersMut,
 };
 
 /// Everything that can be read, as of one commit.
 pub trait Reads:
     Agents
     + Instances
+    + JoinTokens
     + Erasures
     + Tasks
     + Servers
@@ -36,6 +38,8 @@ pub trait Tx:
     Reads
     + AgentsMut
     + InstancesMut
+    + JoinTokensMut
+    + SpentMut
     + ErasuresMut
     + TasksMut
     + ServersMut

@@ -23,7 +23,7 @@ pub(crate) struct Setup {
     pub(crate) min_free: &'static str,
     /// Address of the API.
     pub(crate) console: String,
-    /// More keys of `[audit]`.
+    /// More keys of `[audit]`, and tables after it.
     pub(crate) audit: String,
     /// Variables that the node gets beside those of the test.
     pub(crate) environment: Vec<(String, String)>,

@@ -36,8 +36,10 @@ impl Bench {
             id: InstanceId::from_bits(number),
             agent: agent.parse().unwrap(),
             selectors: Vec::new(),
-            pid: u32::try_from(number).unwrap(),
-            pid_start: 7,
+            place: bailiwick_core::instance::Place::Process {
+                pid: u32::try_from(number).unwrap(),
+                pid_start: 7,
+            },
             state: InstanceState::Live,
             born_seq: 1,
             attested_at: Timestamp::from_secs(1_800_000_000),

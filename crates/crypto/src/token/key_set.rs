@@ -30,6 +30,11 @@ pub enum TaskKeys {}
 #[derive(Debug, Clone, Copy)]
 pub enum ReceiptKeys {}
 
+/// The keys of an outside OIDC issuer.
+#[derive(Debug, Clone, Copy)]
+pub enum OutsideKeys {}
+
+impl KeyClass for OutsideKeys {}
 impl KeyClass for SvidKeys {}
 impl KeyClass for TaskKeys {}
 impl KeyClass for ReceiptKeys {}
@@ -65,12 +70,7 @@ impl<K: KeyClass> KeySet<K> {
 
     /// Reads a JWKS document; every key in it must be one that we take.
     pub fn from_jwks(document: &[u8]) -> Result<Self, KeySetError> {
-        json::check(document, &JWKS).map_err(KeySetError::Json)?;
-        let document: Value = serde_json::from_slice(document).map_err(|_| KeySetError::Form)?;
-        let keys = document
-            .get("keys")
-            .and_then(Value::as_array)
-            .ok_or(KeySetError::Form)?;
+        let keys = listed(document)?;
         let keys = keys
             .iter()
             .map(|key| Ok(Jwk::parse(key.as_object().ok_or(KeySetError::Form)?)?));
@@ -91,6 +91,28 @@ impl<K: KeyClass> KeySet<K> {
             .collect();
         Value::Object(Map::from_iter([("keys".to_owned(), Value::Array(keys))]))
     }
+}
+
+impl KeySet<OutsideKeys> {
+    /// Reads the JWKS document of an outside issuer. Keys that are not for signatures, or of kinds that we do not take, are passed over
+    /// (RFC 7517 §5); two that share an id are an error all the same.
+    pub fn of_outside_issuer(document: &[u8]) -> Result<Self, KeySetError> {
+        let keys = listed(document)?;
+        let usable = keys.iter().filter_map(|key| {
+            let jwk = Jwk::parse(key.as_object()?).ok()?;
+            let takes = jwk.kid.is_some() && VerifyingKey::new(jwk.clone()).is_ok();
+            takes.then_some(jwk)
+        });
+        Self::new(usable)
+    }
+}
+
+/// The keys of a JWKS document (RFC 7517 §5).
+fn listed(document: &[u8]) -> Result<Vec<Value>, KeySetError> {
+    json::check(document, &JWKS).map_err(KeySetError::Json)?;
+    let document: Value = serde_json::from_slice(document).map_err(|_| KeySetError::Form)?;
+    let keys = document.get("keys").and_then(Value::as_array);
+    keys.cloned().ok_or(KeySetError::Form)
 }
 
 impl<K: KeyClass> Clone for KeySet<K> {

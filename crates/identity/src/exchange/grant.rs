@@ -6,7 +6,6 @@ use bailiwick_core::chain::Chain;
 use bailiwick_core::event::{Action, AgentRef, ChainRef, ChangeRef, Event, EventType, TaskRef};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{EventId, TaskId, TokenId};
-use bailiwick_core::instance::InstanceState;
 use bailiwick_core::name::ServerName;
 use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::{Scope, ScopeError};
@@ -132,7 +131,7 @@ impl Grant {
         let client = &self.ask.client;
         let live = tx
             .instance(client.instance)?
-            .is_some_and(|row| row.state == InstanceState::Live && row.agent == client.agent);
+            .is_some_and(|row| row.is_live(self.now) && row.agent == client.agent);
         let enabled = tx.agent(&client.agent)?.is_some_and(|row| row.enabled);
         if live && enabled {
             return Ok(());

@@ -22,6 +22,8 @@ pub enum Kind {
     Witnesses,
     /// A table of strings.
     Table,
+    /// A list of tables of strings.
+    Tables,
 }
 
 impl Kind {
@@ -36,6 +38,7 @@ impl Kind {
             Self::Count => "a number",
             Self::Witnesses => "a list of witnesses",
             Self::Table => "a table",
+            Self::Tables => "a list of tables",
         }
     }
 }
@@ -109,6 +112,9 @@ keys! {
     JwtTtl "identity" "jwt_ttl" Duration "5m" "5s to 1h"
         "Life of JWT-SVIDs."
         "A bearer credential: long enough for one exchange, short enough to be worth little.";
+    Issuers "identity" "issuers" Tables "" "{name, preset?, url, audience?, algorithms?, jwks_uri?, ca_file?}, at most 16"
+        "Outside OIDC issuers whose tokens prove what a process elsewhere is; `preset` is generic, github or kubernetes."
+        "None: whoever counts as a witness of identities is named.";
     Issuer "oauth" "issuer" Text "" "an http or https URL without path"
         "Issuer of task tokens."
         "`console.public_url`: what clients can reach.";
@@ -307,7 +313,10 @@ column. Durations and sizes are strings with a unit. The page is made from the t
 ";
 
 pub(super) fn is_list(key: Key) -> bool {
-    matches!(key.kind(), Kind::Texts | Kind::Uids | Kind::Witnesses)
+    matches!(
+        key.kind(),
+        Kind::Texts | Kind::Uids | Kind::Witnesses | Kind::Tables
+    )
 }
 
 fn literal(key: Key) -> String {

@@ -28,6 +28,8 @@ pub enum RawValue {
     Count(u64),
     /// Of [`Kind::Table`]: strings by name.
     Table(BTreeMap<String, String>),
+    /// Of [`Kind::Tables`]: strings by name, of each.
+    Tables(Vec<BTreeMap<String, String>>),
     /// Of [`Kind::Witnesses`]: keys and URLs.
     Witnesses(Vec<(String, String)>),
 }
@@ -125,6 +127,7 @@ pub(super) fn default_of(key: Key) -> Option<RawValue> {
         Kind::Uids => Some(RawValue::Uids(Vec::new())),
         Kind::Count => text.parse().ok().map(RawValue::Count),
         Kind::Table => None,
+        Kind::Tables => Some(RawValue::Tables(Vec::new())),
         Kind::Witnesses => Some(RawValue::Witnesses(Vec::new())),
     }
 }
@@ -156,23 +159,18 @@ fn form(key: Key, value: &DeValue<'_>, span: Range<usize>) -> Result<RawValue, F
             let count = number.and_then(|number| number.as_str().parse().ok());
             count.map(RawValue::Count).ok_or_else(|| wrong(value, span))
         }
-        Kind::Table => {
-            let Some(table) = value.as_table() else {
+        Kind::Table => strings(&name, value)
+            .unwrap_or_else(|| Err(wrong(value, span)))
+            .map(RawValue::Table),
+        Kind::Tables => {
+            let Some(items) = value.as_array() else {
                 return Err(wrong(value, span));
             };
-            let mut members = BTreeMap::new();
-            for (member, value) in table {
-                let Some(text) = value.get_ref().as_str() else {
-                    return Err(wrong_type(
-                        value.span(),
-                        &name,
-                        "strings only",
-                        value.get_ref(),
-                    ));
-                };
-                members.insert(member.get_ref().to_string(), text.to_owned());
-            }
-            Ok(RawValue::Table(members))
+            let read = items.iter().map(|item| {
+                let (found, at) = (item.get_ref(), item.span());
+                strings(&name, found).unwrap_or_else(|| Err(wrong(found, at)))
+            });
+            read.collect::<Result<_, _>>().map(RawValue::Tables)
         }
         Kind::Witnesses => {
             let Some(items) = value.as_array() else {
@@ -204,6 +202,19 @@ fn form(key: Key, value: &DeValue<'_>, span: Range<usize>) -> Result<RawValue, F
             })
         }
     }
+}
+
+/// A table of strings by name; none if it is no table.
+fn strings(name: &str, value: &DeValue<'_>) -> Option<Result<BTreeMap<String, String>, Flaw>> {
+    let table = value.as_table()?;
+    let read = table.iter().map(|(member, value)| {
+        let text = value
+            .get_ref()
+            .as_str()
+            .ok_or_else(|| wrong_type(value.span(), name, "strings only", value.get_ref()))?;
+        Ok((member.get_ref().to_string(), text.to_owned()))
+    });
+    Some(read.collect())
 }
 
 /// `{vkey, url}`, both strings, and nothing else.

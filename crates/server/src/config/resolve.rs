@@ -16,6 +16,7 @@ use super::raw::{RawConfig, RawValue, default_of};
 use super::{Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth, WitnessAt};
 
 mod elsewhere;
+mod issuers;
 
 /// Longest runtime directory: a socket's path has at most 107 bytes, and `/workload.sock` has to fit.
 const MAX_RUNTIME_DIR: usize = 90;
@@ -29,7 +30,7 @@ pub(super) fn resolve(
 ) -> Option<Config> {
     let mut reader = Reader { raw, flaws };
     let node = node(&mut reader, base, data_dir);
-    let identity = identity(&mut reader);
+    let identity = identity(&mut reader, base);
     let oauth = oauth(&mut reader);
     let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
     let gateway = gateway(&mut reader);
@@ -91,14 +92,16 @@ fn node(reader: &mut Reader<'_>, base: &Path, data_dir: &Path) -> Option<Node> {
     })
 }
 
-fn identity(reader: &mut Reader<'_>) -> Option<Identity> {
+fn identity(reader: &mut Reader<'_>, base: &Path) -> Option<Identity> {
     let trust_domain = reader.parsed(Key::TrustDomain);
     let x509_ttl = reader.duration(Key::X509Ttl, "5s", "24h");
     let jwt_ttl = reader.duration(Key::JwtTtl, "5s", "1h");
+    let issuers = issuers::issuers(reader, base);
     Some(Identity {
         trust_domain: trust_domain?,
         x509_ttl: x509_ttl?,
         jwt_ttl: jwt_ttl?,
+        issuers: issuers?,
     })
 }
 

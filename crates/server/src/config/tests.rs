@@ -39,6 +39,7 @@ fn an_empty_document_is_all_defaults() {
                     trust_domain: bailiwick.internal,
                     x509_ttl: 3600s,
                     jwt_ttl: 300s,
+                    issuers: [],
                 },
                 oauth: OAuth {
                     issuer: None,
@@ -134,6 +135,7 @@ filter = "warn,bailiwick_enforce=debug"
                     trust_domain: prod.example,
                     x509_ttl: 6s,
                     jwt_ttl: 90s,
+                    issuers: [],
                 },
                 oauth: OAuth {
                     issuer: Some(

@@ -110,7 +110,7 @@ async fn admin(app: &App, peer: &Peer) -> Result<Actor, Refused> {
         let start = start_time_of(pid);
         if let Some(instance) = live
             .iter()
-            .find(|instance| instance.pid == pid && Some(instance.pid_start) == start)
+            .find(|instance| start.is_some_and(|start| instance.process() == Some((pid, start))))
         {
             return Err(Refused::new(
                 Code::PeerIsAgent,

@@ -100,6 +100,9 @@ pub enum StartError {
     /// The index of the record cannot be made.
     #[error("the index of the record cannot be made")]
     Index(#[from] crate::indexer::IndexingError),
+    /// An outside issuer cannot be asked.
+    #[error("an issuer of [[identity.issuers]] cannot be used")]
+    Issuers(#[from] crate::issuers::FetchError),
     /// Leases of an earlier run.
     #[error("leases of an earlier run cannot be ended")]
     Leases(#[from] bailiwick_broker::LeaseError),
@@ -117,7 +120,7 @@ impl Fault for StartError {
             Self::Path { .. } | Self::Exposed { .. } => Code::DataDir,
             Self::SealMissing { .. } => Code::SealLocked,
             Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
-            Self::Listen { .. } => Code::ConfigInvalid,
+            Self::Listen { .. } | Self::Issuers(_) => Code::ConfigInvalid,
             Self::Seal(error) => error.code(),
             Self::Open(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -168,6 +171,7 @@ impl Fault for StartError {
             Self::Index(error) => error.help(),
             Self::Leases(error) => error.help(),
             Self::Place(error) => error.help(),
+            Self::Issuers(_) => "name a file of PEM certificates in `ca_file`".to_owned(),
             Self::Defect(_) => "please report this with the node's log".to_owned(),
         }
     }

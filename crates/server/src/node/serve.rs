@@ -24,6 +24,8 @@ use crate::sockets::{mcp, workload};
 
 /// How often it is looked whether a signing key has to be made anew.
 const ROTATE_EVERY: Duration = Duration::from_hours(1);
+/// How often it is looked whether the time of a remote instance has run out.
+const LAPSE_EVERY: Duration = Duration::from_secs(1);
 /// Exits that wait to be worked on.
 const MAX_EXITS: usize = 1_024;
 
@@ -80,6 +82,11 @@ pub(super) fn serve(serving: Serving<'_>) {
     let hashes = Arc::new(Hashes::default());
     let (exited, exits) = mpsc::channel(MAX_EXITS);
     let (watching, until) = (Arc::clone(&app.authority), stop.clone());
+    tasks.spawn(lapse(
+        Arc::clone(&app.authority),
+        exited.clone(),
+        stop.clone(),
+    ));
     tasks.spawn(async move {
         tokio::select! {
             () = until.cancelled() => {}
@@ -141,6 +148,30 @@ async fn reap(
         };
         if let Err(problem) = control.instance_exited(instance).await {
             tracing::error!(%instance, %problem, "the tasks of an exited process could not be ended yet");
+        }
+    }
+}
+
+/// Ends instances elsewhere whose time has run out. Wherever they are used they are refused before that.
+async fn lapse(
+    authority: Arc<Authority>,
+    exited: mpsc::Sender<InstanceId>,
+    stop: CancellationToken,
+) -> &'static str {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return "end of remote instances",
+            () = tokio::time::sleep(LAPSE_EVERY) => {}
+        }
+        match authority.end_lapsed().await {
+            Ok(ended) => {
+                for instance in ended {
+                    tracing::info!(%instance, "instance ended: its time ran out");
+                    // The receiver is gone only when the node stops.
+                    let _ = exited.send(instance).await;
+                }
+            }
+            Err(error) => tracing::error!(%error, "remote instances could not be ended yet"),
         }
     }
 }

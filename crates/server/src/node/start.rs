@@ -39,6 +39,7 @@ use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
 use crate::indexer::{self, Indexer};
+use crate::issuers::Issuers;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
 
@@ -115,6 +116,11 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         control: control.clone(),
         authority: Arc::clone(&authority),
         replica: Arc::clone(&point.replica),
+        issuers: Issuers::new(
+            &config.identity.issuers,
+            &issuer(&config, &addresses),
+            Arc::clone(&state.clock),
+        )?,
         gateway: Arc::clone(&gateway),
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),

@@ -30,6 +30,7 @@ fn sample(path: &str) -> String {
         "tasks" => "task_00000000000000000000000000",
         "approvals" => "appr_00000000000000000000000000",
         "revocations" => "rev_00000000000000000000000000",
+        "join-tokens" => "jtok_00000000000000000000000000",
         "fences" => "fence_00000000000000000000000000",
         _ => "evt_00000000000000000000000000",
     };
@@ -47,6 +48,9 @@ const READS: [&str; 2] = ["audit.blast_radius", "audit.export"];
 
 /// Operations of agents: no bearer token of whomever opens them.
 const AGENTS: [&str; 1] = ["tasks.delegate"];
+
+/// Operations whose credential is evidence in the body: a bearer token, whoever's, is none.
+const EVIDENCE: [&str; 1] = ["attest"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_reachable_without_the_right_credential() {
@@ -78,6 +82,9 @@ async fn nothing_is_reachable_without_the_right_credential() {
         let answer = running.tcp(method, path, Some(&viewer)).await;
         if READS.contains(&id.as_str()) {
             assert_eq!(answer.status, 400, "{id}: {answer:?}");
+        } else if EVIDENCE.contains(&id.as_str()) {
+            assert_eq!(answer.status, 401, "{id}: {answer:?}");
+            assert_eq!(answer.body["code"], "not_signed_in", "{id}");
         } else if AGENTS.contains(&id.as_str()) {
             assert_eq!(answer.status, 401, "{id}: {answer:?}");
             assert_eq!(answer.body["code"], "token_unbound", "{id}");

@@ -1,7 +1,8 @@
 //! Agents, instances, servers, tools, policies.
 
 use bailiwick_core::change::ChangeBody;
-use bailiwick_core::instance::InstanceState;
+use bailiwick_core::instance::{Attestor, Instance, InstanceState, Place, Remote};
+use bailiwick_core::join_token::{JoinToken, JoinUse};
 use bailiwick_core::rollout::{Rollout, Shadow};
 
 use super::fixture::{agent, at, digest, id, instance, read, server, tool, write};
@@ -143,6 +144,109 @@ pub(crate) async fn instances(store: &Store) {
         read(store, move |db| db.live_instances_of_agent(&other)).await,
         []
     );
+}
+
+/// Instances elsewhere: no process, an end that may move, and evidence that counts once.
+pub(crate) async fn remote_instances(store: &Store) {
+    let remote = |bits, until| Instance {
+        place: Place::Remote(Remote {
+            attestor: Attestor::JoinToken,
+            subject: "jtok_1".to_owned(),
+            until: at(until),
+        }),
+        ..instance(bits, 1, 0)
+    };
+    for row in [remote(1, 10), remote(2, 20), instance(3, 10, 0)] {
+        write(store, move |tx| tx.put_instance(&row)).await.unwrap();
+    }
+    assert_eq!(read(store, |db| db.live_remote_instances()).await, 2);
+    assert_eq!(read(store, |db| db.instances_due(at(9))).await, []);
+    assert_eq!(
+        read(store, |db| db.instances_due(at(10))).await,
+        [remote(1, 10)]
+    );
+    write(store, move |tx| tx.put_instance(&remote(1, 30)))
+        .await
+        .unwrap();
+    assert_eq!(read(store, |db| db.instances_due(at(10))).await, []);
+    let mut other = remote(1, 30);
+    if let Place::Remote(remote) = &mut other.place {
+        "jtok_2".clone_into(&mut remote.subject);
+    }
+    for changed in [other, instance(1, 11, 0)] {
+        let refused = write(store, move |tx| tx.put_instance(&changed)).await;
+        let refused = refused.unwrap_err();
+        assert!(matches!(refused, StoreError::Refused { .. }), "{refused}");
+    }
+
+    write(store, |tx| tx.spend(digest(1), at(10)))
+        .await
+        .unwrap();
+    let again = write(store, |tx| tx.spend(digest(1), at(99))).await;
+    assert!(
+        matches!(again, Err(StoreError::AlreadyExists { .. })),
+        "{again:?}"
+    );
+    assert_eq!(write(store, |tx| tx.prune_spent(at(9))).await, Ok(0));
+    assert_eq!(write(store, |tx| tx.prune_spent(at(10))).await, Ok(1));
+}
+
+pub(crate) async fn join_tokens(store: &Store) {
+    let token = |bits, expires| JoinToken {
+        id: id(bits),
+        agent: "coder".parse().unwrap(),
+        made_by: "uid:0".to_owned(),
+        made_at: at(1),
+        expires_at: at(expires),
+        used: None,
+    };
+    write(store, move |tx| {
+        tx.put_join_token(&token(1, 10), digest(1))?;
+        tx.put_join_token(&token(2, 20), digest(2))
+    })
+    .await
+    .unwrap();
+    let twice = write(store, move |tx| tx.put_join_token(&token(3, 20), digest(2))).await;
+    assert!(
+        matches!(twice, Err(StoreError::AlreadyExists { .. })),
+        "{twice:?}"
+    );
+    let by = JoinUse {
+        at: at(5),
+        instance: id(7),
+    };
+    let used = JoinToken {
+        used: Some(by.clone()),
+        ..token(1, 10)
+    };
+    let first = by.clone();
+    write(store, move |tx| tx.use_join_token(id(1), &first))
+        .await
+        .unwrap();
+    let second = JoinUse {
+        instance: id(8),
+        ..by
+    };
+    let refused = write(store, move |tx| tx.use_join_token(id(1), &second)).await;
+    assert!(
+        matches!(refused, Err(StoreError::Refused { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(
+        read(store, |db| db.join_token_with(digest(1))).await,
+        Some(used.clone())
+    );
+    assert_eq!(read(store, |db| db.join_token_with(digest(9))).await, None);
+    assert_eq!(
+        read(store, |db| db.join_tokens()).await,
+        [used, token(2, 20)]
+    );
+    assert_eq!(write(store, |tx| tx.prune_join_tokens(at(10))).await, Ok(1));
+    write(store, |tx| tx.remove_join_token(id(2)))
+        .await
+        .unwrap();
+    let gone = write(store, |tx| tx.remove_join_token(id(2))).await;
+    assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
 }
 
 pub(crate) async fn servers_and_tools(store: &Store) {

@@ -1,11 +1,12 @@
 //! Instances in SQLite.
 
+use bailiwick_core::Timestamp;
 use bailiwick_core::change::ChangeBody;
 use bailiwick_core::id::InstanceId;
-use bailiwick_core::instance::{Instance, InstanceState};
+use bailiwick_core::instance::{Instance, InstanceState, Place};
 use bailiwick_core::name::AgentName;
 
-use super::view::{View, encode, refused, signed};
+use super::view::{View, encode, refused, signed, unsigned};
 use crate::{Instances, InstancesMut, StoreError};
 
 const KIND: &str = "instance";
@@ -35,6 +36,23 @@ impl Instances for View<'_> {
         )
     }
 
+    fn live_remote_instances(&self) -> Result<u64, StoreError> {
+        let count = self.row(
+            "SELECT count(*) FROM instance WHERE state = 'live' AND until IS NOT NULL",
+            [],
+            |row| row.get::<_, i64>(0),
+        )?;
+        Ok(count.map_or(0, unsigned))
+    }
+
+    fn instances_due(&self, now: Timestamp) -> Result<Vec<Instance>, StoreError> {
+        self.many(
+            KIND,
+            "SELECT body FROM instance WHERE state = 'live' AND until <= ?1 ORDER BY until",
+            [now.as_micros()],
+        )
+    }
+
     fn live_instances_of_agent(&self, agent: &AgentName) -> Result<Vec<Instance>, StoreError> {
         self.many(
             KIND,
@@ -51,16 +69,22 @@ impl InstancesMut for View<'_> {
             None => self.may_begin(&id, instance)?,
             Some(stored) => may_change(&id, &stored, instance)?,
         }
+        let process = instance.process();
+        let until = match &instance.place {
+            Place::Process { .. } => None,
+            Place::Remote(remote) => Some(remote.until.as_micros()),
+        };
         self.execute(
             KIND,
             &id,
-            "INSERT INTO instance (id, agent, pid, pid_start, state, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (id) DO UPDATE SET state = excluded.state, body = excluded.body",
+            "INSERT INTO instance (id, agent, pid, pid_start, until, state, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+             ON CONFLICT (id) DO UPDATE SET until = excluded.until, state = excluded.state, body = excluded.body",
             (
                 &id,
                 instance.agent.as_str(),
-                instance.pid,
-                signed(KIND, instance.pid_start)?,
+                process.map(|(pid, _)| pid),
+                process.map(|(_, start)| signed(KIND, start)).transpose()?,
+                until,
                 state(instance.state),
                 encode(KIND, instance)?,
             ),
@@ -87,8 +111,7 @@ fn may_change(id: &str, stored: &Instance, instance: &Instance) -> Result<(), St
         return Err(refused(KIND, id, "it has ended"));
     }
     let same = stored.agent == instance.agent
-        && stored.pid == instance.pid
-        && stored.pid_start == instance.pid_start
+        && stored.place.is_same(&instance.place)
         && stored.born_seq == instance.born_seq;
     if same {
         Ok(())

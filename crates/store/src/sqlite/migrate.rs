@@ -9,7 +9,10 @@ use crate::OpenError;
 /// "BAIL", in the file's header: tells our databases from others.
 const APPLICATION_ID: i64 = 0x4241_494c;
 
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_initial.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_initial.sql"),
+    include_str!("migrations/0002_remote_instances.sql"),
+];
 
 /// Refuses a file that is not ours or is newer than we are, before anything is written to it.
 pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<(), OpenError> {

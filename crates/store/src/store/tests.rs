@@ -16,7 +16,7 @@ use crate::conformance::fixture::{Witness, agent, id, read, task, write};
 use crate::{MAX_PAGE, MAX_QUEUED_WRITES, Observer, OpenError, Options, Store, StoreError};
 
 each! { fresh:
-    agents instances servers_and_tools policies
+    agents instances remote_instances join_tokens servers_and_tools policies
     task_trees task_rules task_ends approvals fences revocations lease_versions signing_keys tokens
     accounts erasures pseudonyms sealed_values outbox meta
     feed_has_no_gap observers_see_commits_in_order rolled_back_leaves_nothing snapshots
@@ -310,6 +310,42 @@ async fn a_damaged_row_is_an_error_and_not_an_absence() {
     );
 }
 
+#[tokio::test]
+async fn instances_of_the_first_schema_are_still_there() {
+    use bailiwick_core::instance::{Instance, Place};
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, Permissions::from_mode(0o700)).unwrap();
+    // As the first release wrote it.
+    let body = r#"{"id":"inst_01h2xcejqtf2nbrexx3vqjhp41","agent":"coder","selectors":["unix:uid=1000"],"pid":10,"pid_start":77,
+        "state":"live","born_seq":0,"attested_at":"2026-11-01T00:00:00Z"}"#;
+    let old = raw(&dir);
+    old.execute_batch(include_str!("../sqlite/migrations/0001_initial.sql"))
+        .unwrap();
+    old.execute(
+        "INSERT INTO instance (id, agent, pid, pid_start, state, body)
+         VALUES ('inst_01h2xcejqtf2nbrexx3vqjhp41', 'coder', 10, 77, 'live', ?1)",
+        [body],
+    )
+    .unwrap();
+    old.pragma_update(None, "application_id", 0x4241_494c)
+        .unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+    std::fs::set_permissions(data.join("store.db"), Permissions::from_mode(0o600)).unwrap();
+    let store = open(&dir).unwrap();
+    let known: Instance = read(&store, |db| db.instance_of_process(10, 77))
+        .await
+        .unwrap();
+    let place = Place::Process {
+        pid: 10,
+        pid_start: 77,
+    };
+    assert_eq!(known.place, place);
+    assert_eq!(read(&store, |db| db.live_instances()).await, [known]);
+}
+
 #[test]
 fn a_newer_schema_is_refused_untouched() {
     let (store, dir) = fresh();
@@ -321,7 +357,7 @@ fn a_newer_schema_is_refused_untouched() {
             newer,
             OpenError::Newer {
                 found: 99,
-                known: 1
+                known: 2
             }
         ),
         "{newer}"

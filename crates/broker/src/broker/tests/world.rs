@@ -229,8 +229,10 @@ fn instance(born_seq: u64) -> Instance {
         id: InstanceId::from_bits(7),
         agent: "coder".parse().unwrap(),
         selectors: Vec::new(),
-        pid: 4_242,
-        pid_start: 1,
+        place: bailiwick_core::instance::Place::Process {
+            pid: 4_242,
+            pid_start: 1,
+        },
         state: InstanceState::Live,
         born_seq,
         attested_at: START,

@@ -77,8 +77,19 @@ fn members(
     let Some(RawValue::Table(members)) = reader.value(key) else {
         return Some(None);
     };
+    only(reader, key, &members, known)?;
+    Some(Some(members))
+}
+
+/// None if a table has another member than these, and that is told.
+pub(super) fn only(
+    reader: &mut Reader<'_>,
+    key: Key,
+    members: &BTreeMap<String, String>,
+    known: &[&'static str],
+) -> Option<()> {
     let Some(unknown) = members.keys().find(|name| !known.contains(&name.as_str())) else {
-        return Some(Some(members));
+        return Some(());
     };
     let help = match nearest(unknown, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
