@@ -1,30 +1,34 @@
 //! The decision about one call, made here on the replica: fences → task → definition → scope → budget → policy. Nothing before policy
 //! can be overridden by it. No network, and no lock held while policy runs.
 
+mod decided;
+mod lease;
+mod observed;
 mod refusals;
+mod rows;
 
 use std::sync::Arc;
 
 use bailiwick_core::budget::Usage;
-use bailiwick_core::decision::{Decision, Outcome, Versions, WouldBe};
-use bailiwick_core::definition::Tool;
-use bailiwick_core::fence::Fence;
+use bailiwick_core::decision::{Decision, Outcome};
 use bailiwick_core::id::TaskId;
 use bailiwick_core::json::Text;
-use bailiwick_core::name::{CredentialName, ServerName, ToolName};
-use bailiwick_core::rollout::Rollout;
-use bailiwick_core::server::Server;
+use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::task::TaskState;
-use bailiwick_core::{Clock, Code, Digest, Fault, Problem, Timestamp};
-use bailiwick_policy::act::{self, Act, Told};
+use bailiwick_core::{Clock, Code, Digest, Problem, Timestamp};
 use bailiwick_policy::{Input, NO_FACTS, Recorded, Terms, shadow};
 
 use crate::budgets::Budgets;
 use crate::caller::Caller;
 use crate::policies::{Compiled, Policies};
-use crate::replica::{Replica, State, View};
+use crate::replica::{Replica, View};
 use crate::trial::Tried;
+use decided::{Asked, refused};
+use observed::observed;
 use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal, stage_refusal};
+use rows::Rows;
+
+pub use decided::Decided;
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
 pub const PERFORMS: &[&str] = &["deliver", "max_bytes"];
@@ -56,62 +60,6 @@ pub struct Call<'a> {
     pub discharged: &'a [String],
     /// Whether an allowed call is counted now. A look ahead counts nothing.
     pub count: bool,
-}
-
-/// A decision with the rows it was made on.
-#[derive(Debug)]
-pub struct Decided {
-    /// The outcome.
-    pub decision: Decision,
-    /// The caller's rows; none if they are not known.
-    pub view: Option<View>,
-    /// The server.
-    pub server: Option<Arc<Server>>,
-    /// The tool.
-    pub tool: Option<Arc<Tool>>,
-    /// What policy was asked with, as the record keeps it; none if the call was refused before policy.
-    pub input: Option<Vec<u8>>,
-    /// What the bundle that is tried says, if one is and policy was asked.
-    pub tried: Option<Tried>,
-    /// Whether policy was observed and not enforced.
-    pub observed: bool,
-    /// Microseconds it took.
-    pub us: u64,
-}
-
-impl Decided {
-    /// Whether the call may go on.
-    pub fn allowed(&self) -> bool {
-        self.decision.outcome == Outcome::Allow
-    }
-}
-
-/// What the checks before policy look at, taken at one moment.
-struct Rows {
-    view: View,
-    server: Arc<Server>,
-    tool: Option<Arc<Tool>>,
-    fence: Option<Fence>,
-    versions: Versions,
-    registry: u64,
-    rollout: Arc<Rollout>,
-}
-
-/// A decision with what policy was asked.
-struct Asked {
-    decision: Decision,
-    input: Option<Vec<u8>>,
-    tried: Option<Tried>,
-}
-
-impl Asked {
-    fn before_policy(decision: Decision) -> Self {
-        Self {
-            decision,
-            input: None,
-            tried: None,
-        }
-    }
 }
 
 impl LocalDecider {
@@ -155,46 +103,6 @@ impl LocalDecider {
             ));
         }
         Ok(rows.view)
-    }
-
-    /// Whether the agent of a task may use this credential for a server now.
-    pub async fn lease(
-        &self,
-        view: &View,
-        server: &ServerName,
-        credential: &CredentialName,
-    ) -> Result<(), Problem> {
-        let bundle = self.policies.for_acts(&self.replica).await?;
-        let stands = self.replica.view(|state| {
-            let versions = Versions {
-                bundle: state.policy().0,
-                task: view.task.version,
-                fence_seq: state.fences().seq(),
-                replica_seq: state.seq,
-            };
-            (versions, Arc::clone(state.rollout()))
-        });
-        let (versions, rollout) = stands.map_err(|behind| behind.problem())?;
-        let now = self.clock.wall();
-        let decision = bundle.decide_act(&act::Asked {
-            act: Act::Lease,
-            principal: view.agent.name.as_str(),
-            resource: credential.as_str(),
-            input: &[("server", Told::Server(server))],
-            task: &view.task,
-            chain: &view.chain,
-            usage: &self.budgets.usage(view.task.id),
-            now,
-            performs: &[],
-            facts: &NO_FACTS,
-            versions,
-        });
-        let decision = if rollout.observes(now) {
-            observed(decision)
-        } else {
-            decision
-        };
-        act::refusal(&decision).map_or(Ok(()), Err)
     }
 
     /// The compiled policy, for list filters.
@@ -356,17 +264,6 @@ impl LocalDecider {
         })
     }
 
-    fn rows(
-        &self,
-        caller: &Caller,
-        server: &ServerName,
-        tool: Option<&ToolName>,
-    ) -> Result<Rows, Problem> {
-        self.replica
-            .view(|state| rows(state, caller, server, tool))
-            .map_err(|behind| behind.problem())?
-    }
-
     fn task_refusal(&self, rows: &Rows) -> Option<Refusal> {
         let (task, now) = (&rows.view.task, self.clock.wall());
         let code = task
@@ -393,105 +290,6 @@ impl LocalDecider {
         let exhausted = fits.err()?;
         let fix = "open a new task, or ask for one with a larger budget".to_owned();
         Some((Code::BudgetExhausted, "budget", exhausted.to_string(), fix))
-    }
-}
-
-fn rows(
-    state: &State,
-    caller: &Caller,
-    server: &ServerName,
-    tool: Option<&ToolName>,
-) -> Result<Rows, Problem> {
-    let view = state.caller(caller.task, caller.instance)?;
-    let row = state.server(server).ok_or_else(|| {
-        Problem::new(
-            Code::ServerUnknown,
-            format!("no tool server {server} is registered"),
-            "bailiwick server list shows what there is",
-        )
-    })?;
-    let tool = tool
-        .and_then(|tool| state.tool(server, tool))
-        .map(Arc::clone);
-    let named = tool.as_ref().map(|tool| &tool.tool);
-    let subjects = caller.subjects(&view, server, named, None, state.seq);
-    let (bundle, registry) = state.policy();
-    let versions = Versions {
-        bundle,
-        task: view.task.version,
-        fence_seq: state.fences().seq(),
-        replica_seq: state.seq,
-    };
-    let fence = state.fences().any_dead(&subjects).cloned();
-    Ok(Rows {
-        view,
-        server: Arc::clone(row),
-        tool,
-        fence,
-        versions,
-        registry,
-        rollout: Arc::clone(state.rollout()),
-    })
-}
-
-/// A refusal of policy goes through where policy is observed; the decision says what it would be. What could not be decided stays refused.
-fn observed(decision: Decision) -> Decision {
-    let of_policy = matches!(
-        decision.code,
-        Some(Code::Forbidden | Code::NoPermit | Code::StepUpRequired | Code::UnsupportedObligation)
-    );
-    if decision.outcome == Outcome::Allow || !of_policy {
-        return decision;
-    }
-    let would_be = WouldBe {
-        outcome: decision.outcome,
-        code: decision.code,
-        reasons: decision.reasons,
-        policies: decision.policies.clone(),
-        obligations: decision.obligations,
-        needs: decision.needs,
-    };
-    Decision {
-        outcome: Outcome::Allow,
-        code: None,
-        reasons: Vec::new(),
-        obligations: Vec::new(),
-        needs: None,
-        would_allow: Vec::new(),
-        would_be: Some(Box::new(would_be)),
-        policies: decision.policies,
-        versions: decision.versions,
-    }
-}
-
-fn refused(problem: Problem) -> Decided {
-    let versions = Versions {
-        bundle: None,
-        task: 0,
-        fence_seq: 0,
-        replica_seq: 0,
-    };
-    let source = match problem.code {
-        Code::ReplicaBehind => "replica",
-        Code::ServerUnknown => "server",
-        _ => "caller",
-    };
-    let decision = Decision::refused(
-        problem.code,
-        source,
-        problem.message,
-        problem.help,
-        versions,
-    );
-    Decided {
-        decision,
-        view: None,
-        server: None,
-        tool: None,
-        input: None,
-        tried: None,
-        observed: false,
-        us: 0,
     }
 }
 

@@ -4,7 +4,8 @@ use bailiwick_core::scope;
 use bailiwick_core::{Code, Fault};
 use bailiwick_policy::Workflows;
 
-use super::{Call, Rows};
+use super::Call;
+use super::rows::Rows;
 
 /// Code, name of the check, reason, and what a person can do.
 pub(super) type Refusal = (Code, &'static str, String, String);

@@ -1,0 +1,88 @@
+//! What came of a call: the decision with the rows it was made on, and what policy was asked.
+
+use std::sync::Arc;
+
+use bailiwick_core::decision::{Decision, Outcome, Versions};
+use bailiwick_core::definition::Tool;
+use bailiwick_core::server::Server;
+use bailiwick_core::{Code, Problem};
+
+use crate::replica::View;
+use crate::trial::Tried;
+
+/// A decision with the rows it was made on.
+#[derive(Debug)]
+pub struct Decided {
+    /// The outcome.
+    pub decision: Decision,
+    /// The caller's rows; none if they are not known.
+    pub view: Option<View>,
+    /// The server.
+    pub server: Option<Arc<Server>>,
+    /// The tool.
+    pub tool: Option<Arc<Tool>>,
+    /// What policy was asked with, as the record keeps it; none if the call was refused before policy.
+    pub input: Option<Vec<u8>>,
+    /// What the bundle that is tried says, if one is and policy was asked.
+    pub tried: Option<Tried>,
+    /// Whether policy was observed and not enforced.
+    pub observed: bool,
+    /// Microseconds it took.
+    pub us: u64,
+}
+
+impl Decided {
+    /// Whether the call may go on.
+    pub fn allowed(&self) -> bool {
+        self.decision.outcome == Outcome::Allow
+    }
+}
+
+/// A decision with what policy was asked.
+pub(super) struct Asked {
+    pub(super) decision: Decision,
+    pub(super) input: Option<Vec<u8>>,
+    pub(super) tried: Option<Tried>,
+}
+
+impl Asked {
+    pub(super) fn before_policy(decision: Decision) -> Self {
+        Self {
+            decision,
+            input: None,
+            tried: None,
+        }
+    }
+}
+
+/// Of a call that could not be decided.
+pub(super) fn refused(problem: Problem) -> Decided {
+    let versions = Versions {
+        bundle: None,
+        task: 0,
+        fence_seq: 0,
+        replica_seq: 0,
+    };
+    let source = match problem.code {
+        Code::ReplicaBehind => "replica",
+        Code::ServerUnknown => "server",
+        _ => "caller",
+    };
+    let decision = Decision::refused(
+        problem.code,
+        source,
+        problem.message,
+        problem.help,
+        versions,
+    );
+    Decided {
+        decision,
+        view: None,
+        server: None,
+        tool: None,
+        input: None,
+        tried: None,
+        observed: false,
+        us: 0,
+    }
+}

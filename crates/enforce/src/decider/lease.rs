@@ -1,0 +1,55 @@
+//! Whether a credential may be leased for a call: a built-in action of policy.
+
+use std::sync::Arc;
+
+use bailiwick_core::decision::Versions;
+use bailiwick_core::name::{CredentialName, ServerName};
+use bailiwick_core::{Fault as _, Problem};
+use bailiwick_policy::NO_FACTS;
+use bailiwick_policy::act::{self, Act, Told};
+
+use super::LocalDecider;
+use super::observed::observed;
+use crate::replica::View;
+
+impl LocalDecider {
+    /// Whether the agent of a task may use this credential for a server now.
+    pub async fn lease(
+        &self,
+        view: &View,
+        server: &ServerName,
+        credential: &CredentialName,
+    ) -> Result<(), Problem> {
+        let bundle = self.policies.for_acts(&self.replica).await?;
+        let stands = self.replica.view(|state| {
+            let versions = Versions {
+                bundle: state.policy().0,
+                task: view.task.version,
+                fence_seq: state.fences().seq(),
+                replica_seq: state.seq,
+            };
+            (versions, Arc::clone(state.rollout()))
+        });
+        let (versions, rollout) = stands.map_err(|behind| behind.problem())?;
+        let now = self.clock.wall();
+        let decision = bundle.decide_act(&act::Asked {
+            act: Act::Lease,
+            principal: view.agent.name.as_str(),
+            resource: credential.as_str(),
+            input: &[("server", Told::Server(server))],
+            task: &view.task,
+            chain: &view.chain,
+            usage: &self.budgets.usage(view.task.id),
+            now,
+            performs: &[],
+            facts: &NO_FACTS,
+            versions,
+        });
+        let decision = if rollout.observes(now) {
+            observed(decision)
+        } else {
+            decision
+        };
+        act::refusal(&decision).map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,78 @@
+//! The rows that one decision is made on, taken from the replica at one moment.
+
+use std::sync::Arc;
+
+use bailiwick_core::decision::Versions;
+use bailiwick_core::definition::Tool;
+use bailiwick_core::fence::Fence;
+use bailiwick_core::name::{ServerName, ToolName};
+use bailiwick_core::rollout::Rollout;
+use bailiwick_core::server::Server;
+use bailiwick_core::{Code, Fault as _, Problem};
+
+use super::LocalDecider;
+use crate::caller::Caller;
+use crate::replica::{State, View};
+
+/// What the checks before policy look at, taken at one moment.
+pub(super) struct Rows {
+    pub(super) view: View,
+    pub(super) server: Arc<Server>,
+    pub(super) tool: Option<Arc<Tool>>,
+    pub(super) fence: Option<Fence>,
+    pub(super) versions: Versions,
+    pub(super) registry: u64,
+    pub(super) rollout: Arc<Rollout>,
+}
+
+impl LocalDecider {
+    /// The rows of a call, or of a caller without one.
+    pub(super) fn rows(
+        &self,
+        caller: &Caller,
+        server: &ServerName,
+        tool: Option<&ToolName>,
+    ) -> Result<Rows, Problem> {
+        self.replica
+            .view(|state| rows(state, caller, server, tool))
+            .map_err(|behind| behind.problem())?
+    }
+}
+
+fn rows(
+    state: &State,
+    caller: &Caller,
+    server: &ServerName,
+    tool: Option<&ToolName>,
+) -> Result<Rows, Problem> {
+    let view = state.caller(caller.task, caller.instance)?;
+    let row = state.server(server).ok_or_else(|| {
+        Problem::new(
+            Code::ServerUnknown,
+            format!("no tool server {server} is registered"),
+            "bailiwick server list shows what there is",
+        )
+    })?;
+    let tool = tool
+        .and_then(|tool| state.tool(server, tool))
+        .map(Arc::clone);
+    let named = tool.as_ref().map(|tool| &tool.tool);
+    let subjects = caller.subjects(&view, server, named, None, state.seq);
+    let (bundle, registry) = state.policy();
+    let versions = Versions {
+        bundle,
+        task: view.task.version,
+        fence_seq: state.fences().seq(),
+        replica_seq: state.seq,
+    };
+    let fence = state.fences().any_dead(&subjects).cloned();
+    Ok(Rows {
+        view,
+        server: Arc::clone(row),
+        tool,
+        fence,
+        versions,
+        registry,
+        rollout: Arc::clone(state.rollout()),
+    })
+}
