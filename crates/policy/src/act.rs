@@ -14,6 +14,7 @@ use bailiwick_core::name::{AgentName, ServerName};
 use bailiwick_core::task::Task;
 use serde_json::{Map, Value, json};
 
+pub(crate) use decide::pose;
 pub use decide::{max_ttl, refusal};
 
 use crate::facts::Facts;

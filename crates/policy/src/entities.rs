@@ -56,9 +56,10 @@ pub(crate) fn world(
     types: &Types,
 ) -> Result<World, PolicyErrors> {
     let failed = |error: EntitiesError| PolicyErrors {
-        flaws: vec![Flaw::whole(format!(
-            "the registry contradicts itself: {error}"
-        ))],
+        flaws: vec![
+            Flaw::whole(format!("the registry contradicts itself: {error}"))
+                .help("report this: it is a fault of Bailiwick"),
+        ],
     };
     let shared = Entities::from_entities(
         shared(registry, manifest, types),

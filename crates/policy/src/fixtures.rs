@@ -9,7 +9,7 @@ use bailiwick_core::server::{Server, Transport, Trust};
 use bailiwick_core::{Digest, Effect, Timestamp};
 use serde::Deserialize;
 
-use crate::flaw::{Flaw, PolicyErrors};
+use crate::flaw::{Flaw, FlawCode, PolicyErrors};
 use crate::registry::Registry;
 use crate::source::BundleSource;
 
@@ -19,7 +19,11 @@ pub fn fixtures(source: &BundleSource) -> Result<Registry, PolicyErrors> {
     for (path, text) in source.below("tests/", ".toml") {
         let file: Fixtures = read(path, text)?;
         registry = file.over(registry).map_err(|message| PolicyErrors {
-            flaws: vec![Flaw::in_file(path, message)],
+            flaws: vec![
+                Flaw::in_file(path, message)
+                    .code(FlawCode::Test)
+                    .help("correct what the file declares"),
+            ],
         })?;
     }
     Ok(registry)
@@ -30,7 +34,7 @@ pub(crate) fn read<T: serde::de::DeserializeOwned>(
     text: &str,
 ) -> Result<T, PolicyErrors> {
     toml::from_str(text).map_err(|error| PolicyErrors {
-        flaws: vec![Flaw::toml(path, text, &error)],
+        flaws: vec![Flaw::toml(path, text, &error).code(FlawCode::Test)],
     })
 }
 

@@ -6,6 +6,8 @@ use std::ops::Range;
 use bailiwick_core::{Code, Fault};
 use serde::{Deserialize, Serialize};
 
+use crate::nearest::nearest;
+
 /// What kind of thing is wrong. The name stands in answers of the API; it does not change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,10 +124,28 @@ impl Flaw {
     /// An error of the TOML reader.
     pub(crate) fn toml(file: &str, text: &str, error: &toml::de::Error) -> Self {
         let message = error.message().to_owned();
-        match error.span() {
+        let help = advice(&message);
+        let flaw = match error.span() {
             Some(span) => Self::at(file, text, span, message),
             None => Self::in_file(file, message),
+        };
+        flaw.help(help)
+    }
+}
+
+/// What to do about a mistake, by the words that `serde` has for it: ``unknown field `x`, expected one of `y`, `z` ``.
+pub(crate) fn advice(message: &str) -> String {
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    match quoted.as_slice() {
+        [wrong, known @ ..] if message.starts_with("unknown ") => {
+            nearest(wrong, known.iter().copied(), 2).map_or_else(
+                || format!("there is {}", known.join(", ")),
+                |known| format!("did you mean `{known}`?"),
+            )
         }
+        [missing, ..] if message.starts_with("missing field") => format!("add `{missing} = …`"),
+        _ => "correct what stands here; the reference of policy shows each file of a bundle"
+            .to_owned(),
     }
 }
 

@@ -21,6 +21,7 @@ mod facts;
 mod fixtures;
 mod flaw;
 mod fold;
+mod include;
 mod index;
 mod input;
 mod lint;
@@ -49,7 +50,7 @@ mod work;
 mod workflow;
 
 pub use bundle::Bundle;
-pub use cases::{CaseResult, Report};
+pub use cases::{Case, CaseError, CaseResult, Report, Untried};
 pub use decide::{DIVERGED, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
 pub use diff::{Access, Change, Diff, MAX_PAIRS, MAX_REPORTED, Permission, Way, diff};
 pub use explain::{Because, Explanation, Remedy, Shown, Step};

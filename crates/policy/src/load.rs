@@ -143,6 +143,9 @@ fn pieces(text: &str) -> Vec<(usize, &str)> {
     pieces
 }
 
+const GRAMMAR: &str =
+    "what Cedar takes here: https://docs.cedarpolicy.com/policies/syntax-grammar.html";
+
 /// A piece has at least this many bytes, if it is not the last.
 const PIECE: usize = 16 << 10;
 
@@ -165,8 +168,10 @@ pub(crate) fn flaw(
         }
         None => Flaw::in_file(file, error.to_string()),
     };
-    let hint = label
-        .and_then(|label| label.label().map(str::to_owned))
-        .unwrap_or_default();
-    flaw.help(if help.is_empty() { hint } else { help })
+    let hint = label.and_then(|label| label.label().map(str::to_owned));
+    flaw.help(if help.is_empty() {
+        hint.unwrap_or_else(|| GRAMMAR.to_owned())
+    } else {
+        help
+    })
 }

@@ -9,10 +9,11 @@ use bailiwick_core::zone::Zone;
 use serde::Deserialize;
 
 use crate::flaw::{Flaw, PolicyErrors};
+use crate::include;
 use crate::source::BundleSource;
 use crate::uid::RESERVED;
 
-const FILE: &str = "bundle.toml";
+pub(crate) const FILE: &str = "bundle.toml";
 /// One agent, server, person or tool is in at most this many groups: each is looked up in each decision.
 const MAX_GROUPS: usize = 16;
 /// It has at most this many tags.
@@ -27,6 +28,9 @@ pub(crate) struct Manifest {
     /// What it is for, in one sentence.
     #[serde(default)]
     pub(crate) description: String,
+    /// Packs, as `name@version`. Their text is below `packs/`.
+    #[serde(default)]
+    pub(crate) include: BTreeSet<String>,
     /// Where `context.bw.now` tells hour and day of the week; UTC if nothing is said.
     #[serde(default)]
     pub(crate) time_zone: Zone,
@@ -138,7 +142,9 @@ impl Manifest {
         })?;
         let groups = manifest.tools.values().flat_map(|tool| &tool.groups);
         manifest.action_groups = groups.map(|group| group.0.clone()).collect();
-        PolicyErrors::check(manifest.flaws()).map(|()| manifest)
+        let mut flaws = manifest.flaws(text);
+        flaws.extend(include::absent(&manifest, source));
+        PolicyErrors::check(flaws).map(|()| manifest)
     }
 
     /// The groups that the action of a tool is a direct member of, in calls of this effect.
@@ -186,33 +192,43 @@ impl Manifest {
         groups.map(Group::as_str).collect()
     }
 
-    fn flaws(&self) -> Vec<Flaw> {
+    fn flaws(&self, text: &str) -> Vec<Flaw> {
         let taken = self
             .action_groups
             .iter()
             .filter(|group| RESERVED.contains(&group.as_str()));
         let taken = taken.map(|group| {
             let message = format!("`{group}` is not free as the name of a group of tools");
-            Flaw::in_file(FILE, message)
-                .help("effects, facets and built-in actions have names of their own")
+            let flaw = placed(text, &format!("\"{group}\""), message);
+            flaw.help("effects, facets and built-in actions have names of their own")
         });
-        let agents = self.agents.values();
-        let agents = agents.map(|one| (one.groups.len(), one.tags.len()));
-        let others = self.servers.values().chain(self.users.values());
-        let others = others.map(|one| (one.groups.len(), one.tags.len()));
-        let tools = self.tools.values().map(|one| (one.groups.len(), 0));
-        let over = agents
-            .chain(others)
-            .chain(tools)
-            .any(|(groups, tags)| groups > MAX_GROUPS || tags > MAX_TAGS);
-        let over = over.then(|| {
-            let message = "something is in too many groups, or has too many tags".to_owned();
-            Flaw::in_file(FILE, message)
+        let agents = self.agents.iter();
+        let agents = agents.map(|(name, one)| (name.to_string(), one.groups.len(), one.tags.len()));
+        let marked = |(name, one): (String, &Marked)| (name, one.groups.len(), one.tags.len());
+        let servers = self.servers.iter();
+        let servers = servers.map(|(name, one)| marked((name.to_string(), one)));
+        let users = self.users.iter();
+        let users = users.map(|(name, one)| marked((name.clone(), one)));
+        let tools = self.tools.iter();
+        let tools = tools.map(|(name, one)| (name.to_string(), one.groups.len(), 0));
+        let all = agents.chain(servers).chain(users).chain(tools);
+        let over = all.filter(|(_, groups, tags)| *groups > MAX_GROUPS || *tags > MAX_TAGS);
+        let over = over.map(|(name, ..)| {
+            let message = format!("`{name}` is in too many groups, or has too many tags");
+            placed(text, &name, message)
                 .code(crate::flaw::FlawCode::Bound)
                 .help(format!(
                     "at most {MAX_GROUPS} groups and {MAX_TAGS} tags each"
                 ))
         });
         taken.chain(over).collect()
+    }
+}
+
+/// Where a name stands first.
+fn placed(text: &str, written: &str, message: String) -> Flaw {
+    match text.find(written) {
+        Some(start) => Flaw::at(FILE, text, start..start + written.len(), message),
+        None => Flaw::in_file(FILE, message),
     }
 }

@@ -10,6 +10,8 @@ use cedar_policy_core::evaluator::Evaluator;
 
 use crate::annotation::Marks;
 use crate::clause::{Anchor, Clause, Verdict, evaluate};
+use crate::flaw::Flaw;
+use crate::include;
 use crate::work::Work;
 
 /// A compiled policy.
@@ -122,6 +124,20 @@ impl Rule {
     /// The top-level conditions, in order.
     pub(crate) fn conjuncts(&self) -> impl Iterator<Item = &Conjunct> {
         self.conjuncts.iter()
+    }
+
+    /// Line and column, from 1, of one of its conditions in its file.
+    pub(crate) fn place_of(&self, conjunct: &Conjunct) -> (usize, usize) {
+        let place = conjunct.expression.source_loc().map(|loc| {
+            let place = Flaw::at("", &loc.src, loc.start()..loc.end(), String::new());
+            (self.written.lines + place.line, place.column)
+        });
+        place.unwrap_or((self.written.line, 1))
+    }
+
+    /// Whether it came with a pack that the bundle includes.
+    pub(crate) fn is_of_pack(&self) -> bool {
+        self.written.file.starts_with(include::DIRECTORY)
     }
 
     /// Whether its scope says what it is about; else it is about everything.

@@ -150,7 +150,10 @@ pub(crate) fn compile(
         let flaw = Flaw::whole(format!(
             "the schema of the registry cannot be built: {error}"
         ));
-        PolicyErrors { flaws: vec![flaw] }
+        let help = "bailiwick tool show names the schema; a group of bundle.toml must not be named as a tool";
+        PolicyErrors {
+            flaws: vec![flaw.help(help)],
+        }
     })
 }
 

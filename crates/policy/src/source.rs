@@ -37,7 +37,8 @@ impl BundleSource {
                     ),
                 );
             } else if files.insert(path.clone(), text).is_some() {
-                flaws.push(Flaw::in_file(&path, "this file is given twice".to_owned()));
+                let flaw = Flaw::in_file(&path, "this file is given twice".to_owned());
+                flaws.push(flaw.help("give it once"));
             }
         }
         let source = Self { files };

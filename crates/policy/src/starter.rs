@@ -31,6 +31,9 @@ pub fn demo() -> BundleSource {
     bundle!("demo": "bundle.toml", "workspace.cedar", "tests/workspace.toml")
 }
 
+/// Version of the packs that ship: a pack whose text changes is another version, since bundles name it (`include`).
+pub const VERSION: u32 = 1;
+
 /// Names of the packs, as [`pack`] takes them.
 pub const PACKS: [&str; 6] = [
     "base",

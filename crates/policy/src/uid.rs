@@ -56,7 +56,10 @@ impl Types {
             format!("Bailiwick::{name}")
                 .parse::<EntityType>()
                 .map_err(|error| PolicyErrors {
-                    flaws: vec![Flaw::whole(error.to_string())],
+                    flaws: vec![
+                        Flaw::whole(error.to_string())
+                            .help("report this: it is a fault of Bailiwick"),
+                    ],
                 })
         };
         Ok(Self {

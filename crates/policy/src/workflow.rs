@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use bailiwick_core::Fault as _;
 use bailiwick_core::name::{StageName, WorkflowName};
 use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::{Bounds, Draft, Scope, ScopeError};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::flaw::{Flaw, FlawCode, PolicyErrors};
+use crate::flaw::{Flaw, FlawCode, PolicyErrors, advice};
+use crate::nearest::nearest;
 use crate::source::BundleSource;
 
 /// A workflow has at most this many stages.
@@ -103,13 +105,12 @@ impl Workflows {
         let mut all = BTreeMap::new();
         for (path, text) in source.below("workflows/", ".toml") {
             match parse(path, text) {
-                Ok(workflow) => {
+                Ok((workflow, place)) => {
                     let name = workflow.name.clone();
                     if all.insert(name.clone(), workflow).is_some() {
-                        flaws.push(Flaw::in_file(
-                            path,
-                            format!("workflow `{name}` is defined twice"),
-                        ));
+                        let message = format!("workflow `{name}` is defined twice");
+                        let flaw = Flaw::at(path, text, place, message).code(FlawCode::Workflow);
+                        flaws.push(flaw.help("give each workflow a name of its own"));
                     }
                 }
                 Err(wrong) => {
@@ -120,7 +121,7 @@ impl Workflows {
         if !all.keys().any(|name| name.as_str() == DEFAULT) {
             let built_in = parse("workflows/default.toml", DEFAULT_TEXT);
             match built_in {
-                Ok(workflow) => drop(all.insert(workflow.name.clone(), workflow)),
+                Ok((workflow, _)) => drop(all.insert(workflow.name.clone(), workflow)),
                 Err(wrong) => flaws.extend(wrong),
             }
         }
@@ -133,9 +134,9 @@ const DEFAULT_TEXT: &str = "name = \"default\"\n[[stage]]\nname = \"run\"\n";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    name: WorkflowName,
+    name: toml::Spanned<WorkflowName>,
     #[serde(rename = "stage")]
-    stages: Vec<StageFile>,
+    stages: Vec<toml::Spanned<StageFile>>,
     #[serde(rename = "transition", default)]
     transitions: Vec<toml::Spanned<Transition>>,
 }
@@ -150,24 +151,30 @@ struct StageFile {
     risk_floor: Risk,
 }
 
-/// The workflow of a file, or everything that is wrong with it.
-fn parse(path: &str, text: &str) -> Result<Workflow, Vec<Flaw>> {
+/// The workflow of a file and where its name stands, or everything that is wrong with it.
+fn parse(path: &str, text: &str) -> Result<(Workflow, Range<usize>), Vec<Flaw>> {
     let file: File = toml::from_str(text).map_err(|error| misshapen(path, text, &error))?;
     let mut flaws = Vec::new();
     if file.stages.is_empty() || file.stages.len() > MAX_STAGES {
         let message = format!("a workflow has 1 to {MAX_STAGES} stages");
-        flaws.push(Flaw::in_file(path, message));
+        let flaw = Flaw::at(path, text, file.name.span(), message);
+        flaws.push(flaw.help("add [[stage]] with a name; a task starts in the first"));
     }
     let mut stages: Vec<Stage> = Vec::with_capacity(file.stages.len());
     for stage in file.stages {
+        let place = stage.span();
+        let stage = stage.into_inner();
         if stages.iter().any(|earlier| earlier.name == stage.name) {
             let message = format!("stage `{}` is defined twice", stage.name);
-            flaws.push(Flaw::in_file(path, message));
+            let flaw = Flaw::at(path, text, place, message);
+            flaws.push(flaw.help("give each stage a name of its own"));
         }
         let cap = stage.cap.and_then(|draft| {
             let span = draft.span();
             let filled = draft.into_inner().fill(&Bounds::WIDEST);
-            let wrong = |error: ScopeError| Flaw::at(path, text, span, error.to_string());
+            let wrong = |error: ScopeError| {
+                Flaw::at(path, text, span, error.to_string()).help(error.help())
+            };
             filled.map_err(|error| flaws.push(wrong(error))).ok()
         });
         stages.push(Stage {
@@ -184,7 +191,14 @@ fn parse(path: &str, text: &str) -> Result<Workflow, Vec<Flaw>> {
         let known = |name: &StageName| stages.iter().any(|stage| stage.name == *name);
         let unknown = BTreeSet::from([&step.from, &step.to]);
         let unknown = unknown.into_iter().filter(|name| !known(name));
-        flaws.extend(unknown.map(|name| at(format!("there is no stage `{name}`"))));
+        flaws.extend(unknown.map(|name| {
+            let all = stages.iter().map(|stage| stage.name.as_str());
+            let near = nearest(name.as_str(), all, 2).map_or_else(
+                || format!("add [[stage]] with name = \"{name}\""),
+                |near| format!("did you mean `{near}`?"),
+            );
+            at(format!("there is no stage `{name}`")).help(near)
+        }));
         if step.who.is_empty() {
             let flaw = at("nobody may make this transition".to_owned());
             flaws.push(flaw.help("who is one or more of agent, user, operator"));
@@ -192,11 +206,13 @@ fn parse(path: &str, text: &str) -> Result<Workflow, Vec<Flaw>> {
         transitions.push(step);
     }
     if flaws.is_empty() {
-        Ok(Workflow {
-            name: file.name,
+        let place = file.name.span();
+        let workflow = Workflow {
+            name: file.name.into_inner(),
             stages,
             transitions,
-        })
+        };
+        Ok((workflow, place))
     } else {
         Err(flaws)
     }
@@ -221,7 +237,10 @@ fn misshapen(path: &str, text: &str, error: &toml::de::Error) -> Vec<Flaw> {
     let misfits = stages.chain(transitions.filter_map(misfit::<Transition>));
     let others = misfits.filter(|(span, _)| Some(span.start) != known);
     let others: Vec<Flaw> = others
-        .map(|(span, message)| Flaw::at(path, text, span, message))
+        .map(|(span, message)| {
+            let help = advice(&message);
+            Flaw::at(path, text, span, message).help(help)
+        })
         .collect();
     std::iter::once(first).chain(others).collect()
 }

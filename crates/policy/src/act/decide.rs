@@ -45,34 +45,67 @@ impl Bundle {
 }
 
 fn decide(bundle: &Bundle, asked: &Asked<'_>) -> Decision {
+    let posed = match pose(bundle, asked) {
+        Ok(posed) => posed,
+        Err(refused) => return *refused,
+    };
+    let mut sorted = Sorted::default();
+    for rule in posed.rules {
+        if !rule.marks.observed {
+            sorted.put(
+                rule,
+                rule.verdict(&posed.action, asked.now, &posed.evaluator),
+            );
+        }
+    }
+    outcome(
+        &sorted,
+        &Question {
+            discharged: &[],
+            performs: asked.performs,
+            versions: asked.versions,
+            what: &What(asked),
+        },
+    )
+}
+
+/// An act with the policies whose scope reaches it, and what they are asked with.
+pub(crate) struct Posed<'a> {
+    action: EntityUID,
+    pub(crate) rules: Vec<&'a Rule>,
+    pub(crate) evaluator: Evaluator<'a>,
+}
+
+/// Looks up what an act is asked with, or says why policies cannot be asked.
+pub(crate) fn pose<'a>(bundle: &'a Bundle, asked: &Asked<'_>) -> Result<Posed<'a>, Box<Decision>> {
     let refuse = |code, reason: &str, fix: &str| {
-        Decision::refused(
+        Box::new(Decision::refused(
             code,
             "policy",
             reason.to_owned(),
             fix.to_owned(),
             asked.versions,
-        )
+        ))
     };
-    let Some(input) = input(bundle, asked) else {
+    let input = input(bundle, asked).ok_or_else(|| {
         let reason = format!(
             "what {} is asked with is not what policy knows of it",
             asked.act.as_str()
         );
-        return refuse(
+        refuse(
             Code::PolicyError,
             &reason,
             "report this: it is a fault of Bailiwick",
-        );
-    };
+        )
+    })?;
     let (action, principal, resource) = parties(bundle, asked);
     if asked.act.principal() == "Agent" && !is_registered(bundle, asked.principal) {
         let reason = format!("policy does not know the agent `{}` yet", asked.principal);
-        return refuse(
+        return Err(refuse(
             Code::PolicyError,
             &reason,
             "try again: policy follows the registry",
-        );
+        ));
     }
     let candidates = bundle.index.candidates(
         &keys(bundle, &principal),
@@ -81,7 +114,11 @@ fn decide(bundle: &Bundle, asked: &Asked<'_>) -> Decision {
     );
     if candidates.len() > MAX_CANDIDATES {
         let reason = format!("more than {MAX_CANDIDATES} policies reach this");
-        return refuse(Code::PolicyLimit, &reason, "narrow the scopes of policies");
+        return Err(refuse(
+            Code::PolicyLimit,
+            &reason,
+            "narrow the scopes of policies",
+        ));
     }
     let chain: Vec<&AgentName> = asked.chain.links.iter().map(|link| &link.agent).collect();
     let setting = Setting {
@@ -98,28 +135,18 @@ fn decide(bundle: &Bundle, asked: &Asked<'_>) -> Decision {
         Some(context::of_act(&setting, input, bundle)),
     );
     let world = bundle.world.of(Effect::Read);
-    let evaluator = Evaluator::new(request, world, Extensions::all_available());
     let ours = RULES.iter().filter(|rule| {
         let actions = &rule.clause.scope.actions;
         actions
             .iter()
             .any(|anchor| matches!(anchor, Anchor::Is(named) if **named == action))
     });
-    let mut sorted = Sorted::default();
-    for rule in of(bundle, &candidates).chain(ours) {
-        if !rule.marks.observed {
-            sorted.put(rule, rule.verdict(&action, asked.now, &evaluator));
-        }
-    }
-    outcome(
-        &sorted,
-        &Question {
-            discharged: &[],
-            performs: asked.performs,
-            versions: asked.versions,
-            what: &What(asked),
-        },
-    )
+    let rules = of(bundle, &candidates).chain(ours).collect();
+    Ok(Posed {
+        rules,
+        evaluator: Evaluator::new(request, world, Extensions::all_available()),
+        action,
+    })
 }
 
 /// What to say of an act that may not be done. A step-up is one: nobody is asked about acts.

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::bundle::Bundle;
 use crate::call::Call;
 use crate::decide::weigh;
-use crate::flaw::Flaw;
 use crate::rule::{Conjunct, Rule};
 
 /// Of permits that were near, at most this many are named.
@@ -117,11 +116,7 @@ fn whole(rule: &Rule) -> Because {
 }
 
 fn placed(rule: &Rule, conjunct: &Conjunct) -> Because {
-    let place = conjunct.expression.source_loc().map(|loc| {
-        let place = Flaw::at("", &loc.src, loc.start()..loc.end(), String::new());
-        (rule.written.lines + place.line, place.column)
-    });
-    let (line, column) = place.unwrap_or((rule.written.line, 1));
+    let (line, column) = rule.place_of(conjunct);
     Because {
         line,
         column,

@@ -24,9 +24,10 @@ pub(super) fn lint(subject: &Subject<'_>, rule: &Rule, found: &mut Found) -> boo
     for conjunct in rule.conjuncts() {
         let expression = &conjunct.expression;
         let problem = match expression.expr_kind() {
-            ExprKind::Lit(Literal::Bool(false)) => {
-                Some(("it is always false".to_owned(), String::new()))
-            }
+            ExprKind::Lit(Literal::Bool(false)) => Some((
+                "it is always false".to_owned(),
+                "remove the policy, or this condition".to_owned(),
+            )),
             _ => word(subject, expression).or_else(|| number(expression, &mut known)),
         };
         let problem = problem.or_else(|| contradiction(expression, &mut known));

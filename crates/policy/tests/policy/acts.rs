@@ -388,40 +388,40 @@ fn what_is_declared_wrongly_is_said() {
         "[tool.\"s/r\"]\ngroups = [\"read\"]\n",
         "",
         &expect![[r#"
-        error Syntax bundle.toml: `read` is not free as the name of a group of tools
-          help: effects, facets and built-in actions have names of their own
-    "#]],
+            error Syntax bundle.toml:3:11: `read` is not free as the name of a group of tools
+              help: effects, facets and built-in actions have names of their own
+        "#]],
     );
     check(
         "[tool.\"s/r\"]\nfacets = [\"egres\"]\n",
         "",
         &expect![[r#"
-        error Syntax bundle.toml:3:11: unknown variant `egres`, expected one of `egress`, `spend`, `destroy`
-          help: 
-    "#]],
+            error Syntax bundle.toml:3:11: unknown variant `egres`, expected one of `egress`, `spend`, `destroy`
+              help: did you mean `egress`?
+        "#]],
     );
     check(
         "[agent.a]\ngroups = [\"Night\"]\n",
         "",
         &expect![[r#"
-        error Syntax bundle.toml:3:10: the name of a group is 1 to 63 of a-z 0-9 -
-          help: 
-    "#]],
+            error Syntax bundle.toml:3:10: the name of a group is 1 to 63 of a-z 0-9 -
+              help: correct what stands here; the reference of policy shows each file of a bundle
+        "#]],
     );
     check(
         "time_zone = \"Europe/Berlni\"\n",
         "",
         &expect![[r#"
-        error Syntax bundle.toml:2:13: `Europe/Berlni` is no time zone of the IANA database, such as Europe/Berlin
-          help: 
-    "#]],
+            error Syntax bundle.toml:2:13: `Europe/Berlni` is no time zone of the IANA database, such as Europe/Berlin
+              help: correct what stands here; the reference of policy shows each file of a bundle
+        "#]],
     );
     let many: Vec<String> = (0..17).map(|n| format!("\"g{n}\"")).collect();
     check(
         &format!("[agent.a]\ngroups = [{}]\n", many.join(",")),
         "",
         &expect![[r#"
-            error Bound bundle.toml: something is in too many groups, or has too many tags
+            error Bound bundle.toml:1:2: `a` is in too many groups, or has too many tags
               help: at most 16 groups and 32 tags each
         "#]],
     );

@@ -340,8 +340,8 @@ fn every_flaw_is_reported() {
         "name = \"w\"\nstage = []\n".to_owned(),
     );
     expect![[r#"
-        error Syntax bundle.toml:1:1: unknown field `nam`, expected one of `name`, `description`, `time_zone`, `agent`, `server`, `user`, `tool`
-          help: 
+        error Syntax bundle.toml:1:1: unknown field `nam`, expected one of `name`, `description`, `include`, `time_zone`, `agent`, `server`, `user`, `tool`
+          help: did you mean `name`?
         error Annotation p.cedar:1:1: this policy has no @id
           help: add @id("…") above it
         error Annotation p.cedar:1:1: this policy has no @reason
@@ -358,8 +358,8 @@ fn every_flaw_is_reported() {
           help: did you mean `Bailiwick::Agent`?
         error Syntax q.cedar:1:26: unexpected end of input
           help: expected `!=`, `)`, `,`, `:`, `<`, `<=`, `==`, `>`, `>=`, `in`, or `is`
-        error Workflow workflows/w.toml: a workflow has 1 to 32 stages
-          help: 
+        error Workflow workflows/w.toml:1:8: a workflow has 1 to 32 stages
+          help: add [[stage]] with a name; a task starts in the first
     "#]].assert_eq(&found(&source, &registry(WORLD)));
 }
 

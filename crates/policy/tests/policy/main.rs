@@ -9,6 +9,9 @@
 mod acts;
 
 #[cfg(test)]
+mod cases;
+
+#[cfg(test)]
 mod corpus;
 
 #[cfg(test)]
@@ -28,6 +31,9 @@ mod invariants;
 
 #[cfg(test)]
 mod lints;
+
+#[cfg(test)]
+mod loading;
 
 #[cfg(test)]
 mod messages;

@@ -9,10 +9,10 @@ use crate::world::{VERSION, WORLD, bundle, registry};
 fn check(policies: &str, expected: &Expect) {
     let errors = Bundle::compile(&bundle(policies), VERSION, &registry(WORLD)).unwrap_err();
     assert_eq!(errors.code(), Code::PolicyInvalid);
-    let lines = errors
-        .flaws
-        .iter()
-        .map(|flaw| format!("{flaw}\n  help: {}\n", flaw.help));
+    let lines = errors.flaws.iter().map(|flaw| {
+        assert!(flaw.line > 0 && !flaw.help.is_empty(), "{flaw:?}");
+        format!("{flaw}\n  help: {}\n", flaw.help)
+    });
     expected.assert_eq(&lines.collect::<String>());
 }
 
@@ -91,6 +91,41 @@ fn arguments_that_may_be_absent_or_of_another_type() {
             p.cedar:3:34: policy `x`: unexpected type: expected String but saw Bailiwick::Opaque (for calls of t/e)
               help: try using `is` to test for an entity type
         "#]],
+    );
+}
+
+#[test]
+fn values_of_other_types() {
+    let read = |condition: &str| {
+        body(condition).replace("action,", "action == Bailiwick::Action::\"s/r\",")
+    };
+    check(
+        &read("context.bw.depth + \"1\" == 2"),
+        &expect![[r#"
+        p.cedar:3:27: policy `x`: unexpected type: expected Long but saw String (for calls of s/r)
+          help: Cedar does not support string concatenation
+    "#]],
+    );
+    check(
+        &read("ip(\"999.1.1.1\").isIpv4()"),
+        &expect![[r#"
+        p.cedar:3:8: policy `x`: error during extension function argument validation: failed to parse as IP address: `"999.1.1.1"` (for calls of s/r)
+          help: valid IP strings are IPv4/IPv6 addresses or CIDR ranges like `127.0.0.1`, `127.0.0.1/24`, or `ffee::/64`
+    "#]],
+    );
+    check(
+        &read("[] == [1]"),
+        &expect![[r#"
+        p.cedar:3:8: policy `x`: empty set literals are forbidden in policies (for calls of s/r)
+          help: what Cedar takes here: https://docs.cedarpolicy.com/policies/syntax-grammar.html
+    "#]],
+    );
+    check(
+        &read("context.bw.task.labels == \"pii\""),
+        &expect![[r#"
+        p.cedar:3:8: policy `x`: the types String and Set<String> are not compatible (for calls of s/r)
+          help: both operands to a `==` expression must have compatible types. Types must be exactly equal to be compatible
+    "#]],
     );
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn registry(declared: &str) -> Registry {
 /// Flaws as people read them, a line for each and one for what to do.
 pub(crate) fn told(severity: &str, flaws: &[Flaw]) -> String {
     let lines = flaws.iter().map(|flaw| {
+        assert!(!flaw.help.is_empty(), "nothing says what to do: {flaw}");
         let help = format!("  help: {}", flaw.help);
         [
             format!("{severity} {:?} {flaw}", flaw.code),
