@@ -47,6 +47,9 @@ const SMOKE_CALLS: usize = 100;
 const MOST_OF_CEDAR: f64 = 1.0;
 /// Of the interpreter of another language, on the same rules: from a hundred policies on what it goes through is found here.
 const MOST_OF_REGORUS: f64 = 2.0;
+/// Promised of explaining a denial, which one decision in so many asks for here.
+const MOST_EXPLAIN_MICROS: f64 = 2_000.0;
+const EXPLAINED: usize = 50;
 /// Both sides get the processor in this many turns, so that a slow moment hits both.
 const TURNS: usize = 20;
 /// Promised of loading and indexing [`LOADED`] policies.
@@ -161,15 +164,28 @@ fn measure(size: &Size) -> Result<()> {
         "x",
         MOST_OF_CEDAR,
     )?;
-    if regos.is_empty() {
-        return Ok(());
+    if !regos.is_empty() {
+        figure(
+            &format!("decide_{policies}_p50_over_regorus"),
+            p50 / micros(&mut regos, 50)?,
+            "x",
+            MOST_OF_REGORUS,
+        )?;
     }
-    figure(
-        &format!("decide_{policies}_p50_over_regorus"),
-        p50 / micros(&mut regos, 50)?,
-        "x",
-        MOST_OF_REGORUS,
-    )
+    explain(size, &world)
+}
+
+/// A denial explained: what held, and changes that were each tried before they are named.
+fn explain(size: &Size, world: &World) -> Result<()> {
+    let denied = world::arguments("secrets/key.txt")?;
+    let mut times = Vec::new();
+    for caller in world.callers.iter().cycle().take(size.calls / EXPLAINED) {
+        let (took, explanation) = time(|| world.explain(caller, black_box(&denied)));
+        ensure!(!explanation.would_allow.is_empty(), "{explanation:?}");
+        times.push(took);
+    }
+    let name = format!("explain_{}_p50", size.policies);
+    figure(&name, micros(&mut times, 50)?, "us", MOST_EXPLAIN_MICROS)
 }
 
 fn micros(samples: &mut [Duration], percent: usize) -> Result<f64> {

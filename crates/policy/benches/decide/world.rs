@@ -17,7 +17,9 @@ use bailiwick_core::scope::{Bounds, Draft};
 use bailiwick_core::server::Server;
 use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
 use bailiwick_core::{Digest, Timestamp};
-use bailiwick_policy::{Bundle, BundleSource, Input, NO_FACTS, Registry, fixtures, starter};
+use bailiwick_policy::{
+    Bundle, BundleSource, Explanation, Input, NO_FACTS, Registry, fixtures, starter,
+};
 
 use crate::timing::time;
 
@@ -129,6 +131,10 @@ impl World {
 
     pub(crate) fn decide(&self, caller: &Caller, arguments: &str) -> Decision {
         self.with(caller, arguments, |input| self.bundle().decide(input))
+    }
+
+    pub(crate) fn explain(&self, caller: &Caller, arguments: &str) -> Explanation {
+        self.with(caller, arguments, |input| self.bundle().explain(input))
     }
 
     pub(crate) fn with<T>(
