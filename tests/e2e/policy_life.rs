@@ -2,6 +2,7 @@
 
 mod altered;
 mod rollout;
+mod written;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! `policy`: the bundle, a directory of Cedar text with workflows and tests. What is checked is what is published.
 
 mod directory;
+mod grounds;
 mod published;
 mod rollout;
 mod schema;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use bailiwick_core::Digest;
 use bailiwick_crypto::hash::sha256;
-use bailiwick_policy::{Bundle, Flaw, PolicyErrors, Registry, Report, starter};
+use bailiwick_policy::{Bundle, Flaw, PolicyErrors, Registry, Report, Untried, starter};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
@@ -42,10 +43,13 @@ pub(crate) enum PolicyCommand {
         strict: bool,
     },
     /// Runs the tests of a bundle here, without a node.
-    #[command(after_help = "Example: bailiwick policy test policy")]
+    #[command(after_help = "Example: bailiwick policy test policy --coverage")]
     Test {
         /// The bundle's directory.
         dir: PathBuf,
+        /// Shows conditions that hold in no case, or in every one.
+        #[arg(long)]
+        coverage: bool,
     },
     /// The Cedar schema that policies are checked against, in Cedar's JSON form, for editors and analysers.
     #[command(after_help = "Example: bailiwick policy schema --server files")]
@@ -68,7 +72,7 @@ pub(crate) enum PolicyCommand {
     /// Makes recorded decisions again under a bundle: what would be newly denied, newly allowed, asked. Exit 1: something would.
     #[command(after_help = "Example: bailiwick policy replay policy --since 7d")]
     Replay(trial::ReplayArgs),
-    /// Why a recorded call was decided as it was, and what would allow it.
+    /// Why a recorded call was decided as it was, or a written one would be, and what would allow it.
     #[command(after_help = "Example: bailiwick policy explain evt_01h455vb4pex5vsknk084sn02q")]
     Explain(trial::ExplainArgs),
     /// Tries a bundle on live calls beside the active one.
@@ -93,7 +97,7 @@ pub(crate) async fn run(context: &Context, command: PolicyCommand) -> Outcome {
         PolicyCommand::Init { dir, pack } => init(context, &dir, &pack),
         PolicyCommand::Schema(args) => schema::schema(context, &args).await,
         PolicyCommand::Check { dir, strict } => check(context, &dir, strict).await,
-        PolicyCommand::Test { dir } => test(context, &dir),
+        PolicyCommand::Test { dir, coverage } => test(context, &dir, coverage),
         PolicyCommand::Publish { dir, if_version } => {
             published::publish(context, &read(&dir)?, if_version).await
         }
@@ -173,7 +177,7 @@ fn warn(context: &Context, warnings: &[Flaw]) {
     }
 }
 
-fn test(context: &Context, dir: &Path) -> Outcome {
+fn test(context: &Context, dir: &Path, coverage: bool) -> Outcome {
     let source = read(dir)?;
     let failed = |errors: PolicyErrors| Failure::of_policy(&errors, &source.files);
     // Also a bundle without tests must compile.
@@ -183,7 +187,7 @@ fn test(context: &Context, dir: &Path) -> Outcome {
     let report = Bundle::run_tests(&source, &Registry::default()).map_err(failed)?;
     let body =
         serde_json::to_value(&report).map_err(|error| Failure::internal(error.to_string()))?;
-    context.out.show(&body, |_, _| cases(&report));
+    context.out.show(&body, |_, _| cases(&report, coverage));
     warn(context, bundle.warnings());
     Ok(if report.passed() {
         Exit::DONE
@@ -193,7 +197,7 @@ fn test(context: &Context, dir: &Path) -> Outcome {
 }
 
 /// A line per case, and what no case reaches.
-fn cases(report: &Report) -> String {
+fn cases(report: &Report, coverage: bool) -> String {
     let mut lines: Vec<String> = report
         .cases
         .iter()
@@ -215,6 +219,22 @@ fn cases(report: &Report) -> String {
     ));
     if !report.untested.is_empty() {
         lines.push(format!("no case reaches {}", report.untested.join(", ")));
+    }
+    let untried: &[Untried] = if coverage { &report.untried } else { &[] };
+    for condition in untried {
+        lines.push(format!(
+            "{}:{}:{}: policy {}: `{}` {}",
+            condition.file,
+            condition.line,
+            condition.column,
+            condition.policy,
+            Untrusted(&condition.clause),
+            match (condition.holds, condition.fails) {
+                (false, false) => "is asked in no case",
+                (false, true) => "holds in no case",
+                _ => "holds in every case that asks it",
+            }
+        ));
     }
     lines.join("\n")
 }

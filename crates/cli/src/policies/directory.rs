@@ -9,7 +9,7 @@ use bailiwick_policy::BundleSource;
 use crate::context::read_file;
 use crate::failure::Failure;
 
-/// Reads the files of a bundle's directory. Files and directories whose names begin with a dot are left out.
+/// Reads the files of a bundle's directory, with the packs that it includes. Files and directories whose names begin with a dot are left out.
 pub(super) fn read(dir: &Path) -> Result<BundleSource, Failure> {
     let mut entries = BTreeMap::new();
     let mut waiting = vec![(dir.to_owned(), String::new())];
@@ -46,7 +46,9 @@ pub(super) fn read(dir: &Path) -> Result<BundleSource, Failure> {
         }
     }
     let files = entries.clone();
-    BundleSource::from_dir(entries).map_err(|errors| Failure::of_policy(&errors, &files))
+    BundleSource::from_dir(entries)
+        .and_then(BundleSource::with_packs)
+        .map_err(|errors| Failure::of_policy(&errors, &files))
 }
 
 /// Writes files into a directory that is not there yet. A path that leads out of it is refused: the files may be a node's.

@@ -20,7 +20,7 @@ fn the_starter_is_written_once_and_its_tests_pass() {
     let dir = tempfile::tempdir().unwrap();
     let bundle = dir.path().join("policy");
     super::init(&context(), &bundle, "base").unwrap();
-    assert_eq!(test(&context(), &bundle).unwrap(), Exit::DONE);
+    assert_eq!(test(&context(), &bundle, true).unwrap(), Exit::DONE);
     assert_eq!(
         super::init(&context(), &bundle, "base")
             .unwrap_err()
@@ -35,7 +35,11 @@ fn each_pack_is_written_with_its_schema_and_passes_its_tests() {
     for pack in bailiwick_policy::starter::PACKS {
         let bundle = dir.path().join(pack);
         super::init(&context(), &bundle, pack).unwrap();
-        assert_eq!(test(&context(), &bundle).unwrap(), Exit::DONE, "{pack}");
+        assert_eq!(
+            test(&context(), &bundle, true).unwrap(),
+            Exit::DONE,
+            "{pack}"
+        );
         let schema = std::fs::read(bundle.join(".schema.json")).unwrap();
         let schema: serde_json::Value = serde_json::from_slice(&schema).unwrap();
         let actions = schema.pointer("/Bailiwick/actions").unwrap();
@@ -58,7 +62,7 @@ fn a_flaw_has_a_place_in_the_file() {
         "@id(\"a\")\npermit (principal, acton, resource);\n",
     )
     .unwrap();
-    let failure = test(&context(), dir.path()).unwrap_err();
+    let failure = test(&context(), dir.path(), false).unwrap_err();
     assert_eq!(failure.exit_code(), 3);
     assert_eq!(
         (

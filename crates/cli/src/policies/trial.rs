@@ -1,6 +1,6 @@
 //! What a bundle would do before it is live: `diff` and `replay`; and why a recorded call was decided as it was: `explain`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bailiwick_core::id::EventId;
@@ -9,8 +9,8 @@ use bailiwick_crypto::system::SystemClock;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::directory;
-use crate::context::Context;
+use super::{directory, grounds};
+use crate::context::{Context, read_file};
 use crate::failure::Failure;
 use crate::output::{Out, Untrusted, table};
 use crate::{Exit, Outcome};
@@ -37,14 +37,26 @@ pub(crate) struct ReplayArgs {
     until: Option<Timestamp>,
 }
 
-/// A decision on record.
+/// A decision on record, or a request that is written down.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     /// The event that an agent was told, or of `audit search`.
-    event: EventId,
+    #[arg(required_unless_present = "input")]
+    event: Option<EventId>,
     /// Why you look; it goes on record, as argument values are shown.
     #[arg(long, default_value = "policy explain")]
     reason: String,
+    /// A request instead of an event: a JSON file with agent, tool and arguments, and what else a case of `tests/` gives.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["event", "reason"])]
+    input: Option<PathBuf>,
+    /// With `--input`: a directory; or a published version: `active`, a number of the history, a digest.
+    #[arg(
+        long,
+        value_name = "BUNDLE",
+        requires = "input",
+        default_value = "active"
+    )]
+    bundle: String,
 }
 
 /// Exit 1 if anything differs.
@@ -73,11 +85,30 @@ pub(super) async fn replay(context: &Context, args: &ReplayArgs) -> Outcome {
 }
 
 pub(super) async fn explain(context: &Context, args: &ExplainArgs) -> Outcome {
-    let body = json!({"event": args.event, "reason": args.reason});
-    let answer = context.api()?.post("/v1/policy/explain", &body).await?;
-    context.out.show(&answer, told_grounds);
+    let Some(file) = &args.input else {
+        let body = json!({"event": args.event, "reason": args.reason});
+        let answer = context.api()?.post("/v1/policy/explain", &body).await?;
+        context.out.show(&answer, grounds::told);
+        return Ok(Exit::DONE);
+    };
+    let text = read_file(file, MAX_INPUT)?;
+    let input: Value = serde_json::from_slice(&text).map_err(|error| {
+        let message = format!("{} is not JSON: {error}", file.display());
+        let help = r#"write {"agent": "…", "tool": "server/tool", "arguments": {…}}"#;
+        Problem::new(Code::ConfigInvalid, message, help)
+    })?;
+    let bundle = choice(&args.bundle)?;
+    let body = json!({"input": input, "bundle": bundle.body});
+    let answer = context.api()?.post("/v1/policy/explain-input", &body).await;
+    let answer = answer.map_err(|failure| bundle.place(failure))?;
+    context.out.show(&answer, |_, body| {
+        grounds::of_bundle("under", body).join("\n")
+    });
     Ok(Exit::DONE)
 }
+
+/// A request that is written down has at most so many bytes.
+const MAX_INPUT: usize = 1 << 20;
 
 /// A bundle as the API takes it, and the text that flaws are shown in.
 struct Choice {
@@ -275,94 +306,20 @@ fn said_shift(shift: &str) -> String {
     }
 }
 
-fn told_grounds(_: &Out, body: &Value) -> String {
-    let decision = body.get("decision").unwrap_or(&Value::Null);
-    let mut lines = vec![format!(
-        "{}: {} {}",
-        text(body, "event"),
-        text(decision, "effect"),
-        text(body, "code")
-    )];
-    for reason in list(decision, "reasons") {
-        lines.push(format!("  by {}", word(reason)));
-    }
-    for (title, side) in [
-        ("under the bundle of its time", "then"),
-        ("under the active bundle", "now"),
-    ] {
-        let Some(grounds) = body.get(side).filter(|grounds| grounds.is_object()) else {
-            continue;
-        };
-        lines.push(format!("{title}, {}:", text(grounds, "bundle")));
-        let stage = text(grounds, "stage");
-        if !stage.is_empty() {
-            lines.push(format!("  the stage refuses it: {stage}"));
-        }
-        let decided = grounds.get("decision").unwrap_or(&Value::Null);
-        if decided.is_object() {
-            lines.push(format!("  {}", text(decided, "outcome")));
-        }
-        for because in list(grounds, "because") {
-            lines.push(because_line(because));
-            for value in list(because, "values") {
-                lines.push(format!(
-                    "      {} is {}",
-                    text(value, "name"),
-                    text(value, "value")
-                ));
-            }
-        }
-        for change in list(decided, "would_allow") {
-            lines.push(format!("  would allow it: {}", word(change)));
-        }
-    }
-    let note = text(body, "note");
-    if !note.is_empty() {
-        lines.push(note);
-    }
-    lines.join("\n")
-}
-
-fn because_line(because: &Value) -> String {
-    let holds = match because.get("holds") {
-        Some(Value::Bool(true)) => "holds",
-        Some(Value::Bool(false)) => "does not hold",
-        _ => "could not be evaluated",
-    };
-    let kind = if because.get("permits") == Some(&Value::Bool(true)) {
-        "permit"
-    } else {
-        "forbid"
-    };
-    let clause = text(because, "clause");
-    let clause = if clause.is_empty() {
-        "its scope alone".to_owned()
-    } else {
-        format!("`{clause}`")
-    };
-    format!(
-        "  {kind} {} ({}:{}:{}): {clause} {holds}",
-        text(because, "policy"),
-        text(because, "file"),
-        number(because, "line"),
-        number(because, "column"),
-    )
-}
-
-fn list<'a>(body: &'a Value, name: &str) -> &'a [Value] {
+pub(super) fn list<'a>(body: &'a Value, name: &str) -> &'a [Value] {
     table::items(body.get(name).unwrap_or(&Value::Null))
 }
 
-fn number(body: &Value, name: &str) -> u64 {
+pub(super) fn number(body: &Value, name: &str) -> u64 {
     body.get(name).and_then(Value::as_u64).unwrap_or(0)
 }
 
-fn text(body: &Value, name: &str) -> String {
+pub(super) fn text(body: &Value, name: &str) -> String {
     body.get(name).map(word).unwrap_or_default()
 }
 
 /// What a text says, with what hides made visible.
-fn word(value: &Value) -> String {
+pub(super) fn word(value: &Value) -> String {
     Untrusted(value.as_str().unwrap_or_default()).to_string()
 }
 

@@ -5,12 +5,12 @@ use bailiwick_audit::{Leaf, Log};
 use bailiwick_core::event::DecisionRef;
 use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Digest, Fault, Problem};
-use bailiwick_policy::{Bundle, Explanation, Recorded, StageRefusal};
+use bailiwick_policy::{Bundle, Case, Explanation, Recorded, StageRefusal};
 use serde::Serialize;
 
 use super::compare::stopped;
 use super::past::{outcome_of, recorded, stage_refusal};
-use super::{BundleRef, VersionRef};
+use super::{BundleRef, PublishError, VersionRef};
 use crate::{Actor, Control, Operation};
 
 /// Why a call was decided as it was.
@@ -94,6 +94,25 @@ impl Control {
             explained.now = Some(self.grounds(active, input).await?);
         }
         Ok(explained)
+    }
+
+    /// Explains how a request that somebody wrote down would be decided by `bundle`, on the registry as it is. Nothing of the record
+    /// is looked at.
+    pub async fn explain_case(
+        &self,
+        actor: &Actor,
+        bundle: BundleRef,
+        case: Case,
+    ) -> Result<Grounds, PublishError> {
+        actor.may(Operation::WritePolicy)?;
+        let source = self.source_of(bundle).await?;
+        let registry = self.registry().await?;
+        let grounds = tokio::task::spawn_blocking(move || {
+            let input = case.recorded(&registry).map_err(|error| error.problem())?;
+            let bundle = source.compile(&registry)?;
+            Ok(Grounds::of(&bundle, &input))
+        });
+        grounds.await.map_err(|_| stopped("explaining a request"))?
     }
 
     async fn grounds(&self, bundle: Digest, input: Recorded) -> Result<Grounds, Problem> {

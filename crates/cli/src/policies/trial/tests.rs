@@ -55,7 +55,7 @@ fn what_agents_wrote_is_shown_visibly() {
         crate::output::Color::Never,
         true,
     );
-    let told = told_grounds(&out, &body);
+    let told = grounds::told(&out, &body);
     assert!(!told.contains(['\u{1b}', '\u{202e}']), "{told}");
     for said in [
         "deny forbidden",

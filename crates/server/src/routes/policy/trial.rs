@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
-use bailiwick_control::policies::{BundleRef, Compared, Explained, Replayed, Window};
+use bailiwick_control::policies::{
+    BundleRef, Compared, Explained, Grounds, Replayed, VersionRef, Window,
+};
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Digest, Fault, Problem, Timestamp};
-use bailiwick_policy::{BundleSource, Diff, Flaw};
+use bailiwick_policy::{BundleSource, Case, Diff, Flaw};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -77,11 +79,23 @@ pub struct ExplainBody {
     reason: String,
 }
 
+/// A request to explain, and the bundle that decides it.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainInputBody {
+    /// As a case of `tests/` gives it, without `expect`: agent, tool, arguments, …
+    #[schema(value_type = Object)]
+    input: Case,
+    /// Missing: the active one.
+    bundle: Option<BundleChoice>,
+}
+
 pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(guarded(app, Operation::WritePolicy, routes!(diff)))
         .merge(guarded(app, Operation::WritePolicy, routes!(replay)))
         .merge(guarded(app, Operation::Reveal, routes!(explain)))
+        .merge(guarded(app, Operation::WritePolicy, routes!(explain_input)))
 }
 
 /// Which permissions agents gain and lose from one bundle to another, on the registry as it is.
@@ -147,6 +161,23 @@ async fn explain(
         .explain_decision(&actor, &app.log, found, reason)
         .await?;
     Ok(Json(explained))
+}
+
+/// How a request would be decided, why, and what would allow it. It is decided on the registry as it is; nothing is done and nothing of
+/// the record is opened.
+#[utoipa::path(post, path = "/v1/policy/explain-input", operation_id = "policy.explain_input", tag = "policy", request_body = ExplainInputBody,
+    responses((status = 200, description = "{bundle, stage, decision, because, would_allow}", body = Object)))]
+async fn explain_input(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    Body(body): Body<ExplainInputBody, MAX_POLICY_BODY>,
+) -> Result<Json<Grounds>, Detailed> {
+    let bundle = match body.bundle {
+        Some(bundle) => chosen(bundle)?,
+        None => BundleRef::Version(VersionRef::Active),
+    };
+    let explained = app.control.explain_case(&actor, bundle, body.input).await;
+    explained.map(Json).map_err(flawed)
 }
 
 fn chosen(choice: BundleChoice) -> Result<BundleRef, Problem> {
