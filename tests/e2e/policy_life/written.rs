@@ -32,7 +32,7 @@ fn a_request_that_nobody_made_is_explained() {
         .unwrap_or_else(|| panic!("{explained:#}"));
     assert_eq!(argument["path"], json!(["path"]), "{argument}");
     let mut mended = request.clone();
-    mended["arguments"]["path"] = argument["value"].clone();
+    mended["arguments"]["path"] = argument["to"].clone();
     std::fs::write(&file, mended.to_string()).unwrap();
     let explained = node.cli(&["policy", "explain", "--input", path]);
     assert_eq!(explained["decision"]["outcome"], "allow", "{explained}");
