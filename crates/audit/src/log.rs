@@ -314,9 +314,9 @@ impl Recorder for Log {
             Err(error) => return Box::pin(std::future::ready(Err(error))),
         };
         let refused = self.queue.try_push(pending).err();
-        let queue = self.queue.clone();
+        let refused = refused.map(|pending| (self.queue.clone(), pending));
         Box::pin(async move {
-            if let Some(pending) = refused {
+            if let Some((queue, pending)) = refused {
                 queue.push(pending).await;
             }
             waiting

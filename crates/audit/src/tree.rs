@@ -12,7 +12,12 @@ pub fn leaf_hash(leaf: &[u8]) -> Digest {
 
 /// Hash of an inner node: SHA-256(0x01 ‖ left ‖ right).
 pub fn node_hash(left: &Digest, right: &Digest) -> Digest {
-    hash::sha256(&[&[0x01], &left.0, &right.0])
+    let mut node = [0x01; 65];
+    let (_, hashes) = node.split_at_mut(1);
+    let (front, back) = hashes.split_at_mut(32);
+    front.copy_from_slice(&left.0);
+    back.copy_from_slice(&right.0);
+    hash::sha256(&[&node])
 }
 
 /// The tree of a growing log, kept as the roots of its perfect subtrees: at most 64 hashes, one per set bit of the size.

@@ -32,6 +32,8 @@ struct Queue {
 #[derive(Default)]
 struct Inner {
     waiting: VecDeque<(Vec<u8>, oneshot::Sender<()>)>,
+    /// The thread waits; as in the log, only then is it woken.
+    idle: bool,
     closed: bool,
 }
 
@@ -54,8 +56,13 @@ impl BareCommit {
     /// Resolves when the bytes are durable. The queue holds one entry per writer, since each waits.
     pub(crate) fn append(&self, bytes: Vec<u8>) -> impl Future<Output = Result<()>> + Send + use<> {
         let (answer, durable) = oneshot::channel();
-        self.queue.lock().waiting.push_back((bytes, answer));
-        self.queue.ready.notify_one();
+        let mut inner = self.queue.lock();
+        inner.waiting.push_back((bytes, answer));
+        let idle = inner.idle;
+        drop(inner);
+        if idle {
+            self.queue.ready.notify_one();
+        }
         async { Ok(durable.await?) }
     }
 }
@@ -77,10 +84,12 @@ impl Queue {
             if inner.closed {
                 return None;
             }
+            inner.idle = true;
             inner = self
                 .ready
                 .wait(inner)
                 .unwrap_or_else(PoisonError::into_inner);
+            inner.idle = false;
         }
         let mut bytes = 0;
         let mut batch = Vec::new();
@@ -101,8 +110,9 @@ impl Queue {
 
 fn commit(queue: &Queue, file: &File) -> io::Result<()> {
     let mut offset = 0;
+    let mut bytes = Vec::new();
     while let Some(batch) = queue.take() {
-        let mut bytes = Vec::with_capacity(batch.iter().map(|(bytes, _)| bytes.len()).sum());
+        bytes.clear();
         for (event, _) in &batch {
             bytes.extend_from_slice(event);
         }

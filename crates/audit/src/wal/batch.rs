@@ -1,7 +1,8 @@
 //! A batch: `BATCH`, its `EVENT`s, `COMMIT`. It is written by one `pwrite`, made durable by one `fdatasync`, and is either whole or
-//! not there. `prev_commit` chains batches by hash; `root` ties each to the tree.
+//! not there. `prev_commit` chains batches by the hash of their `COMMIT`s; `root` ties each to the tree.
 
 use bailiwick_core::{Digest, Timestamp};
+use bailiwick_crypto::hash;
 
 use super::frame::{self, Fields, Kind};
 use super::{MAX_BATCH_BYTES, MAX_BATCH_EVENTS};
@@ -33,10 +34,28 @@ pub(crate) struct Commit {
     /// Tree size with this batch.
     pub(crate) size: u64,
     pub(crate) root: Digest,
-    /// SHA-256 of the frames of the batch before; zeros for the first.
+    /// [`Commit::digest`] of the batch before; zeros for the first.
     pub(crate) prev_commit: Digest,
     pub(crate) wall: Timestamp,
     pub(crate) hlc: u64,
+}
+
+impl Commit {
+    /// SHA-256 of the frame's body: what the next batch continues. The root in it stands for all leaves.
+    pub(crate) fn digest(&self) -> Digest {
+        hash::sha256(&[&self.body()])
+    }
+
+    fn body(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(CLOSING);
+        body.extend_from_slice(&self.number.to_le_bytes());
+        body.extend_from_slice(&self.size.to_le_bytes());
+        body.extend_from_slice(&self.root.0);
+        body.extend_from_slice(&self.prev_commit.0);
+        body.extend_from_slice(&self.wall.as_micros().to_le_bytes());
+        body.extend_from_slice(&self.hlc.to_le_bytes());
+        body
+    }
 }
 
 /// One event as it is stored.
@@ -124,18 +143,7 @@ pub(crate) fn encode(
     for event in events {
         out.extend_from_slice(event.bytes());
     }
-    frame::put(
-        out,
-        Kind::Commit,
-        &[
-            &commit.number.to_le_bytes(),
-            &commit.size.to_le_bytes(),
-            &commit.root.0,
-            &commit.prev_commit.0,
-            &commit.wall.as_micros().to_le_bytes(),
-            &commit.hlc.to_le_bytes(),
-        ],
-    );
+    frame::put(out, Kind::Commit, &[&commit.body()]);
 }
 
 /// The opening frame at the front of a block, if one is there.

@@ -7,7 +7,6 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bailiwick_core::Digest;
-use bailiwick_crypto::hash;
 
 use super::batch::{self, Batch};
 use super::segment::{self, Header};
@@ -124,13 +123,12 @@ impl Scan {
         let Some(batch) = batch::decode(&self.buffer) else {
             return Ok(None);
         };
-        let digest = hash::sha256(&[&self.buffer]);
         self.place = Place {
             segment: self.place.segment,
             offset: self.place.offset + blocks(u64::from(batch.opening.bytes)),
             number: batch.opening.number + 1,
             index: batch.commit.size,
-            prev_commit: digest,
+            prev_commit: batch.commit.digest(),
             epoch: batch.opening.epoch,
         };
         Ok(Some(batch))

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bailiwick_core::{Digest, Timestamp};
-use bailiwick_crypto::hash;
 
 use super::batch::{self, Commit, EventFrame, Opening};
 use super::scan::Place;
@@ -124,7 +123,6 @@ impl Writer {
         };
         let frames = &mut self.frames;
         batch::encode(frames, opening, events, &commit);
-        let digest = hash::sha256(&[frames]);
         let end = self.place.offset + blocks(frames.len() as u64);
         let covered = end.max(self.dirty_until.min(self.capacity));
         frames.resize(
@@ -142,7 +140,7 @@ impl Writer {
             offset: end,
             number: self.place.number + 1,
             index: self.tree.size(),
-            prev_commit: digest,
+            prev_commit: commit.digest(),
             epoch: self.epoch,
             ..self.place
         };

@@ -88,3 +88,11 @@ fn a_batch_is_exactly_its_frames() {
     bytes.push(0);
     assert!(decode(&bytes).is_none());
 }
+
+#[test]
+fn the_next_batch_continues_the_bytes_of_the_commit() {
+    let (bytes, commit) = encoded(&[(b"leaf".to_vec(), b"box".to_vec())]);
+    let end = bytes.len() - CLOSING;
+    assert_eq!(commit.digest(), hash::sha256(&[&bytes[end..]]));
+    assert_eq!(decode(&bytes).unwrap().commit.digest(), commit.digest());
+}
