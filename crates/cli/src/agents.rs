@@ -24,7 +24,8 @@ pub(crate) enum AgentCommand {
         #[arg(long)]
         owner: OwnerName,
         /// A process is this agent if all of these are found on it: unix:uid=N, unix:gid=N, unix:path=/…, unix:sha256=HEX; or, elsewhere,
-        /// join:agent=NAME, or oidc:iss=URL with oidc:sub=… or oidc:/CLAIM=….
+        /// join:agent=NAME, or oidc:iss=URL with oidc:sub=… or oidc:/CLAIM=…, or x509pop:ca=HEX with
+        /// x509pop:san=dns:NAME.
         #[arg(long = "selector", required = true, value_name = "SELECTOR")]
         selectors: Vec<Selector>,
         #[command(flatten)]

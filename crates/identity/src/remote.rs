@@ -3,6 +3,7 @@
 
 mod join_token;
 pub mod oidc;
+pub mod x509pop;
 
 use std::sync::Arc;
 

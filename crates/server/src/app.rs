@@ -9,6 +9,7 @@ use bailiwick_core::name::NodeName;
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
 use bailiwick_crypto::note::NoteSigner;
+use bailiwick_crypto::pop::{Authorities, Challenges};
 use bailiwick_enforce::{Gateway, Replica};
 use bailiwick_identity::authority::Authority;
 use bailiwick_store::Store;
@@ -40,6 +41,10 @@ pub struct App {
     pub replica: Arc<Replica>,
     /// Outside issuers whose tokens are evidence.
     pub issuers: Issuers,
+    /// Authorities whose certificates are evidence; none: no certificate is.
+    pub pop_authorities: Option<Authorities>,
+    /// What their holders sign.
+    pub pop_challenges: Challenges,
     /// Decides calls.
     pub gateway: Arc<Gateway>,
     /// Reads the tools of a server.

@@ -68,6 +68,8 @@ pub struct Identity {
     pub x509_ttl: Duration,
     /// Life of JWT-SVIDs.
     pub jwt_ttl: Duration,
+    /// Authorities whose certificates count as evidence, in PEM.
+    pub x509pop_ca: Option<PathBuf>,
     /// Whose tokens count as evidence.
     pub issuers: Vec<IssuerAt>,
 }

@@ -21,6 +21,8 @@ pub(crate) struct Setup {
     pub(crate) approval_wait: &'static str,
     /// Free space that granting needs.
     pub(crate) min_free: &'static str,
+    /// More keys of `[identity]`.
+    pub(crate) identity: String,
     /// Address of the API.
     pub(crate) console: String,
     /// More keys of `[audit]`, and tables after it.
@@ -35,6 +37,7 @@ impl Default for Setup {
             task_ttl: "5m",
             approval_wait: "60s",
             min_free: "1MiB",
+            identity: String::new(),
             console: "127.0.0.1:0".to_owned(),
             audit: String::new(),
             environment: Vec::new(),
@@ -326,6 +329,7 @@ fn config(home: &Path, setup: &Setup) -> String {
         task_ttl,
         approval_wait,
         min_free,
+        identity,
         console,
         audit,
         environment: _,
@@ -336,6 +340,7 @@ fn config(home: &Path, setup: &Setup) -> String {
 data_dir = {data}
 [identity]
 trust_domain = "e2e.internal"
+{identity}
 [oauth]
 task_ttl = "{task_ttl}"
 high_risk_ttl = "5s"

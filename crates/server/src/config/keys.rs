@@ -115,6 +115,9 @@ keys! {
     Issuers "identity" "issuers" Tables "" "{name, preset?, url, audience?, algorithms?, jwks_uri?, ca_file?}, at most 16"
         "Outside OIDC issuers whose tokens prove what a process elsewhere is; `preset` is generic, github or kubernetes."
         "None: whoever counts as a witness of identities is named.";
+    X509popCa "identity" "x509pop_ca" Text "" "a file of PEM certificates, at most 16"
+        "Authorities whose certificates prove what a process elsewhere is, if it holds their keys."
+        "None: whoever counts as a witness of identities is named.";
     Issuer "oauth" "issuer" Text "" "an http or https URL without path"
         "Issuer of task tokens."
         "`console.public_url`: what clients can reach.";

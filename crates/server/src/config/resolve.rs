@@ -101,6 +101,7 @@ fn identity(reader: &mut Reader<'_>, base: &Path) -> Option<Identity> {
         trust_domain: trust_domain?,
         x509_ttl: x509_ttl?,
         jwt_ttl: jwt_ttl?,
+        x509pop_ca: reader.text(Key::X509popCa).map(|file| base.join(file)),
         issuers: issuers?,
     })
 }

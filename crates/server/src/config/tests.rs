@@ -39,6 +39,7 @@ fn an_empty_document_is_all_defaults() {
                     trust_domain: bailiwick.internal,
                     x509_ttl: 3600s,
                     jwt_ttl: 300s,
+                    x509pop_ca: None,
                     issuers: [],
                 },
                 oauth: OAuth {
@@ -135,6 +136,7 @@ filter = "warn,bailiwick_enforce=debug"
                     trust_domain: prod.example,
                     x509_ttl: 6s,
                     jwt_ttl: 90s,
+                    x509pop_ca: None,
                     issuers: [],
                 },
                 oauth: OAuth {

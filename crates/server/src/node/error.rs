@@ -103,6 +103,18 @@ pub enum StartError {
     /// An outside issuer cannot be asked.
     #[error("an issuer of [[identity.issuers]] cannot be used")]
     Issuers(#[from] crate::issuers::FetchError),
+    /// The file of authorities cannot be read.
+    #[error("the authorities in {} cannot be read", path.display())]
+    Authorities {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file of authorities is none.
+    #[error("[identity] x509pop_ca cannot be used")]
+    Pop(#[from] bailiwick_crypto::pop::PopError),
     /// Leases of an earlier run.
     #[error("leases of an earlier run cannot be ended")]
     Leases(#[from] bailiwick_broker::LeaseError),
@@ -120,7 +132,9 @@ impl Fault for StartError {
             Self::Path { .. } | Self::Exposed { .. } => Code::DataDir,
             Self::SealMissing { .. } => Code::SealLocked,
             Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
-            Self::Listen { .. } | Self::Issuers(_) => Code::ConfigInvalid,
+            Self::Listen { .. } | Self::Issuers(_) | Self::Authorities { .. } | Self::Pop(_) => {
+                Code::ConfigInvalid
+            }
             Self::Seal(error) => error.code(),
             Self::Open(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -171,6 +185,8 @@ impl Fault for StartError {
             Self::Index(error) => error.help(),
             Self::Leases(error) => error.help(),
             Self::Place(error) => error.help(),
+            Self::Authorities { .. } => "name a file that the node may read".to_owned(),
+            Self::Pop(error) => error.help(),
             Self::Issuers(_) => "name a file of PEM certificates in `ca_file`".to_owned(),
             Self::Defect(_) => "please report this with the node's log".to_owned(),
         }

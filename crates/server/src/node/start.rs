@@ -14,6 +14,7 @@ use bailiwick_control::{Control, Parts as ControlParts};
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
 use bailiwick_crypto::note::NoteSigner;
+use bailiwick_crypto::pop::{Authorities, Challenges};
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use bailiwick_enforce::policies::Policies;
@@ -121,6 +122,8 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
             &issuer(&config, &addresses),
             Arc::clone(&state.clock),
         )?,
+        pop_authorities: pop_authorities(&config)?,
+        pop_challenges: Challenges::new(&*state.rng),
         gateway: Arc::clone(&gateway),
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),
@@ -166,6 +169,18 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop,
         drained,
     })
+}
+
+/// Authorities whose certificates are evidence, as the configuration names them.
+fn pop_authorities(config: &Config) -> Result<Option<Authorities>, StartError> {
+    let Some(file) = &config.identity.x509pop_ca else {
+        return Ok(None);
+    };
+    let pem = std::fs::read(file).map_err(|source| StartError::Authorities {
+        path: file.clone(),
+        source,
+    })?;
+    Ok(Some(Authorities::from_pem(&pem)?))
 }
 
 /// The broker, with what a stop left half done put in order.

@@ -31,7 +31,7 @@ pub struct AgentBody {
     /// Who answers for it.
     #[schema(value_type = String)]
     owner: OwnerName,
-    /// What its processes look like, all of them: `unix:path=`, `unix:sha256=`, `unix:uid=`, `unix:gid=`; or elsewhere `join:agent=`, `oidc:…`.
+    /// What its processes look like, all of them: `unix:path=`, `unix:sha256=`, `unix:uid=`, `unix:gid=`; or elsewhere `join:agent=`, `oidc:…`, `x509pop:…`.
     #[schema(value_type = Vec<String>)]
     selectors: Vec<Selector>,
     /// The widest scope of its tasks: `{grants, budget?, deadline?, depth?}`.

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use bailiwick_core::event::EventType;
 use bailiwick_core::{Code, Fault, Problem, Secret};
 use bailiwick_crypto::csr::CertificateRequest;
-use bailiwick_identity::remote::{Evidence, Joined};
+use bailiwick_identity::remote::{Evidence, Joined, x509pop};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -16,7 +16,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::{Body, Refused};
+use crate::http::{Body, Detailed, Details};
 
 /// Longest body of an attestation: a token of 16 KiB or a chain, and a request.
 const MAX_ATTESTATION: usize = 64 << 10;
@@ -25,9 +25,10 @@ const MAX_ATTESTATION: usize = 64 << 10;
 #[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AttestBody {
-    /// How it proves itself: join_token or oidc.
+    /// How it proves itself: join_token, oidc or x509pop.
     kind: Option<String>,
-    /// The proof: the join token, or `{issuer, token}` with the issuer by its configured name.
+    /// The proof: the join token, or `{issuer, token}` with the issuer by its configured name, or
+    /// `{chain, challenge, signature}`.
     #[schema(value_type = Option<Object>)]
     evidence: Option<Value>,
     /// PKCS #10 request in PEM for the P-256 key that the SVID is for.
@@ -65,7 +66,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
 async fn attest(
     State(app): State<Arc<App>>,
     Body(body): Body<AttestBody, MAX_ATTESTATION>,
-) -> Result<(StatusCode, Json<AttestAnswer>), Refused> {
+) -> Result<(StatusCode, Json<AttestAnswer>), Detailed> {
     let kind = body.kind.clone().unwrap_or_default();
     match answer(&app, body).await {
         Ok(answer) => Ok((StatusCode::CREATED, Json(answer))),
@@ -79,13 +80,19 @@ async fn attest(
             app.authority
                 .refused(refused, "attest", &asker, &problem)
                 .await;
-            Err(Refused(problem))
+            let mut details = Details::default();
+            // To sign over, for whoever proves itself by a key: as with DPoP, the refusal brings what the next try needs.
+            if problem.code == Code::NotSignedIn && app.pop_authorities.is_some() {
+                let challenge = app.pop_challenges.make(app.clock.monotonic(), &*app.rng);
+                details.0.insert("challenge".to_owned(), challenge.into());
+            }
+            Err(Detailed { problem, details })
         }
     }
 }
 
 /// The kinds of evidence.
-const KINDS: [&str; 2] = ["join_token", "oidc"];
+const KINDS: [&str; 3] = ["join_token", "oidc", "x509pop"];
 
 async fn answer(app: &App, body: AttestBody) -> Result<AttestAnswer, Problem> {
     let (Some(kind), Some(evidence)) = (body.kind, body.evidence) else {
@@ -111,6 +118,20 @@ async fn answer(app: &App, body: AttestBody) -> Result<AttestAnswer, Problem> {
         "oidc" => {
             let shown: OidcEvidence = read(evidence)?;
             Evidence::Proven(app.issuers.read(&shown.issuer, &shown.token).await?)
+        }
+        "x509pop" => {
+            let authorities = app.pop_authorities.as_ref().ok_or_else(|| {
+                Problem::new(
+                    Code::InvalidInput,
+                    "certificates are no evidence here",
+                    "an operator names their authorities in [identity] x509pop_ca",
+                )
+            })?;
+            let (now, elapsed) = (app.clock.wall(), app.clock.monotonic());
+            let shown = read(evidence)?;
+            let challenges = &app.pop_challenges;
+            let proven = x509pop::read(authorities, challenges, &shown, &request, now, elapsed)?;
+            Evidence::Proven(proven)
         }
         _ => {
             return Err(Problem::new(
@@ -138,7 +159,7 @@ fn read<T: DeserializeOwned>(evidence: Value) -> Result<T, Problem> {
         Problem::new(
             Code::InvalidInput,
             "the evidence is not of the form of its kind",
-            "join_token: the token; oidc: {issuer, token}",
+            "join_token: the token; oidc: {issuer, token}; x509pop: {chain, challenge, signature}",
         )
     })
 }
