@@ -1,9 +1,11 @@
 //! What the tests share: a node, tool servers and agents as real processes, and plain HTTP to talk to them.
 
 pub(crate) mod agent;
+pub(crate) mod browser;
 pub(crate) mod child;
 pub(crate) mod deps;
 pub(crate) mod http;
+pub(crate) mod login;
 pub(crate) mod mcp;
 pub(crate) mod node;
 pub(crate) mod tools;
@@ -13,7 +15,9 @@ pub(crate) mod world;
 use std::time::Duration;
 
 pub(crate) use agent::Agent;
+pub(crate) use browser::Browser;
 pub(crate) use child::Process;
+pub(crate) use login::Login;
 pub(crate) use mcp::Mcp;
 pub(crate) use node::{Node, Setup};
 pub(crate) use tools::Tools;

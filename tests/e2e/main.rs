@@ -10,6 +10,8 @@ mod attest;
 #[cfg(test)]
 mod audit_chain;
 #[cfg(test)]
+mod authorization;
+#[cfg(test)]
 mod bad_config;
 #[cfg(test)]
 mod bad_input;

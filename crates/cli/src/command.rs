@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
-    Outcome, accounts, agents, approvals, audit, completion, config, demo, fences, init,
+    Outcome, accounts, agents, approvals, audit, clients, completion, config, demo, fences, init,
     join_tokens, leases, mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools,
     witness,
 };
@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Tokens by which agents elsewhere join, each good for one use.
     #[command(subcommand)]
     JoinToken(join_tokens::JoinTokenCommand),
+    /// Clients that are not ours and get their tokens by their user's consent.
+    #[command(subcommand)]
+    Client(clients::ClientCommand),
     /// Tool servers behind the gateway.
     #[command(subcommand)]
     Server(servers::ServerCommand),
@@ -143,6 +146,7 @@ impl Command {
             Self::Config(command) => config::run(context, command),
             Self::Agent(command) => agents::run(context, command).await,
             Self::JoinToken(command) => join_tokens::run(context, command).await,
+            Self::Client(command) => clients::run(context, command).await,
             Self::Server(command) => servers::run(context, command).await,
             Self::Tool(command) => tools::run(context, command).await,
             Self::Task(command) => tasks::run(context, command).await,

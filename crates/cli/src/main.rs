@@ -8,6 +8,7 @@ mod agents;
 mod approvals;
 mod audit;
 mod client;
+mod clients;
 mod command;
 mod completion;
 mod config;

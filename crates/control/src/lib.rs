@@ -8,6 +8,8 @@ pub mod agents;
 pub mod approvals;
 pub mod audit;
 pub mod binding;
+pub mod clients;
+pub mod consents;
 pub mod delegation;
 pub mod join_tokens;
 pub mod leases;
@@ -19,6 +21,7 @@ pub mod servers;
 pub mod sweeper;
 pub mod tasks;
 pub mod tools;
+pub mod vouchers;
 
 use std::sync::{Arc, Mutex};
 

@@ -131,7 +131,11 @@ impl Control {
         self.carry_out(order, Wait::None).await.map(drop)
     }
 
-    async fn carry_out(&self, order: Order, wait: Wait) -> Result<RevocationReport, Problem> {
+    pub(crate) async fn carry_out(
+        &self,
+        order: Order,
+        wait: Wait,
+    ) -> Result<RevocationReport, Problem> {
         // From here on every decision in this process says no, whatever happens to the commit.
         let mut streams = self.parts.cutter.fence(&order.fences);
         let committed = self.commit(order.clone()).await;
@@ -156,7 +160,7 @@ impl Control {
         Ok(report)
     }
 
-    fn order(&self, actor: &Actor, subjects: Vec<Subject>, reason: String) -> Order {
+    pub(crate) fn order(&self, actor: &Actor, subjects: Vec<Subject>, reason: String) -> Order {
         let (id, now) = (self.id(), self.now());
         let fences = subjects.into_iter().map(|subject| Fence {
             id: self.id(),

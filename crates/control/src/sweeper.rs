@@ -1,4 +1,4 @@
-//! Ends by itself what time has ended: tasks past their deadline, approvals nobody used, leases past their life.
+//! Ends by itself what time has ended: tasks past their deadline, tasks whose code no client came for, approvals nobody used, leases past their life.
 
 use std::time::Duration;
 
@@ -59,6 +59,7 @@ impl Control {
                 _ => {}
             }
         }
+        self.end_abandoned().await?;
         for approval in approvals {
             self.expire_approval(approval.id).await?;
         }
@@ -76,6 +77,7 @@ impl Control {
             tx.prune_tokens(now)?;
             tx.prune_join_tokens(now)?;
             tx.prune_spent(now)?;
+            tx.prune_vouchers(now)?;
             tx.prune_api_tokens(now)
         });
         pruned

@@ -26,7 +26,7 @@ use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 use deed::Deed;
 pub use ending::Ended;
-pub(crate) use opening::{Opened, Opening, check_request};
+pub(crate) use opening::{Opened, Opening, check_request, root_scope};
 
 /// A task to open.
 #[derive(Debug, Clone)]
@@ -97,10 +97,7 @@ impl Control {
             open,
         };
         let event = self.event(EventType::TaskOpened, actor, "tasks.open");
-        let pseudonym = format!(
-            "usr_{}",
-            self.id::<bailiwick_core::id::TokenKind>().suffix()
-        );
+        let pseudonym = self.pseudonym();
         let journal = Arc::clone(&self.parts.journal);
         let task = self
             .parts
@@ -124,6 +121,12 @@ impl Control {
             .map_err(Refusal::problem)?;
         self.settled().await?;
         Ok(task)
+    }
+
+    /// A pseudonym for a user who has none yet.
+    pub(crate) fn pseudonym(&self) -> String {
+        let id = self.id::<bailiwick_core::id::TokenKind>();
+        format!("usr_{}", id.suffix())
     }
 
     /// Workflow and first stage of a task to be opened, from the active bundle.

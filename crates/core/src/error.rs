@@ -55,6 +55,8 @@ codes! {
     PeerIsAgent         "peer_is_agent"         403 5 "A live agent instance may not use the admin socket.";
     SecondPerson        "second_person_required" 403 5 "The beneficiary of a call may not approve it.";
     NoIdentity          "no_identity"           403 5 "No registered agent matches the selectors of this process.";
+    LoginRefused        "login_refused"         401 5 "A person could not be signed in; the message says why.";
+    LoginUnavailable    "login_unavailable"     502 4 "The OpenID provider cannot be reached, or says what cannot be believed.";
     TokenInvalid        "token_invalid"         401 5 "A token failed a check; the message says which.";
     TokenExpired        "token_expired"         401 5 "A token is past its `exp`.";
     TokenClass          "token_class"           401 5 "A token of another class than this endpoint accepts.";

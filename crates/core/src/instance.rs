@@ -1,13 +1,14 @@
-//! One attested running process of an agent, on this machine or elsewhere.
+//! One running instance of an agent: an attested process, on this machine or elsewhere, or an OAuth client that one person let in.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::client::ClientId;
 use crate::id::InstanceId;
 use crate::name::AgentName;
 use crate::selector::Selector;
 
-/// An attested process. Its id is never reused.
+/// An attested process, or one consent of a user to an OAuth client. Its id is never reused.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instance {
     /// Its id; the last segment of its SPIFFE ID.
@@ -16,15 +17,18 @@ pub struct Instance {
     pub agent: AgentName,
     /// What attestation found on it.
     pub selectors: Vec<Selector>,
-    /// Where it runs.
+    /// Where it runs. An OAuth client has no process that is known: 0, and its `born_seq` as the start.
     #[serde(flatten)]
     pub place: Place,
     /// Where it is in its life.
     pub state: InstanceState,
     /// Feed sequence at which it was born; what fences on its agent are compared with.
     pub born_seq: u64,
-    /// When it was attested first.
+    /// When it was attested first, or consented to.
     pub attested_at: Timestamp,
+    /// The OAuth client that it is: known by its user's consent alone, it holds no SVID. None: an attested process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client: Option<ClientId>,
 }
 
 /// Where an instance runs, and so how its end is known.

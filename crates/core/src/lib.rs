@@ -8,6 +8,7 @@ pub mod approval;
 pub mod budget;
 pub mod chain;
 pub mod change;
+pub mod client;
 pub mod decision;
 pub mod definition;
 pub mod digest;

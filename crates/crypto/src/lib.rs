@@ -17,6 +17,7 @@ pub mod jose;
 pub mod jwk;
 pub mod keys;
 pub mod note;
+pub mod pkce;
 pub mod pop;
 pub mod seal;
 pub mod svid;

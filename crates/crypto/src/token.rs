@@ -1,6 +1,7 @@
 //! Token classes as types. A [`Verified<C>`] exists only because a [`Verifier<C>`] accepted the token: its header kept the class's rules, a
 //! key of the class made the signature, and it is for this audience, from this issuer and of this moment.
 
+pub mod id_token;
 pub mod jwt_svid;
 mod key_set;
 pub mod outside;
@@ -20,7 +21,8 @@ use crate::jwk::Algorithm;
 use task::TaskToken;
 
 pub use key_set::{
-    KeyClass, KeySet, KeySetError, MAX_KEYS, OutsideKeys, ReceiptKeys, SvidKeys, TaskKeys,
+    KeyClass, KeySet, KeySetError, LoginKeys, MAX_KEYS, OutsideKeys, ReceiptKeys, SvidKeys,
+    TaskKeys,
 };
 
 /// How far `iat` and `nbf` may lie ahead of our clock. `exp` has no leeway.
@@ -50,7 +52,9 @@ mod sealed {
     impl Sealed for super::TaskKeys {}
     impl Sealed for super::ReceiptKeys {}
     impl Sealed for super::OutsideKeys {}
+    impl Sealed for super::LoginKeys {}
     impl Sealed for super::task::TaskToken {}
+    impl Sealed for super::id_token::IdToken {}
     impl Sealed for super::jwt_svid::JwtSvid {}
     impl Sealed for super::jwt_svid::ClientAssertion {}
 }

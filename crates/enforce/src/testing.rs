@@ -195,6 +195,7 @@ impl World {
             state: InstanceState::Live,
             born_seq: 3,
             attested_at: now,
+            client: None,
         };
         let task = Task {
             id: TASK,

@@ -190,6 +190,7 @@ impl Authority {
                             state: InstanceState::Live,
                             born_seq: tx.head() + 1,
                             attested_at: now,
+                            client: None,
                         };
                         check_fences(tx, &agent, &instance)?;
                         tx.put_instance(&instance)?;

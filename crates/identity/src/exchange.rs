@@ -107,6 +107,15 @@ impl Authority {
         })
     }
 
+    /// The client that one user's consent let in. Whether its instance lives is asked when something is granted.
+    pub fn let_in(&self, agent: AgentName, instance: InstanceId) -> Client {
+        Client {
+            id: self.parts.trust_domain.instance(&agent, instance),
+            agent,
+            instance,
+        }
+    }
+
     /// Issues a task token, or says why not. The event is durable before this resolves.
     pub async fn issue_task_token(&self, ask: TokenAsk) -> Result<Issued, TokenRefusal> {
         let task = ask.task.to_string();
@@ -143,6 +152,7 @@ impl Authority {
         let Granted {
             task,
             chain,
+            client,
             exp,
             seq,
             epoch,
@@ -152,7 +162,8 @@ impl Authority {
             iss: parts.issuer.clone(),
             sub: TaskSubject::User(task.user.clone()),
             aud: ask.resource,
-            client_id: ask.client.id.to_string(),
+            client_id: client
+                .map_or_else(|| ask.client.id.to_string(), |client| client.to_string()),
             iat: now.as_secs(),
             exp: exp.as_secs(),
             jti,

@@ -138,6 +138,8 @@ async fn survivors(authority: &Authority) -> Vec<(InstanceId, Option<Arc<OwnedFd
     };
     // Those elsewhere end with their time, not with a process.
     live.into_iter()
+        // An OAuth client has no process here: it ends with its task.
+        .filter(|instance| instance.client.is_none())
         .filter_map(|instance| {
             let (pid, start) = instance.process()?;
             Some((instance.id, pinned(pid, start)))

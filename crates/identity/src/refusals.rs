@@ -9,6 +9,7 @@ use bailiwick_store::StoreError;
 use quick_cache::sync::Cache;
 
 use crate::authority::Authority;
+use crate::exchange::TokenRefusal;
 
 /// The same refusal of the same asker is on record at most this often.
 const EVERY: Duration = Duration::from_mins(1);
@@ -40,6 +41,23 @@ impl Refusals {
 }
 
 impl Authority {
+    /// Puts on record that a person who came for a client could not be signed in.
+    pub async fn sign_in_refused(&self, client: &str, problem: &Problem) {
+        self.refused(EventType::LoginRefused, "login", client, problem)
+            .await;
+    }
+
+    /// Puts on record that a code or refresh token was shown in vain.
+    pub async fn voucher_refused(&self, client: &str, refusal: &TokenRefusal) {
+        self.refused(
+            EventType::TokenRefused,
+            "voucher.redeem",
+            client,
+            &refusal.problem,
+        )
+        .await;
+    }
+
     /// Puts a refusal on record. The answer does not wait for it: nothing is granted.
     pub async fn refused(&self, kind: EventType, op: &str, asker: &str, problem: &Problem) {
         let parts = &self.parts;

@@ -117,6 +117,7 @@ impl Authority {
                     state: InstanceState::Live,
                     born_seq: tx.head() + 1,
                     attested_at: now,
+                    client: None,
                 };
                 let agent = shown.agent;
                 check_fences(tx, &agent, &instance)?;

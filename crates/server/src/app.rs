@@ -21,6 +21,7 @@ use crate::erasures::Waiting;
 use crate::indexer::Indexer;
 use crate::issuers::Issuers;
 use crate::node::LogKeys;
+use crate::sign_ins::SignIns;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
 
@@ -65,6 +66,8 @@ pub struct App {
     pub witnesses: Arc<Witnesses>,
     /// Erasures that wait for a second admin.
     pub erasures: Waiting,
+    /// People who answer clients, if they can sign in.
+    pub sign_ins: Option<SignIns>,
     /// Fresh DPoP proofs.
     pub dpop: Guard,
     /// Metrics.

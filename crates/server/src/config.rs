@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bailiwick_audit::seal::Payload;
 use bailiwick_core::Timestamp;
-use bailiwick_core::name::NodeName;
+use bailiwick_core::name::{AccountName, NodeName};
 use bailiwick_core::spiffe_id::TrustDomain;
 use bailiwick_crypto::cosignature::CosignatureVerifier;
 use bailiwick_crypto::jwk::Algorithm;
@@ -104,6 +104,21 @@ pub struct OAuth {
     pub high_risk_ttl: Duration,
     /// Most delegations in a row below a root task.
     pub max_depth: usize,
+    /// Where people sign in.
+    pub login: Option<LoginAt>,
+}
+
+/// The OpenID provider at which people sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginAt {
+    /// What its users are called by: `user:<name>:<sub>`.
+    pub name: AccountName,
+    /// Its issuer identifier.
+    pub issuer: String,
+    /// This node's client id there.
+    pub client_id: String,
+    /// Where this node's secret there stands.
+    pub secret_file: PathBuf,
 }
 
 /// One TCP listener.

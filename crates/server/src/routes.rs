@@ -6,6 +6,7 @@ pub mod approvals;
 pub mod attest;
 pub mod audit;
 pub mod blast_radius;
+pub mod clients;
 pub mod delegations;
 pub mod exports;
 pub mod health;
@@ -99,6 +100,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(agents::routes(app))
         .merge(join_tokens::routes(app))
         .merge(attest::routes())
+        .merge(clients::routes(app))
         .merge(servers::routes(app))
         .merge(tools::routes(app))
         .merge(tasks::routes(app))

@@ -1,6 +1,7 @@
 //! What every engine has to do, as functions on an empty [`Store`]; `each!` makes a test of each of them.
 
 mod authority;
+mod clients;
 mod feed;
 pub(crate) mod fixture;
 mod people;
@@ -8,6 +9,7 @@ mod registry;
 mod tasks;
 
 pub(crate) use authority::{approvals, fences, lease_versions, revocations, signing_keys, tokens};
+pub(crate) use clients::{oauth_clients, vouchers};
 pub(crate) use feed::{
     feed_has_no_gap, observers_see_commits_in_order, rolled_back_leaves_nothing, snapshots,
 };

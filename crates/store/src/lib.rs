@@ -9,6 +9,7 @@
 mod accounts;
 mod agents;
 mod approvals;
+mod clients;
 mod erasures;
 mod error;
 mod events;
@@ -36,6 +37,7 @@ mod tokens;
 mod tools;
 mod tx;
 mod users;
+mod vouchers;
 
 #[cfg(test)]
 mod conformance;
@@ -43,6 +45,7 @@ mod conformance;
 pub use accounts::{Accounts, AccountsMut, ApiToken};
 pub use agents::{Agents, AgentsMut};
 pub use approvals::{ApprovalFilter, Approvals, ApprovalsMut};
+pub use clients::{Clients, ClientsMut};
 pub use erasures::{Erasures, ErasuresMut, Spoken, Words};
 pub use error::{OpenError, StoreError};
 pub use events::LocalIndex;
@@ -67,6 +70,7 @@ pub use tokens::{TokenRow, Tokens, TokensMut};
 pub use tools::{Tools, ToolsMut};
 pub use tx::{Reads, Tx};
 pub use users::{Users, UsersMut};
+pub use vouchers::{Voucher, VoucherForm, Vouchers, VouchersMut};
 
 /// Most rows of one page; a larger limit is cut to it.
 pub const MAX_PAGE: usize = 1_000;

@@ -6,6 +6,7 @@
 mod accounts;
 mod agents;
 mod approvals;
+mod clients;
 mod directory;
 mod engine;
 mod erasures;
@@ -30,6 +31,7 @@ mod tokens;
 mod tools;
 mod users;
 mod view;
+mod vouchers;
 mod writer;
 
 pub(crate) use engine::Engine;

@@ -1,11 +1,11 @@
 //! What a closure handed to [`crate::Store`] can do: all noun traits in one object.
 
 use crate::{
-    Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Erasures, ErasuresMut, Feed,
-    Fences, FencesMut, Instances, InstancesMut, JoinTokens, JoinTokensMut, Keys, KeysMut, Leases,
-    LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Policies, PoliciesMut, Revocations,
-    RevocationsMut, Secrets, SecretsMut, Servers, ServersMut, SpentMut, Tasks, TasksMut, Tokens,
-    TokensMut, Tools, ToolsMut, Users, UsersMut,
+    Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Clients, ClientsMut,
+    Erasures, ErasuresMut, Feed, Fences, FencesMut, Instances, InstancesMut, JoinTokens,
+    JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Policies,
+    PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut, SpentMut,
+    Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
 };
 
 /// Everything that can be read, as of one commit.
@@ -27,6 +27,8 @@ pub trait Reads:
     + Policies
     + Accounts
     + Users
+    + Clients
+    + Vouchers
     + Outbox
     + Feed
     + Meta
@@ -54,6 +56,8 @@ pub trait Tx:
     + PoliciesMut
     + AccountsMut
     + UsersMut
+    + ClientsMut
+    + VouchersMut
     + OutboxMut
     + MetaMut
 {

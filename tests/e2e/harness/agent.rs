@@ -246,7 +246,7 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Percent-encoding of everything that is not unreserved (RFC 3986 §2.3).
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {

@@ -76,6 +76,11 @@ pub(crate) fn node_module(path: &str) -> PathBuf {
     installed(&format!(".deps/node/node_modules/{path}"))
 }
 
+/// A file of a package of `tests/e2e/node/login/package.json`.
+pub(crate) fn login_module(path: &str) -> PathBuf {
+    installed(&format!(".deps/login/node_modules/{path}"))
+}
+
 /// Command line of the file server of the MCP project, for `root`.
 pub(crate) fn filesystem_server(root: &Path) -> Vec<String> {
     let server = "@modelcontextprotocol/server-filesystem/dist/index.js";

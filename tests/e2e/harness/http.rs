@@ -162,6 +162,12 @@ impl Response {
             .join(", ")
     }
 
+    /// Each header of this name.
+    pub(crate) fn each(&self, name: &str) -> Vec<String> {
+        let all = self.headers.iter().filter(|(key, _)| key == name);
+        all.map(|(_, value)| value.clone()).collect()
+    }
+
     /// The whole body.
     pub(crate) fn bytes(mut self) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();

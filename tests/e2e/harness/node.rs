@@ -25,6 +25,8 @@ pub(crate) struct Setup {
     pub(crate) identity: String,
     /// Address of the API.
     pub(crate) console: String,
+    /// More keys of `[oauth]`.
+    pub(crate) oauth: String,
     /// More keys of `[audit]`, and tables after it.
     pub(crate) audit: String,
     /// Variables that the node gets beside those of the test.
@@ -39,6 +41,7 @@ impl Default for Setup {
             min_free: "1MiB",
             identity: String::new(),
             console: "127.0.0.1:0".to_owned(),
+            oauth: String::new(),
             audit: String::new(),
             environment: Vec::new(),
         }
@@ -331,6 +334,7 @@ fn config(home: &Path, setup: &Setup) -> String {
         min_free,
         identity,
         console,
+        oauth,
         audit,
         environment: _,
     } = setup;
@@ -344,6 +348,7 @@ trust_domain = "e2e.internal"
 [oauth]
 task_ttl = "{task_ttl}"
 high_risk_ttl = "5s"
+{oauth}
 [console]
 listen = "{console}"
 [gateway]

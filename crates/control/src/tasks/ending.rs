@@ -3,8 +3,9 @@
 use bailiwick_core::Timestamp;
 use bailiwick_core::event::{ChangeRef, EventType};
 use bailiwick_core::id::{EventId, TaskId};
-use bailiwick_core::task::TaskState;
-use bailiwick_store::Tx;
+use bailiwick_core::instance::InstanceState;
+use bailiwick_core::task::{Task, TaskState};
+use bailiwick_store::{StoreError, Tx};
 
 use super::about;
 use crate::tools::Refusal;
@@ -74,6 +75,7 @@ impl Ending {
             ended.tasks += 1;
             ids.push(task.id);
             ended.approvals += self.void_approvals(tx, task.id)?;
+            end_client(tx, &task)?;
             let mut event = about(
                 self.control
                     .event(EventType::TaskEnded, &self.actor, self.op),
@@ -104,5 +106,22 @@ impl Ending {
             count += 1;
         }
         Ok(count)
+    }
+}
+
+/// An OAuth client's instance is one consent, for one task: it ends with it.
+fn end_client(tx: &mut dyn Tx, task: &Task) -> Result<(), StoreError> {
+    let row = task
+        .instance
+        .map(|id| tx.instance(id))
+        .transpose()?
+        .flatten();
+    let live = row.filter(|row| row.client.is_some() && row.state == InstanceState::Live);
+    match live {
+        Some(mut instance) => {
+            instance.state = InstanceState::Ended;
+            tx.put_instance(&instance)
+        }
+        None => Ok(()),
     }
 }

@@ -223,23 +223,7 @@ impl Opening {
                 narrowed_by = delegated.narrowed_by;
                 delegated.scope
             }
-            None => match &self.open.scope {
-                Some(draft) => {
-                    let bounds = Bounds {
-                        budget: *agent.ceiling.budget(),
-                        deadline: agent.ceiling.deadline(),
-                        depth: agent.ceiling.depth(),
-                    };
-                    let asked = draft
-                        .clone()
-                        .fill(&bounds)
-                        .map_err(|error| refuse(error.problem()))?;
-                    asked
-                        .meet(&agent.ceiling)
-                        .map_err(|error| refuse(error.problem()))?
-                }
-                None => agent.ceiling.clone(),
-            },
+            None => root_scope(agent, self.open.scope.as_ref()).map_err(refuse)?,
         };
         if scope.budget().egress_bytes.is_some() || scope.budget().spend.is_some() {
             return Err(refuse(Problem::new(
@@ -250,6 +234,21 @@ impl Opening {
         }
         Ok((scope, narrowed_by))
     }
+}
+
+/// The scope of a root task: what is asked for, within the agent's ceiling.
+pub(crate) fn root_scope(agent: &Agent, asked: Option<&Draft>) -> Result<Scope, Problem> {
+    let Some(draft) = asked else {
+        return Ok(agent.ceiling.clone());
+    };
+    let bounds = Bounds {
+        budget: *agent.ceiling.budget(),
+        deadline: agent.ceiling.deadline(),
+        depth: agent.ceiling.depth(),
+    };
+    let asked = draft.clone().fill(&bounds);
+    let scope = asked.and_then(|asked| asked.meet(&agent.ceiling));
+    scope.map_err(|error| error.problem())
 }
 
 /// Whether a request says anything, within its bound.

@@ -43,6 +43,7 @@ impl Bench {
             state: InstanceState::Live,
             born_seq: 1,
             attested_at: Timestamp::from_secs(1_800_000_000),
+            client: None,
         };
         let row = instance.clone();
         self.store

@@ -49,6 +49,11 @@ event_types! {
     FenceLifted "fence.lifted";
     AgentRegistered "agent.registered";
     AgentChanged "agent.changed";
+    ClientChanged "client.changed";
+    LoginAccepted "login.accepted";
+    LoginRefused "login.refused";
+    ConsentGranted "consent.granted";
+    ConsentRefused "consent.refused";
     ServerChanged "server.changed";
     ToolPinned "tool.pinned";
     PolicyPublished "policy.published";

@@ -35,6 +35,12 @@ pub enum ReceiptKeys {}
 pub enum OutsideKeys {}
 
 impl KeyClass for OutsideKeys {}
+
+/// The keys of the OpenID provider at which people sign in.
+#[derive(Debug, Clone, Copy)]
+pub enum LoginKeys {}
+
+impl KeyClass for LoginKeys {}
 impl KeyClass for SvidKeys {}
 impl KeyClass for TaskKeys {}
 impl KeyClass for ReceiptKeys {}
@@ -103,6 +109,24 @@ impl KeySet<OutsideKeys> {
             let takes = jwk.kid.is_some() && VerifyingKey::new(jwk.clone()).is_ok();
             takes.then_some(jwk)
         });
+        Self::new(usable)
+    }
+}
+
+impl KeySet<LoginKeys> {
+    /// Reads the JWKS document of another issuer. Keys that we cannot use are left out (RFC 7517 §5): for encryption, of other kinds,
+    /// without `kid`. One with a private part makes the whole document unfit.
+    pub fn from_foreign_jwks(document: &[u8]) -> Result<Self, KeySetError> {
+        let mut usable = Vec::new();
+        for key in listed(document)? {
+            match Jwk::parse(key.as_object().ok_or(KeySetError::Form)?) {
+                Ok(key) if key.kid.is_some() && VerifyingKey::new(key.clone()).is_ok() => {
+                    usable.push(key);
+                }
+                Err(error @ JwkError::Private(_)) => return Err(error.into()),
+                Ok(_) | Err(_) => {}
+            }
+        }
         Self::new(usable)
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bailiwick_core::client::ClientId;
 use bailiwick_core::fence::Subject;
 use bailiwick_core::name::ServerName;
 use bailiwick_core::task::Task;
@@ -177,11 +178,6 @@ fn caller(gateway: &Gateway, claims: &TaskClaims, expires: Timestamp) -> Result<
         .sub
         .as_instance()
         .map_err(|_| invalid("the token's presenter is no agent instance"))?;
-    if claims.client_id != claims.act.sub.as_str() {
-        return Err(invalid(
-            "the token was given to another party than its presenter",
-        ));
-    }
     let token = Token {
         id: claims.jti,
         parents: claims.bailiwick.parents.clone(),
@@ -216,6 +212,13 @@ fn caller(gateway: &Gateway, claims: &TaskClaims, expires: Timestamp) -> Result<
             }
         })
         .map_err(|behind| behind.problem())??;
+    // An OAuth client is named by its own id; every other instance by the one that it acts under.
+    let own = view.instance.client.as_ref().map(ClientId::as_str);
+    if claims.client_id != own.unwrap_or(claims.act.sub.as_str()) {
+        return Err(invalid(
+            "the token was given to another party than its presenter",
+        ));
+    }
     let ancestors: Vec<_> = replica
         .view(|state| {
             view.task

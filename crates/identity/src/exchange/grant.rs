@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use bailiwick_core::chain::Chain;
+use bailiwick_core::client::ClientId;
 use bailiwick_core::event::{Action, AgentRef, ChainRef, ChangeRef, Event, EventType, TaskRef};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{EventId, TaskId, TokenId};
+use bailiwick_core::instance::Instance;
 use bailiwick_core::name::ServerName;
 use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::{Scope, ScopeError};
@@ -31,6 +33,8 @@ pub(super) struct Grant {
 pub(super) struct Granted {
     pub(super) task: Task,
     pub(super) chain: Chain,
+    /// The OAuth client that asks, if it is one.
+    pub(super) client: Option<ClientId>,
     /// What the token carries, if that is not the task's whole scope.
     pub(super) part: Option<Scope>,
     pub(super) exp: Timestamp,
@@ -53,7 +57,7 @@ impl Grant {
         journal: &dyn Journal,
     ) -> Result<Granted, TokenRefusal> {
         let epoch = facts::epoch(tx)?;
-        self.check_instance(tx)?;
+        let instance = self.instance(tx)?;
         let mut task = self.task(tx)?;
         if let Some(from) = &self.ask.from {
             self.check_subject(from, &task, epoch)?;
@@ -108,6 +112,7 @@ impl Grant {
             exp,
             part,
             chain,
+            client: instance.client,
             seq: tx.head(),
             epoch,
             task,
@@ -127,14 +132,14 @@ impl Grant {
         Ok(granted)
     }
 
-    fn check_instance(&self, tx: &dyn Tx) -> Result<(), TokenRefusal> {
+    fn instance(&self, tx: &dyn Tx) -> Result<Instance, TokenRefusal> {
         let client = &self.ask.client;
         let live = tx
             .instance(client.instance)?
-            .is_some_and(|row| row.is_live(self.now) && row.agent == client.agent);
+            .filter(|row| row.is_live(self.now) && row.agent == client.agent);
         let enabled = tx.agent(&client.agent)?.is_some_and(|row| row.enabled);
-        if live && enabled {
-            return Ok(());
+        if let Some(instance) = live.filter(|_| enabled) {
+            return Ok(instance);
         }
         let message = format!(
             "instance {} of agent {} is not live",

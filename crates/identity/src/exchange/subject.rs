@@ -85,6 +85,11 @@ impl SubjectToken {
         &self.claims.act.sub
     }
 
+    /// The `client_id` that it was given to.
+    pub fn client_id(&self) -> &str {
+        &self.claims.client_id
+    }
+
     /// Its own id.
     pub fn id(&self) -> TokenId {
         self.claims.jti

@@ -130,6 +130,9 @@ keys! {
     MaxDepth "oauth" "max_depth" Count "4" "1 to 6"
         "Most delegations in a row below a root task."
         "Deep enough for planner, worker and helper; a chain that people can still read.";
+    Login "oauth" "login" Table "" "{issuer = \"https://…\", client_id = \"…\", secret_file = \"…\", name = \"login\"}; http only for loopback"
+        "The OpenID provider at which people sign in when an MCP client asks for their consent. They are the users `user:<name>:<sub>`. The secret is the content of the file, which nobody else may read; a relative path starts at the configuration file. Its redirect URI there: `<console.public_url>/oauth/login`."
+        "None: without one no MCP client is let in by authorization code.";
     ConsoleListen "console" "listen" Text "127.0.0.1:8420" "a loopback address with a port; 0 takes a free one"
         "Address of API, token endpoint and metadata."
         "Nothing is reachable from outside before TLS is set up.";

@@ -31,7 +31,7 @@ pub(super) fn resolve(
     let mut reader = Reader { raw, flaws };
     let node = node(&mut reader, base, data_dir);
     let identity = identity(&mut reader, base);
-    let oauth = oauth(&mut reader);
+    let oauth = oauth(&mut reader, base);
     let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
     let gateway = gateway(&mut reader);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
@@ -106,7 +106,7 @@ fn identity(reader: &mut Reader<'_>, base: &Path) -> Option<Identity> {
     })
 }
 
-fn oauth(reader: &mut Reader<'_>) -> Option<OAuth> {
+fn oauth(reader: &mut Reader<'_>, base: &Path) -> Option<OAuth> {
     let issuer = reader.url(Key::Issuer);
     let task_ttl = reader.duration(Key::TaskTtl, "5s", "1h");
     let high_risk_ttl = reader.duration(Key::HighRiskTtl, "5s", "1h");
@@ -123,11 +123,13 @@ fn oauth(reader: &mut Reader<'_>) -> Option<OAuth> {
         }
     }
     let max_depth = reader.count(Key::MaxDepth, 1, 6);
+    let login = elsewhere::login(reader, base);
     Some(OAuth {
         issuer: issuer?,
         task_ttl: task_ttl?,
         high_risk_ttl: high_risk_ttl?.min(task_ttl?),
         max_depth: max_depth?,
+        login: login?,
     })
 }
 

@@ -47,6 +47,7 @@ fn an_empty_document_is_all_defaults() {
                     task_ttl: 300s,
                     high_risk_ttl: 60s,
                     max_depth: 4,
+                    login: None,
                 },
                 console: Listener {
                     listen: 127.0.0.1:8420,
@@ -146,6 +147,7 @@ filter = "warn,bailiwick_enforce=debug"
                     task_ttl: 30s,
                     high_risk_ttl: 30s,
                     max_depth: 4,
+                    login: None,
                 },
                 console: Listener {
                     listen: [::1]:0,

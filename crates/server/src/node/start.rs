@@ -41,6 +41,8 @@ use crate::discovery::Discovery;
 use crate::erasures::Waiting;
 use crate::indexer::{self, Indexer};
 use crate::issuers::Issuers;
+use crate::login::Login;
+use crate::sign_ins::SignIns;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
 
@@ -125,6 +127,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         pop_authorities: pop_authorities(&config)?,
         pop_challenges: Challenges::new(&*state.rng),
         gateway: Arc::clone(&gateway),
+        sign_ins: sign_ins(&config, &addresses, &state, &http)?,
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),
         log: Arc::clone(&state.log),
@@ -420,6 +423,21 @@ fn addresses(
 fn issuer(config: &Config, addresses: &Addresses) -> String {
     let issuer = config.oauth.issuer.clone();
     issuer.unwrap_or_else(|| addresses.console_url.clone())
+}
+
+fn sign_ins(
+    config: &Config,
+    addresses: &Addresses,
+    state: &State,
+    http: &reqwest::Client,
+) -> Result<Option<SignIns>, StartError> {
+    let Some(at) = config.oauth.login.clone() else {
+        return Ok(None);
+    };
+    let url = &addresses.console_url;
+    let (clock, domain) = (Arc::clone(&state.clock), &config.identity.trust_domain);
+    let login = Login::open(at, url, http.clone(), clock, domain.clone())?;
+    Ok(Some(SignIns::new(login, url, &*state.rng)))
 }
 
 /// The epoch of a store that was never restored.

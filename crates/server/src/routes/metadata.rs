@@ -8,11 +8,12 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use bailiwick_core::Fault;
 use bailiwick_crypto::dpop::ALGORITHMS;
-use serde_json::{Value, json};
+use bailiwick_crypto::pkce;
+use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::oauth::{ASSERTION_TYPE, DETAILS_TYPE, GRANTS};
+use super::oauth::{ASSERTION_TYPE, CLIENT_GRANTS, DETAILS_TYPE, GRANTS};
 use crate::app::App;
 use crate::http::Refused;
 
@@ -50,7 +51,7 @@ fn server_metadata(app: &App) -> Value {
     let issuer = app.authority.issuer();
     let url = &app.console_url;
     let algorithms: Vec<&str> = ALGORITHMS.iter().map(|alg| alg.as_str()).collect();
-    json!({
+    let mut metadata = json!({
         "issuer": issuer,
         "token_endpoint": format!("{url}/oauth/token"),
         "jwks_uri": format!("{url}/oauth/jwks"),
@@ -65,7 +66,39 @@ fn server_metadata(app: &App) -> Value {
         "client_assertion_types_supported": [ASSERTION_TYPE],
         "authorization_details_types_supported": [DETAILS_TYPE],
         "dpop_signing_alg_values_supported": algorithms,
-    })
+    });
+    // Clients of users are let in where users can sign in.
+    if app.sign_ins.is_some()
+        && let Some(members) = metadata.as_object_mut()
+    {
+        members.extend(for_clients(url));
+    }
+    metadata
+}
+
+/// What clients that are not agents need to know (RFC 8414 §2, RFC 7636 §6.2, RFC 9207 §3).
+fn for_clients(url: &str) -> Map<String, Value> {
+    let grants: Vec<&str> = GRANTS.into_iter().chain(CLIENT_GRANTS).collect();
+    let methods: Vec<&str> = METHODS.into_iter().chain(["none"]).collect();
+    [
+        (
+            "authorization_endpoint",
+            json!(format!("{url}/oauth/authorize")),
+        ),
+        ("response_types_supported", json!(["code"])),
+        ("response_modes_supported", json!(["query"])),
+        ("grant_types_supported", json!(grants)),
+        ("code_challenge_methods_supported", json!([pkce::METHOD])),
+        (
+            "authorization_response_iss_parameter_supported",
+            json!(true),
+        ),
+        ("token_endpoint_auth_methods_supported", json!(methods)),
+        ("revocation_endpoint_auth_methods_supported", json!(methods)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into_iter()
+    .collect()
 }
 
 /// Keys that task tokens verify with.

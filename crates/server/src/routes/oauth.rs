@@ -1,13 +1,19 @@
 //! The token endpoint (RFC 6749 §3.2, RFC 7521 §4.2, RFC 9449): a live instance proves itself with a JWT-SVID and gets a token for one
-//! task and one resource, bound to its key; or exchanges a token that it has, or that was handed to it (RFC 8693).
+//! task and one resource, bound to its key; or exchanges a token that it has, or that was handed to it (RFC 8693). Clients that a user let in
+//! come with a code or refresh token (RFC 6749 §4.1, §6).
 
 mod answer;
+mod authorize;
 mod client;
+mod code;
+mod consent;
 mod details;
 mod exchange;
 mod form;
 mod introspect;
+mod page;
 mod revoke;
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -35,12 +41,21 @@ pub(super) use exchange::delegator;
 const CLIENT_CREDENTIALS: &str = "client_credentials";
 /// A token in exchange for another (RFC 8693 §2.1).
 const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-/// The grants that are served.
+/// A token for a task that a user consented to (§4.1).
+const AUTHORIZATION_CODE: &str = "authorization_code";
+/// The next one for the same task (§6).
+const REFRESH_TOKEN: &str = "refresh_token";
+/// The grants that are served to agents.
 pub const GRANTS: [&str; 2] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE];
+/// The grants that are served to clients that a user lets in.
+pub const CLIENT_GRANTS: [&str; 2] = [AUTHORIZATION_CODE, REFRESH_TOKEN];
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(token))
+        .merge(authorize::routes())
+        .merge(sign_in::routes())
+        .merge(consent::routes())
         .merge(introspect::routes())
         .merge(revoke::routes())
 }
@@ -60,11 +75,13 @@ async fn issue(app: &App, request: Request) -> Result<Response, TokenRefusal> {
     match wanted("grant_type", form.grant_type.as_deref())? {
         CLIENT_CREDENTIALS => credentials(app, &headers, &form).await,
         TOKEN_EXCHANGE => exchange::exchange(app, &headers, &form).await,
+        AUTHORIZATION_CODE => code::by_code(app, &headers, &form).await,
+        REFRESH_TOKEN => code::by_refresh(app, &headers, &form).await,
         _ => Err(TokenRefusal::new(
             "unsupported_grant_type",
             Code::InvalidInput,
             "that grant is not served here",
-            "use client_credentials with a JWT-SVID, or token exchange",
+            "agents use client_credentials with a JWT-SVID, or token exchange; clients that a user let in use authorization_code",
         )),
     }
 }
@@ -102,9 +119,14 @@ async fn proven(
     headers: &HeaderMap,
     form: &TokenForm,
 ) -> Result<(Client, Thumbprint), TokenRefusal> {
-    let url = format!("{}/oauth/token", app.console_url);
-    let jkt = dpop::proven(app, headers, &Method::POST, &url, None)
-        .map_err(|problem| TokenRefusal::of("invalid_dpop_proof", problem))?;
+    let jkt = key_of(app, headers)?;
     let client = client(app, &form.authentication()).await?;
     Ok((client, jkt))
+}
+
+/// The key that a token request proves to hold.
+fn key_of(app: &App, headers: &HeaderMap) -> Result<Thumbprint, TokenRefusal> {
+    let url = format!("{}/oauth/token", app.console_url);
+    dpop::proven(app, headers, &Method::POST, &url, None)
+        .map_err(|problem| TokenRefusal::of("invalid_dpop_proof", problem))
 }

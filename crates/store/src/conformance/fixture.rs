@@ -81,6 +81,7 @@ pub(crate) fn instance(bits: u128, pid: u32, born_seq: u64) -> Instance {
         state: InstanceState::Live,
         born_seq,
         attested_at: at(2),
+        client: None,
     }
 }
 

@@ -12,6 +12,7 @@ const APPLICATION_ID: i64 = 0x4241_494c;
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_remote_instances.sql"),
+    include_str!("migrations/0003_clients.sql"),
 ];
 
 /// Refuses a file that is not ours or is newer than we are, before anything is written to it.

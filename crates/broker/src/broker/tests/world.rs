@@ -236,6 +236,7 @@ fn instance(born_seq: u64) -> Instance {
         state: InstanceState::Live,
         born_seq,
         attested_at: START,
+        client: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Keys that send the record elsewhere: `ship`, `export.otlp`, `export.parquet`.
+//! Keys that name places elsewhere: `ship`, `export.otlp`, `export.parquet`, `login`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Reader, is_origin, loopback_host};
 use crate::config::keys::{Key, nearest};
 use crate::config::raw::RawValue;
-use crate::config::{ParquetTo, ShipTo, units};
+use crate::config::{LoginAt, ParquetTo, ShipTo, units};
 use crate::ship::Place;
 
 /// Outer none: it is wrong, and that is told; inner none: it is not there.
@@ -38,19 +38,8 @@ pub(super) fn otlp(reader: &mut Reader<'_>) -> Optional<String> {
         return Some(None);
     };
     let endpoint = needed(reader, key, &members, "endpoint")?;
-    let base = endpoint.trim_end_matches('/');
-    let origin = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
-    if !is_origin(&origin) || base.contains(['?', '#']) {
-        let message = format!("`{endpoint}` is not an http or https URL");
-        reader.flaw(key, message, "such as https://collector.example:4318");
-        return None;
-    }
-    if origin.starts_with("http://") && !loopback_host(&origin) {
-        let message = format!("`{endpoint}` would send the record over the network in the clear");
-        reader.flaw(key, message, "use https for a host that is not loopback");
-        return None;
-    }
-    Some(Some(base.to_owned()))
+    let base = web(reader, key, &endpoint, "the record")?;
+    Some(Some(base))
 }
 
 pub(super) fn parquet(reader: &mut Reader<'_>, base: &Path) -> Optional<ParquetTo> {
@@ -66,6 +55,53 @@ pub(super) fn parquet(reader: &mut Reader<'_>, base: &Path) -> Optional<ParquetT
     let every = every(reader, key, &members, "1h", "1s", "24h")?;
     let dir = base.join(dir);
     Some(Some(ParquetTo { dir, every }))
+}
+
+/// Where people sign in.
+pub(super) fn login(reader: &mut Reader<'_>, base: &Path) -> Optional<LoginAt> {
+    let key = Key::Login;
+    let known = ["issuer", "client_id", "secret_file", "name"];
+    let Some(members) = members(reader, key, &known)? else {
+        return Some(None);
+    };
+    let issuer = needed(reader, key, &members, "issuer")?;
+    web(reader, key, &issuer, "what people sign in with")?;
+    let client_id = needed(reader, key, &members, "client_id")?;
+    let secret_file = needed(reader, key, &members, "secret_file")?;
+    if client_id.is_empty() || secret_file.is_empty() {
+        reader.flaw(key, "client_id and secret_file cannot be empty", "");
+        return None;
+    }
+    let name = members.get("name").map_or("login", String::as_str);
+    let Ok(name) = name.parse() else {
+        let message = format!("`{name}` cannot be part of a user's name");
+        reader.flaw(key, message, "`name` takes 1 to 63 of a-z 0-9 -");
+        return None;
+    };
+    Some(Some(LoginAt {
+        name,
+        // Compared byte by byte with what the provider says (OpenID Connect Discovery §4.3), so it stays as written.
+        issuer,
+        client_id,
+        secret_file: base.join(secret_file),
+    }))
+}
+
+/// An http or https URL without query, without a slash at its end; http for loopback alone. `what` would go over the network otherwise.
+fn web(reader: &mut Reader<'_>, key: Key, url: &str, what: &str) -> Option<String> {
+    let base = url.trim_end_matches('/');
+    let origin = base.splitn(4, '/').take(3).collect::<Vec<_>>().join("/");
+    if !is_origin(&origin) || base.contains(['?', '#']) {
+        let message = format!("`{url}` is not an http or https URL");
+        reader.flaw(key, message, "such as https://collector.example:4318");
+        return None;
+    }
+    if origin.starts_with("http://") && !loopback_host(&origin) {
+        let message = format!("`{url}` would send {what} over the network in the clear");
+        reader.flaw(key, message, "use https for a host that is not loopback");
+        return None;
+    }
+    Some(base.to_owned())
 }
 
 /// The members of a table, if it is there and has no other than these.

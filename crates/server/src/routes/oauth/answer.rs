@@ -3,8 +3,8 @@
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use bailiwick_core::Code;
 use bailiwick_core::scope::Narrowing;
+use bailiwick_core::{Code, Secret};
 use bailiwick_identity::exchange::{Issued, TokenRefusal};
 use serde::Serialize;
 use serde_json::json;
@@ -26,6 +26,9 @@ pub(super) struct TaskTokenAnswer {
     /// Token exchange: `urn:ietf:params:oauth:token-type:access_token`.
     #[serde(skip_serializing_if = "Option::is_none")]
     issued_token_type: Option<&'static str>,
+    /// A client that a user let in: what the next token is fetched with, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
     /// What made it good for less than was asked for: `task`, `ceiling`, `policy`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
@@ -38,11 +41,29 @@ impl TaskTokenAnswer {
         issued_token_type: Option<&'static str>,
         narrowed_before: &[Narrowing],
     ) -> Result<Response, TokenRefusal> {
+        Ok(Json(Self::new(issued, issued_token_type, narrowed_before)?).into_response())
+    }
+
+    /// The same for a client that a user let in.
+    pub(super) fn with_refresh(
+        issued: &Issued,
+        refresh: &Secret<String>,
+    ) -> Result<Response, TokenRefusal> {
+        let mut answer = Self::new(issued, None, &[])?;
+        answer.refresh_token = Some(refresh.expose().clone());
+        Ok(Json(answer).into_response())
+    }
+
+    fn new(
+        issued: &Issued,
+        issued_token_type: Option<&'static str>,
+        narrowed_before: &[Narrowing],
+    ) -> Result<Self, TokenRefusal> {
         let details = serde_json::to_value(&issued.details).map_err(|error| {
             let message = format!("the answer cannot be written: {error}");
             TokenRefusal::new("server_error", Code::Internal, message, "")
         })?;
-        let answer = Self {
+        Ok(Self {
             access_token: issued.token.expose().clone(),
             token_type: "DPoP",
             expires_in: issued.expires_in,
@@ -54,8 +75,8 @@ impl TaskTokenAnswer {
                 .chain(&issued.narrowed_by)
                 .map(|by| by.as_str())
                 .collect(),
-        };
-        Ok(Json(answer).into_response())
+            refresh_token: None,
+        })
     }
 }
 

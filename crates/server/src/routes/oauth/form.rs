@@ -17,14 +17,22 @@ use super::client::Authentication;
 /// A token request.
 #[derive(Deserialize, utoipa::ToSchema)]
 pub(super) struct TokenForm {
-    /// `client_credentials`, or `urn:ietf:params:oauth:grant-type:token-exchange`.
+    /// `client_credentials`, `urn:ietf:params:oauth:grant-type:token-exchange`, `authorization_code` or `refresh_token`.
     pub(super) grant_type: Option<String>,
     /// `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`.
     client_assertion_type: Option<String>,
     /// A JWT-SVID for this issuer alone.
     client_assertion: Option<String>,
-    /// The client's SPIFFE ID, if it is sent: that of the assertion.
+    /// The client's SPIFFE ID, if it is sent: that of the assertion. With a code or refresh token: the client's id.
     client_id: Option<String>,
+    /// What the user's consent came to.
+    pub(super) code: Option<String>,
+    /// With a code: the redirect URI of its request.
+    pub(super) redirect_uri: Option<String>,
+    /// With a code: the verifier of its challenge.
+    pub(super) code_verifier: Option<String>,
+    /// What came with the token before.
+    pub(super) refresh_token: Option<String>,
     /// `[{"type": "agent_task", "task_id": "task_…"}]`; also `scope`, `may_act`, and for a delegated task `request`, `workflow`.
     pub(super) authorization_details: Option<String>,
     /// Words `server:effect`: what of the task's scope the token is to carry.
@@ -46,6 +54,10 @@ pub(super) struct TokenForm {
 }
 
 impl TokenForm {
+    pub(super) fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
     pub(super) fn authentication(&self) -> Authentication<'_> {
         Authentication {
             kind: self.client_assertion_type.as_deref(),
@@ -72,6 +84,12 @@ pub(super) struct OneToken {
 }
 
 impl OneToken {
+    /// The client, if it is one without a secret.
+    pub(super) fn public_client(&self) -> Option<&str> {
+        given(self.client_id.as_deref())
+            .filter(|_| given(self.client_assertion.as_deref()).is_none())
+    }
+
     pub(super) fn authentication(&self) -> Authentication<'_> {
         Authentication {
             kind: self.client_assertion_type.as_deref(),

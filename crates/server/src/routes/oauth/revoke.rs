@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use bailiwick_core::Code;
+use bailiwick_core::{Code, Secret};
 use bailiwick_identity::exchange::TokenRefusal;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::refused;
 use super::client::client;
+use super::code::public_client;
 use super::form::{Form, OneToken, wanted};
 use crate::app::App;
 
@@ -33,6 +34,9 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Response {
 
 async fn take_back(app: &App, request: Request) -> Result<(), TokenRefusal> {
     let (_, form) = Form::<OneToken>::read(request).await?;
+    if let Some(id) = form.public_client() {
+        return give_up(app, id, wanted("token", form.token.as_deref())?).await;
+    }
     let client = client(app, &form.authentication()).await?;
     // §2.2: a token that is none, or none any more, is as revoked as can be.
     let Ok(subject) = app
@@ -53,4 +57,22 @@ async fn take_back(app: &App, request: Request) -> Result<(), TokenRefusal> {
         .surrender(&client.id, subject.id())
         .await
         .map_err(|problem| TokenRefusal::of("server_error", problem))
+}
+
+/// For a client without a secret, to have the token is enough (§2.1): it can only be ended with this.
+async fn give_up(app: &App, id: &str, token: &str) -> Result<(), TokenRefusal> {
+    let client = public_client(Some(id))?;
+    let given_up = match app.authority.subject(token) {
+        Ok(subject) if subject.client_id() == client.as_str() => {
+            let holder = subject.holder_id();
+            app.control.surrender(holder, subject.id()).await
+        }
+        Ok(_) => Ok(()),
+        Err(_) => {
+            app.control
+                .give_up(&Secret::new(token.to_owned()), &client)
+                .await
+        }
+    };
+    given_up.map_err(|problem| TokenRefusal::of("server_error", problem))
 }

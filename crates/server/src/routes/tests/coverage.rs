@@ -12,7 +12,7 @@ use super::sample;
 use crate::node::tests::running::Running;
 
 /// Operations that ask for no role, and why.
-const OPEN: [(&str, &str); 15] = [
+const OPEN: [(&str, &str); 20] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
     (
@@ -42,6 +42,23 @@ const OPEN: [(&str, &str); 15] = [
         "attest",
         "the evidence in the body is the credential, good for one use",
     ),
+    (
+        "oauth.authorize",
+        "a user is asked, and signs in before they are shown anything",
+    ),
+    (
+        "oauth.login",
+        "the browser has to be the one that started the login",
+    ),
+    (
+        "oauth.consent",
+        "the browser has to be the one that signed in",
+    ),
+    (
+        "oauth.consent.answer",
+        "the browser has to be the one that signed in, with the form it was shown",
+    ),
+    ("oauth.style", "a style sheet"),
     (
         "tasks.delegate",
         "the caller proves its task by its token and its key",

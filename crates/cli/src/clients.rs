@@ -1,0 +1,83 @@
+//! `client`: OAuth clients that are not ours, the agent each acts as, and where its users are sent back to.
+
+use bailiwick_core::client::{ClientId, RedirectUri};
+use bailiwick_core::name::{AgentName, ServerName};
+use clap::Subcommand;
+use serde_json::json;
+
+use crate::context::{Context, Page};
+use crate::{Exit, Outcome};
+
+/// What can be done with clients.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClientCommand {
+    /// Registers a client that gets its tokens by its user's consent: an IDE, a desktop assistant.
+    #[command(
+        after_help = "Example: bailiwick client add ide --agent coder --redirect-uri http://127.0.0.1/callback"
+    )]
+    Add {
+        /// Its `client_id`.
+        id: ClientId,
+        /// The agent that it acts as: its owner answers, its ceiling bounds.
+        #[arg(long)]
+        agent: AgentName,
+        /// Where its users may be sent back to: https, http on loopback (the port of 127.0.0.1 and [::1] is free), or a private
+        /// scheme with a dot such as com.example.app:/cb.
+        #[arg(long = "redirect-uri", required = true, value_name = "URI")]
+        redirect_uris: Vec<RedirectUri>,
+        /// The tool server it wants if its request names none.
+        #[arg(long, value_name = "SERVER")]
+        default_server: Option<ServerName>,
+    },
+    /// Lists the clients.
+    #[command(after_help = "Example: bailiwick client list")]
+    List(Page),
+    /// Removes a client: it gets no code and no token any more. To cut what it has, revoke its tasks or its agent.
+    #[command(after_help = "Example: bailiwick client remove ide")]
+    Remove {
+        /// Its `client_id`.
+        id: ClientId,
+    },
+}
+
+/// Does it.
+pub(crate) async fn run(context: &Context, command: ClientCommand) -> Outcome {
+    let api = context.api()?;
+    match command {
+        ClientCommand::Add {
+            id,
+            agent,
+            redirect_uris,
+            default_server,
+        } => {
+            let body = json!({
+                "id": id,
+                "agent": agent,
+                "redirect_uris": redirect_uris,
+                "default_server": default_server,
+            });
+            context.record(&api.post("/v1/clients", &body).await?);
+        }
+        ClientCommand::List(page) => {
+            let body = api.query("/v1/clients", &page.query()).await?;
+            context.list(
+                &body,
+                &COLUMNS,
+                "no clients yet: bailiwick client add ID --agent NAME --redirect-uri URI",
+            );
+        }
+        ClientCommand::Remove { id } => {
+            api.delete(&format!("/v1/clients/{id}")).await?;
+            context.out.note(&format!("client {id} is removed"));
+        }
+    }
+    Ok(Exit::DONE)
+}
+
+const COLUMNS: [(&str, &str); 5] = [
+    ("CLIENT", "/id"),
+    ("AGENT", "/agent"),
+    ("REDIRECT URIS", "/redirect_uris"),
+    ("SERVER", "/default_server"),
+    ("REGISTERED", "/created_at"),
+];

@@ -1,0 +1,114 @@
+//! Registering OAuth clients that are not ours: the agent that each acts as, and where its users may be sent back to.
+
+use std::sync::Arc;
+
+use bailiwick_core::client::{ClientId, MAX_REDIRECT_URIS, OAuthClient, RedirectUri};
+use bailiwick_core::event::EventType;
+use bailiwick_core::name::{AgentName, ServerName};
+use bailiwick_core::{Code, Fault, Problem};
+use bailiwick_store::StoreError;
+
+use crate::{Actor, Control, Operation};
+
+/// Clients that can be registered.
+pub const MAX_CLIENTS: usize = 1_024;
+
+/// A client to register.
+#[derive(Debug, Clone)]
+pub struct NewClient {
+    /// Its `client_id`.
+    pub id: ClientId,
+    /// The agent that it acts as.
+    pub agent: AgentName,
+    /// Where its users may be sent back to: 1 to [`MAX_REDIRECT_URIS`].
+    pub redirect_uris: Vec<RedirectUri>,
+    /// The tool server it wants if its request names no `resource`.
+    pub default_server: Option<ServerName>,
+}
+
+impl Control {
+    /// Registers a client.
+    pub async fn add_client(&self, actor: &Actor, new: NewClient) -> Result<OAuthClient, Problem> {
+        actor.may(Operation::WriteAgents)?;
+        let mut redirect_uris = new.redirect_uris;
+        redirect_uris.sort();
+        redirect_uris.dedup();
+        if redirect_uris.is_empty() || redirect_uris.len() > MAX_REDIRECT_URIS {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                format!(
+                    "a client needs 1 to {MAX_REDIRECT_URIS} redirect URIs, not {}",
+                    redirect_uris.len()
+                ),
+                "for example http://127.0.0.1/callback, whose port is free",
+            ));
+        }
+        let client = OAuthClient {
+            id: new.id,
+            agent: new.agent,
+            redirect_uris,
+            default_server: new.default_server,
+            created_at: self.now(),
+        };
+        let kind = EventType::ClientChanged;
+        let mut event = self.change_event(kind, actor, "clients.add", "client", &client.id);
+        if let Some(change) = &mut event.change {
+            change.after = Some(format!("agent {}", client.agent));
+        }
+        let (journal, row) = (Arc::clone(&self.parts.journal), client.clone());
+        self.parts
+            .store
+            .write(move |tx| {
+                if tx.agent(&row.agent)?.is_none() {
+                    return Err(crate::agents::unknown(&row.agent));
+                }
+                if tx.oauth_clients()?.len() >= MAX_CLIENTS {
+                    return Err(StoreError::Refused {
+                        kind: "client",
+                        key: row.id.to_string(),
+                        why: "there is room for no more of them",
+                    });
+                }
+                tx.put_oauth_client(&row)?;
+                journal.push(tx, &event)
+            })
+            .await
+            .map_err(|error| error.problem())?;
+        self.settled().await?;
+        Ok(client)
+    }
+
+    /// Removes a client: it gets no code and no token any more. The tasks that it has go on until they end or are revoked.
+    pub async fn remove_client(&self, actor: &Actor, id: ClientId) -> Result<(), Problem> {
+        actor.may(Operation::WriteAgents)?;
+        let kind = EventType::ClientChanged;
+        let event = self.change_event(kind, actor, "clients.remove", "client", &id);
+        let journal = Arc::clone(&self.parts.journal);
+        self.parts
+            .store
+            .write(move |tx| {
+                tx.remove_oauth_client(&id)?;
+                journal.push(tx, &event)
+            })
+            .await
+            .map_err(|error| error.problem())?;
+        self.settled().await
+    }
+
+    /// All clients, by id.
+    pub async fn clients(&self, actor: &Actor) -> Result<Vec<OAuthClient>, Problem> {
+        actor.may(Operation::Read)?;
+        let clients = self.parts.store.read(|rows| rows.oauth_clients()).await;
+        clients.map_err(|error: StoreError| error.problem())
+    }
+
+    /// The client that asks for its user's consent, if it is registered. Whoever has a `client_id` may ask.
+    pub async fn asking_client(&self, id: ClientId) -> Result<Option<OAuthClient>, Problem> {
+        let client = self
+            .parts
+            .store
+            .read(move |rows| rows.oauth_client(&id))
+            .await;
+        client.map_err(|error: StoreError| error.problem())
+    }
+}
