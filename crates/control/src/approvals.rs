@@ -254,24 +254,31 @@ impl Control {
         limit: usize,
     ) -> Result<Vec<Approval>, Problem> {
         actor.may(Operation::ReadApprovals)?;
+        let sees = sees_calls(actor);
         let approvals = self
             .parts
             .store
             .read(move |rows| rows.approvals(&filter, after, limit))
             .await;
-        approvals.map_err(|error: StoreError| error.problem())
+        let approvals = approvals.map_err(|error: StoreError| error.problem())?;
+        let seen = |approval| if sees { approval } else { withheld(approval) };
+        Ok(approvals.into_iter().map(seen).collect())
     }
 
     /// One approval with what an approver is shown.
     pub async fn approval(&self, actor: &Actor, id: ApprovalId) -> Result<ApprovalView, Problem> {
         actor.may(Operation::ReadApprovals)?;
-        // Who answers sees what was asked for; who only looks on does not.
-        let sees = actor.may(Operation::AnswerApprovals).is_ok() || sees_requests(actor);
+        let sees = sees_calls(actor);
         let view = self.parts.store.read(move |rows| {
-            let approval = rows.approval(id)?.ok_or_else(|| unknown(id))?;
+            let mut approval = rows.approval(id)?.ok_or_else(|| unknown(id))?;
             let (mut shown, shown_digest) = shown(rows, &approval)?;
-            if let (false, Some(request)) = (sees, shown.get_mut("request")) {
-                *request = Value::Null;
+            if !sees {
+                approval = withheld(approval);
+                for sealed in ["request", "arguments"] {
+                    shown
+                        .get_mut(sealed)
+                        .map(|words| std::mem::replace(words, Value::Null));
+                }
             }
             Ok::<_, Refusal>(ApprovalView {
                 approval,
@@ -289,6 +296,20 @@ impl Control {
             .read(move |rows| rows.approval(id)?.ok_or_else(|| unknown(id)))
             .await;
         approval.map_err(|error: StoreError| error.problem())
+    }
+}
+
+/// Whether somebody sees what a call would do and what for: those who answer, and those who run tasks. To everybody else both are sealed, as
+/// they are on the record.
+fn sees_calls(actor: &Actor) -> bool {
+    actor.may(Operation::AnswerApprovals).is_ok() || sees_requests(actor)
+}
+
+/// An approval for who may know of it but not what it is about.
+fn withheld(approval: Approval) -> Approval {
+    Approval {
+        arguments: String::new(),
+        ..approval
     }
 }
 

@@ -10,6 +10,7 @@ use bailiwick_core::id::EventId;
 use bailiwick_core::risk::Risk;
 use bailiwick_core::task::{Task, TaskState};
 use bailiwick_core::{Code, Digest, Effect};
+use bailiwick_store::ApprovalFilter;
 
 use super::bench_node::{Bench, admin, person};
 use crate::Actor;
@@ -223,4 +224,31 @@ async fn an_answer_of_one_person_is_not_used_where_two_are_needed_by_now() {
     assert_eq!(second.state, ApprovalState::Pending);
     let old = bench.control.approval(&admin(), first.id).await.unwrap();
     assert_eq!(old.approval.state, ApprovalState::Void);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_neither_answers_nor_runs_tasks_does_not_see_what_a_call_would_do() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let asked = bench.control.ask(question(&task, 1)).await.unwrap();
+    let arguments = asked.arguments.replace('"', "\\\"");
+    for (roles, sees) in [
+        (&[Role::Viewer][..], false),
+        (&[Role::Approver], true),
+        (&[Role::Viewer, Role::Operator], true),
+        (&[Role::Viewer, Role::Admin], false),
+    ] {
+        let reader = person("somebody", roles);
+        let all = ApprovalFilter::default();
+        let listed = bench.control.approvals(&reader, all, None, 10).await;
+        let view = bench.control.approval(&reader, asked.id).await.unwrap();
+        for text in [
+            serde_json::to_string(&listed.unwrap()).unwrap(),
+            serde_json::to_string(&view.approval).unwrap(),
+            view.shown.to_string(),
+        ] {
+            assert_eq!(text.contains(&arguments), sees, "{roles:?}: {text}");
+            assert!(text.contains("files/write_file"), "{text}");
+        }
+    }
 }
