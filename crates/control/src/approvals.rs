@@ -261,8 +261,8 @@ impl Control {
             .read(move |rows| rows.approvals(&filter, after, limit))
             .await;
         let approvals = approvals.map_err(|error: StoreError| error.problem())?;
-        let seen = |approval| if sees { approval } else { withheld(approval) };
-        Ok(approvals.into_iter().map(seen).collect())
+        let show = |approval| if sees { approval } else { withheld(approval) };
+        Ok(approvals.into_iter().map(show).collect())
     }
 
     /// One approval with what an approver is shown.
