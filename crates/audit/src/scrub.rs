@@ -1,4 +1,4 @@
-//! The scrubber: verifies all files of a running log from time to time, in slices with rests between them, so that damage is found while
+//! The scrubber: verifies all files of a running log from time to time and opens what is kept, in slices with rests between them, so that damage is found while
 //! there are copies to restore from. It changes nothing.
 
 use std::path::Path;
@@ -8,7 +8,10 @@ use std::time::Duration;
 use bailiwick_core::Timestamp;
 use bailiwick_crypto::note::NoteVerifier;
 
+use crate::seal::Kek;
 use crate::verify::{self, Verdict};
+
+mod values;
 
 /// Time between two looks at everything.
 pub const EVERY: Duration = Duration::from_hours(7 * 24);
@@ -24,6 +27,14 @@ pub struct Scrubbed {
     pub at: Timestamp,
     /// What it found.
     pub verdict: Verdict,
+}
+
+/// What the scrubber verifies and opens with; asked for at each look, since keys are replaced.
+pub(crate) struct Keys {
+    /// Those that sign checkpoints.
+    pub(crate) log: Box<dyn Fn() -> Vec<NoteVerifier> + Send>,
+    /// Those that wrap the keys of events.
+    pub(crate) values: Box<dyn Fn() -> Vec<Kek> + Send + Sync>,
 }
 
 /// The thread's side and that of who orders.
@@ -44,14 +55,20 @@ enum Order {
 
 impl Scrub {
     /// Looks whenever it is ordered, until told to stop. `told` is called after each.
-    pub(crate) fn run(&self, dir: &Path, keys: &dyn Fn() -> Vec<NoteVerifier>, told: &dyn Fn()) {
+    pub(crate) fn run(&self, dir: &Path, keys: &Keys, told: &dyn Fn()) {
         while self.wait_for_order() {
             let mut bundles = 0;
-            let verdict = verify::paced(dir, &keys(), &mut || {
+            let mut go_on = || {
                 bundles += 1;
                 bundles % SLICE != 0 || self.rest()
-            });
-            let Some(verdict) = verdict else { return };
+            };
+            let Some(mut verdict) = verify::paced(dir, &(keys.log)(), &mut go_on) else {
+                return;
+            };
+            if let Verdict::Proven(report) = &verdict {
+                let lost = values::first_lost(dir, &*keys.values, report, &mut go_on);
+                verdict = lost.map_or(verdict, Verdict::Altered);
+            }
             let mut order = self.lock();
             if matches!(*order, Order::Stop) {
                 return;

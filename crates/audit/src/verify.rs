@@ -135,6 +135,8 @@ pub enum Altered {
     Disclosure,
     /// A file of a bundle that its statement names otherwise.
     Evidence,
+    /// Kept values that do not open, or are not what the leaf commits to. Only the node itself can tell.
+    Values,
 }
 
 impl Altered {
@@ -151,6 +153,7 @@ impl Altered {
             Self::Everything => "tree_altered",
             Self::Disclosure => "payload_altered",
             Self::Evidence => "evidence_altered",
+            Self::Values => "values_lost",
         }
     }
 }
@@ -172,6 +175,7 @@ impl fmt::Display for Alteration {
             Altered::Everything => "the files fit together but not the signed checkpoint",
             Altered::Disclosure => "a disclosed value is not what the leaf commits to",
             Altered::Evidence => "a file is not the one that the bundle was made with",
+            Altered::Values => "kept values do not open (all leaves are proven)",
         };
         write!(f, "{what}: {}", self.file.display())?;
         if let Some(index) = self.index {

@@ -19,7 +19,7 @@ use crate::elapsed::Elapsed;
 use crate::hlc::{Hlc, HlcClock};
 use crate::housekeeping::{Housekeeping, Wake};
 use crate::retention::{Pruner, Retention};
-use crate::scrub::Scrub;
+use crate::scrub::{Keys, Scrub};
 use crate::seal::Keks;
 use crate::signers::Signers;
 use crate::standing::Claim;
@@ -261,9 +261,14 @@ fn start_scrub(
     wake: &Arc<Wake>,
     scrub: &Arc<Scrub>,
 ) -> io::Result<JoinHandle<()>> {
-    let (dir, keys) = (housekeeping.dir.clone(), housekeeping.signers.clone());
+    let dir = housekeeping.dir.clone();
+    let (signers, keks) = (housekeeping.signers.clone(), housekeeping.keks.clone());
+    let asked = Keys {
+        log: Box::new(move || signers.verifiers()),
+        values: Box::new(move || keks.all()),
+    };
     let (wake, scrub) = (wake.clone(), scrub.clone());
     std::thread::Builder::new()
         .name("audit-scrub".into())
-        .spawn(move || scrub.run(&dir, &|| keys.verifiers(), &|| wake.urge()))
+        .spawn(move || scrub.run(&dir, &asked, &|| wake.urge()))
 }

@@ -22,6 +22,7 @@ mod erase;
 mod keks;
 mod retention;
 mod retire;
+mod scrub;
 mod standing;
 mod upkeep;
 

@@ -6,7 +6,7 @@ use crate::state::State;
 use crate::wal::segment;
 
 /// Events with kept values, a tenth of a segment each.
-async fn fill(log: &Log, count: usize) -> Vec<Receipt> {
+pub(super) async fn fill(log: &Log, count: usize) -> Vec<Receipt> {
     let mut receipts = Vec::new();
     for at in 0..count {
         let mut value = vec![b'v'; 200 << 10];

@@ -1,4 +1,4 @@
-//! What a log does to stay provable: it keeps a checkpoint an hour, looks at all its files once in a while, and gets a new key.
+//! What a log does to stay provable: it keeps a checkpoint an hour, and gets a new key.
 
 use bailiwick_core::Secret;
 use bailiwick_crypto::keys::Ed25519Key;
@@ -92,92 +92,6 @@ async fn a_checkpoint_an_hour_is_kept_and_held_against_the_log() {
     assert_eq!(bench.try_open().err().unwrap().code(), Code::LogRolledBack);
     fs::remove_file(beyond).unwrap();
     drop(bench.open());
-}
-
-#[tokio::test]
-async fn a_byte_that_flipped_in_an_old_tile_is_found_and_on_record() {
-    let bench = Bench::new();
-    let blob = Directory::new(bench.dir.path().to_path_buf())
-        .blobs()
-        .keep(b"a policy")
-        .unwrap();
-    let scrubbing = || {
-        Log::open(Options {
-            scrub_every: Duration::from_millis(1),
-            ..bench.options()
-        })
-        .unwrap()
-    };
-    let log = scrubbing();
-    for _ in 0..300 {
-        grant(&log).await.unwrap();
-    }
-    let size = log.size();
-    until(&mut log.published(), |published| *published >= size).await;
-    let mut scrubbed = log.scrubbed();
-    let mut finds = async |wanted: Option<Altered>| {
-        scrubbed.mark_unchanged();
-        let found = async {
-            loop {
-                // The thread that orders a look is told that it is time; it may not be yet.
-                log.wake.urge();
-                let changed = tokio::time::timeout(Duration::from_millis(20), scrubbed.changed());
-                if changed.await.is_err() {
-                    continue;
-                }
-                let found = scrubbed.borrow_and_update().clone().unwrap().verdict;
-                match (found, wanted) {
-                    (Verdict::Proven(_), None) => return String::new(),
-                    (Verdict::Altered(found), Some(wanted)) if found.what == wanted => {
-                        return found.to_string();
-                    }
-                    // It may have begun before the file was touched.
-                    _ => {}
-                }
-            }
-        };
-        tokio::time::timeout(Duration::from_mins(1), found)
-            .await
-            .unwrap()
-    };
-    finds(None).await;
-    let hex = blob.to_hex();
-    let cases = [
-        ("tile/0/000".to_owned(), Altered::Tile),
-        ("tile/entries/000".to_owned(), Altered::Leaf),
-        (format!("blobs/sha256/{hex}"), Altered::Blob),
-    ];
-    for (file, what) in cases {
-        let path = bench.dir.path().join(&file);
-        let intact = fs::read(&path).unwrap();
-        let mut bytes = intact.clone();
-        bytes[3] ^= 1;
-        fs::write(&path, bytes).unwrap();
-        let said = finds(Some(what)).await;
-        assert!(said.contains(&file), "{said}");
-        let on_record = async {
-            loop {
-                let more = log.size();
-                let failed = leaves(&log.directory()).into_iter().any(|leaf| {
-                    leaf.event.kind == EventType::LogScrubFailed
-                        && leaf.event.change.unwrap().after.unwrap().contains(&file)
-                });
-                if failed {
-                    break;
-                }
-                log.wake.urge();
-                until(&mut log.watch(), |size| *size > more).await;
-            }
-        };
-        // Leaves of a bundle that was touched cannot be read while it is.
-        fs::write(&path, intact).unwrap();
-        tokio::time::timeout(Duration::from_mins(1), on_record)
-            .await
-            .unwrap();
-        finds(None).await;
-    }
-    drop(log);
-    assert_proven(&bench);
 }
 
 #[tokio::test]
