@@ -1,6 +1,7 @@
 //! Agents elsewhere: they show evidence over HTTP and get an identity, once.
 
 mod oidc;
+mod renew;
 mod x509pop;
 
 use std::process::Command;

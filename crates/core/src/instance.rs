@@ -53,6 +53,9 @@ pub struct Remote {
     pub attestor: Attestor,
     /// What it proved to be: a join token's id, issuer and subject of a token, the digest of a certificate.
     pub subject: String,
+    /// Which run or pod of that subject it is, where the issuer's tokens tell; they have to name the same one to renew it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// It has ended at this instant, unless it was renewed.
     pub until: Timestamp,
 }
@@ -104,7 +107,7 @@ impl Place {
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Remote(one), Self::Remote(two)) => {
-                one.attestor == two.attestor && one.subject == two.subject
+                one.attestor == two.attestor && one.subject == two.subject && one.run == two.run
             }
             _ => self == other,
         }

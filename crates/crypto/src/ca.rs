@@ -297,12 +297,12 @@ impl Fault for CaError {
 
 /// rcgen's view of our key: rcgen never holds the private part.
 #[derive(Debug)]
-struct Signer {
+pub(crate) struct Signer {
     pair: EcdsaKeyPair,
 }
 
 impl Signer {
-    fn new(key: &SigningKey) -> Result<Self, KeyError> {
+    pub(crate) fn new(key: &SigningKey) -> Result<Self, KeyError> {
         // X.509 wants ASN.1 signatures, tokens want r ‖ s; aws-lc ties the form to the key object.
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key.pkcs8().expose());
         Ok(Self {

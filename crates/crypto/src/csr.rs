@@ -3,6 +3,7 @@
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, UnparsedPublicKey};
 use bailiwick_core::{Code, Digest, Fault};
+use rcgen::{CertificateParams, DistinguishedName};
 use rustls::pki_types::CertificateSigningRequestDer;
 use rustls::pki_types::pem::PemObject;
 use x509_parser::certification_request::X509CertificationRequest;
@@ -11,7 +12,9 @@ use x509_parser::oid_registry::{
 };
 use x509_parser::prelude::FromDer;
 
+use crate::ca::Signer;
 use crate::hash::sha256;
+use crate::keys::{KeyError, SigningKey};
 
 /// Longest request read, in bytes of its PEM.
 pub const MAX_REQUEST: usize = 8 << 10;
@@ -60,19 +63,28 @@ impl CertificateRequest {
             .as_ref()
             .try_into()
             .map_err(|_| CsrError::Algorithm)?;
-        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &point)
-            .verify(info.raw, &request.signature_value.data)
-            .map_err(|_| CsrError::Signature)?;
-        Ok(Self {
+        let read = Self {
             point,
             digest: sha256(&[der]),
             key_hash: sha256(&[key.raw]),
-        })
+        };
+        if read.has_signed(info.raw, &request.signature_value.data) {
+            Ok(read)
+        } else {
+            Err(CsrError::Signature)
+        }
     }
 
     /// The public key as uncompressed point.
     pub(crate) fn point(&self) -> &[u8] {
         &self.point
+    }
+
+    /// Whether its key signed `message`: ECDSA with SHA-256, in ASN.1.
+    pub fn has_signed(&self, message: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, &self.point)
+            .verify(message, signature)
+            .is_ok()
     }
 
     /// SHA-256 of the request's DER.
@@ -86,7 +98,33 @@ impl CertificateRequest {
     }
 }
 
-/// Why a request is not taken.
+/// A workload elsewhere with its key: writes requests for it, and signs the challenges that it is held against.
+#[derive(Debug)]
+pub struct Requester(Signer);
+
+impl Requester {
+    /// For this key.
+    pub fn new(key: &SigningKey) -> Result<Self, KeyError> {
+        Ok(Self(Signer::new(key)?))
+    }
+
+    /// A request in PEM. What the SVID says is the authority's matter, so it asks for no names.
+    pub fn request(&self) -> Result<String, CsrError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        let written = params.serialize_request(&self.0);
+        written
+            .and_then(|request| request.pem())
+            .map_err(|_| CsrError::Write)
+    }
+
+    /// The key's signature over `message`: ECDSA with SHA-256, in ASN.1.
+    pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, CsrError> {
+        rcgen::SigningKey::sign(&self.0, message).map_err(|_| CsrError::Write)
+    }
+}
+
+/// Why a request is not taken, or not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CsrError {
     /// Over [`MAX_REQUEST`].
@@ -101,11 +139,17 @@ pub enum CsrError {
     /// Another key signed it.
     #[error("the certificate request is not signed by its own key")]
     Signature,
+    /// It could not be written, or its key did not sign.
+    #[error("the certificate request cannot be made")]
+    Write,
 }
 
 impl Fault for CsrError {
     fn code(&self) -> Code {
-        Code::InvalidInput
+        match self {
+            Self::Write => Code::Internal,
+            _ => Code::InvalidInput,
+        }
     }
 
     fn help(&self) -> String {

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::base64url;
 use crate::csr::CertificateRequest;
 use crate::hash::{self, hmac_sha256, sha256};
-use crate::svid::{MAX_CERTIFICATE, MAX_CHAIN};
+use crate::svid::{MAX_CERTIFICATE, MAX_CHAIN, MAX_PEM};
 use crate::system::random;
 
 /// A challenge is good for this long.
@@ -24,8 +24,6 @@ pub const CHALLENGE_LIFE: Duration = Duration::from_mins(1);
 pub const MAX_AUTHORITIES: usize = 16;
 /// Most names of one certificate.
 pub const MAX_NAMES: usize = 64;
-/// Longest chain read, in bytes of its PEM.
-pub const MAX_PEM: usize = 32 << 10;
 
 /// Signatures that a certificate's key may make; each fits one kind of key.
 const ALGORITHMS: [&dyn SignatureVerificationAlgorithm; 4] = [
@@ -82,6 +80,14 @@ impl Challenges {
 pub fn message(challenge: &str, request: &CertificateRequest) -> String {
     format!(
         "bailiwick/x509pop/v1\n{challenge}\n{}\n",
+        request.digest().to_hex()
+    )
+}
+
+/// What the key of an X.509-SVID signs to have it renewed: this text in ASCII. Another context, so that neither proof is the other.
+pub fn renewal_message(challenge: &str, request: &CertificateRequest) -> String {
+    format!(
+        "bailiwick/svid-renewal/v1\n{challenge}\n{}\n",
         request.digest().to_hex()
     )
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bailiwick_core::spiffe_id::{BadSpiffeId, SpiffeId, TrustDomain};
 use bailiwick_core::{Code, Digest, Fault, Timestamp};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 use x509_parser::certificate::X509Certificate;
@@ -17,6 +18,8 @@ use crate::hash::sha256;
 pub const MAX_CHAIN: usize = 4;
 /// Longest certificate read, in bytes.
 pub const MAX_CERTIFICATE: usize = 16 << 10;
+/// Longest chain read, in bytes of its PEM.
+pub const MAX_PEM: usize = 32 << 10;
 
 /// An X.509-SVID whose chain and shape were verified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +75,17 @@ impl VerifiedSvid {
             None,
         )?;
         Ok(verified)
+    }
+
+    /// The same of a chain in PEM of at most [`MAX_PEM`] bytes.
+    pub fn verify_pem(chain: &str, bundle: &Bundle, now: Timestamp) -> Result<Self, SvidError> {
+        if chain.len() > MAX_PEM {
+            return Err(SvidError::Chain);
+        }
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain.as_bytes()).collect();
+        let read = read.map_err(|_| SvidError::Parse)?;
+        let chain: Vec<&[u8]> = read.iter().map(AsRef::as_ref).collect();
+        Self::verify(&chain, bundle, now)
     }
 
     /// Who it is.

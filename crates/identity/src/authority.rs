@@ -289,6 +289,15 @@ impl Authority {
 
     /// Ends an instance whose process exited. True if it was live.
     pub async fn instance_exited(&self, id: InstanceId) -> Result<bool, StoreError> {
+        self.instance_ended(id, None).await
+    }
+
+    /// Ends an instance; with `lapsed` only if its time has run out by then, since it may have been renewed meanwhile.
+    pub(crate) async fn instance_ended(
+        &self,
+        id: InstanceId,
+        lapsed: Option<Timestamp>,
+    ) -> Result<bool, StoreError> {
         let journal = Arc::clone(&self.parts.journal);
         let event = EventId::new(&*self.parts.clock, &*self.parts.rng);
         self.parts
@@ -297,6 +306,7 @@ impl Authority {
                 let Some(mut instance) = tx
                     .instance(id)?
                     .filter(|known| known.state == InstanceState::Live)
+                    .filter(|known| lapsed.is_none_or(|now| !known.is_live(now)))
                 else {
                     return Ok(false);
                 };

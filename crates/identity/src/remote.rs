@@ -3,6 +3,7 @@
 
 mod join_token;
 pub mod oidc;
+pub mod renewal;
 pub mod x509pop;
 
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct Proven {
     pub attestor: Attestor,
     /// Whom, in short: at most [`MAX_STRING`] bytes of it are kept.
     pub subject: String,
+    /// Which run or pod of that subject, if the evidence tells; then it has one.
+    pub run: Option<String>,
     /// Everything a registration can ask for.
     pub selectors: Vec<Selector>,
     /// Which registrations may match at all.
@@ -65,6 +68,7 @@ pub struct Joined {
 struct Shown {
     attestor: Attestor,
     subject: String,
+    run: Option<String>,
     selectors: Vec<Selector>,
     agent: Agent,
 }
@@ -112,6 +116,7 @@ impl Authority {
                     place: Place::Remote(Remote {
                         attestor: shown.attestor,
                         subject: cut(&shown.subject),
+                        run: shown.run,
                         until,
                     }),
                     state: InstanceState::Live,
@@ -150,9 +155,22 @@ impl Authority {
             .settled()
             .await
             .map_err(IdentityError::Record)?;
+        self.sign(attested, request, audiences, now, until)
+    }
+
+    /// Signs what is on record. Both SVIDs end at `until` at the latest.
+    fn sign(
+        &self,
+        attested: Attested,
+        request: &CertificateRequest,
+        audiences: Option<Audiences>,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<Joined, IdentityError> {
+        let (keyring, life) = (self.keyring(), until.since(now));
         let svid = keyring
             .ca()
-            .sign(&attested.id, request, now, parts.lives.x509, &*rng)
+            .sign(&attested.id, request, now, life, &*self.parts.rng)
             .map_err(|error| IdentityError::Signing(error.problem().message))?;
         let jwt_svid = audiences
             .map(|audiences| self.sign_jwt_svid(&attested, audiences, until))
@@ -174,7 +192,7 @@ impl Authority {
             .await?;
         let mut ended = Vec::new();
         for instance in due {
-            if self.instance_exited(instance.id).await? {
+            if self.instance_ended(instance.id, Some(now)).await? {
                 ended.push(instance.id);
             }
         }
@@ -199,26 +217,30 @@ impl Evidence {
 
 impl Proven {
     fn used(&self, tx: &mut dyn Tx) -> Result<Shown, IdentityError> {
-        match tx.spend(self.once, self.until) {
-            Err(StoreError::AlreadyExists { .. }) => {
-                return Err(refused(
-                    Code::TokenInvalid,
-                    "this evidence was used before",
-                    "each attestation needs a fresh one",
-                ));
-            }
-            other => other?,
-        }
+        spend(tx, self.once, self.until)?;
         let mut agents = tx.agents()?;
         agents.retain(self.may_match);
         let agent = crate::authority::nearest(agents, &self.selectors)?;
         Ok(Shown {
             attestor: self.attestor,
             subject: self.subject.clone(),
+            run: self.run.clone(),
             // What was asked for is what is kept: a token says more than anybody needs to know.
             selectors: agent.selectors.clone(),
             agent,
         })
+    }
+}
+
+/// Uses evidence up: the second use of the same is refused, by the database.
+fn spend(tx: &mut dyn Tx, once: Digest, until: Timestamp) -> Result<(), IdentityError> {
+    match tx.spend(once, until) {
+        Err(StoreError::AlreadyExists { .. }) => Err(refused(
+            Code::TokenInvalid,
+            "this evidence was used before",
+            "each attestation and each renewal needs a fresh one",
+        )),
+        other => Ok(other?),
     }
 }
 

@@ -3,5 +3,6 @@
 mod bench_authority;
 mod exchange;
 mod join;
+mod renew;
 mod svids;
 mod tokens;

@@ -11,7 +11,7 @@ use super::{REQUEST, attest, machine};
 use crate::harness::{Node, Process, Setup, deps};
 
 /// Issuers as GitHub and Kubernetes publish them, and one that says the same as GitHub.
-struct Issuers {
+pub(super) struct Issuers {
     process: Process,
     url: String,
 }
@@ -54,13 +54,13 @@ audience = "bailiwick"
         serde_json::from_str(&self.process.line()).unwrap()
     }
 
-    fn sign(&mut self, told: &Value) -> String {
+    pub(super) fn sign(&mut self, told: &Value) -> String {
         let answer = self.ask(told);
         answer["token"].as_str().unwrap().to_owned()
     }
 
     /// What a job of GitHub Actions gets, with these claims otherwise.
-    fn github(&self, job: &str, other: &Value) -> Value {
+    pub(super) fn github(&self, job: &str, other: &Value) -> Value {
         let claims = json!({
             "jti": job,
             "sub": "repo:octo-org/app:environment:prod",
@@ -130,7 +130,7 @@ fn timed(mut claims: Value, life: i64, other: &Value) -> Value {
 }
 
 /// A node that knows these issuers, and the agents of both.
-fn with_issuers() -> (Node, Issuers) {
+pub(super) fn with_issuers() -> (Node, Issuers) {
     let home = tempfile::tempdir().unwrap();
     let issuers = Issuers::start(home.path());
     let setup = Setup {

@@ -1,6 +1,7 @@
 """A machine elsewhere: makes a key, shows evidence, and looks at the identity that it gets as anybody else would.
 
-The one argument is JSON: {"url", "kind", "evidence", "audiences"?}. It prints {"status", "body"}.
+The one argument is JSON: {"url", "kind", "evidence", "audiences"?, "stay"?}. It prints {"status", "body"}. If it is to stay, it renews its
+identity for each line that it reads, which is a JSON object with what the request has besides the proof, and prints {"status", "body", "sent"}.
 """
 
 import json
@@ -31,7 +32,29 @@ def main() -> None:
     got = answer.json()
     if answer.status_code == 201:
         check(got, key)
-    print(json.dumps({"status": answer.status_code, "body": got}))
+    print(json.dumps({"status": answer.status_code, "body": got}), flush=True)
+    if told.get("stay"):
+        stay(told["url"], key, body["csr"], got["chain"])
+
+
+def stay(url: str, key: ec.EllipticCurvePrivateKey, csr: str, chain: str) -> None:
+    digest = hashes.Hash(hashes.SHA256())
+    digest.update(x509.load_pem_x509_csr(csr.encode()).public_bytes(serialization.Encoding.DER))
+    digest = digest.finalize().hex()
+    for line in sys.stdin:
+        asked = httpx2.post(f"{url}/v1/attest/renew", json={}, timeout=30)
+        assert asked.status_code == 401, asked.text
+        challenge = asked.json()["challenge"]
+        text = f"bailiwick/svid-renewal/v1\n{challenge}\n{digest}\n"
+        signature = base64.b64encode(key.sign(text.encode(), ec.ECDSA(hashes.SHA256()))).decode()
+        proof = {"chain": chain, "challenge": challenge, "signature": signature}
+        sent = {"proof": proof, "csr": csr} | json.loads(line)
+        answer = httpx2.post(f"{url}/v1/attest/renew", json=sent, timeout=30)
+        got = answer.json()
+        if answer.status_code == 200:
+            check(got, key)
+            chain = got["chain"]
+        print(json.dumps({"status": answer.status_code, "body": got, "sent": sent}), flush=True)
 
 
 def check(got: dict, key: ec.EllipticCurvePrivateKey) -> None:

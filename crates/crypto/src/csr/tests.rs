@@ -2,7 +2,7 @@
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P384_SHA384, PKCS_ED25519};
 
-use super::{CertificateRequest, CsrError};
+use super::{CertificateRequest, CsrError, Requester};
 
 fn request(key: &KeyPair) -> String {
     let params = CertificateParams::new(vec!["anything.example".to_owned()]).unwrap();
@@ -23,6 +23,18 @@ fn a_request_shows_possession_of_its_key() {
         .to_vec();
     *der.last_mut().unwrap() ^= 1;
     assert_eq!(CertificateRequest::from_der(&der), Err(CsrError::Signature));
+}
+
+#[test]
+fn a_request_of_ours_is_one_and_its_key_signs() {
+    let key = crate::keys::SigningKey::generate().unwrap();
+    let requester = Requester::new(&key).unwrap();
+    let request = CertificateRequest::from_pem(&requester.request().unwrap()).unwrap();
+    assert_eq!(request.point(), key.public_point());
+    let signature = requester.sign(b"challenge").unwrap();
+    assert!(request.has_signed(b"challenge", &signature));
+    assert!(!request.has_signed(b"challengf", &signature));
+    assert!(!request.has_signed(b"challenge", &key.sign(b"challenge").unwrap()));
 }
 
 #[test]

@@ -65,6 +65,7 @@ pub(super) fn used(
     Ok(Shown {
         attestor: Attestor::JoinToken,
         subject: known.id.to_string(),
+        run: None,
         selectors,
         agent,
     })

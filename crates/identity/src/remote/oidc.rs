@@ -61,6 +61,15 @@ impl Preset {
         }
     }
 
+    /// The claim that tells one run or pod of a subject from the others.
+    const fn run(self) -> Option<&'static str> {
+        match self {
+            Self::Generic => None,
+            Self::Github => Some("/run_id"),
+            Self::Kubernetes => Some("/kubernetes.io/pod/uid"),
+        }
+    }
+
     /// Whether an agent is registered so that only its own tokens of this issuer match.
     fn may_match(self) -> fn(&Agent) -> bool {
         match self {
@@ -96,6 +105,10 @@ pub fn read(
             },
         ));
     }
+    let run = preset.run().and_then(|wanted| {
+        let told = found.iter().find(|(pointer, _)| pointer == wanted);
+        told.map(|(pointer, value)| format!("{pointer}={value}"))
+    });
     let once = identity_of(verifier.issuer(), &claims, token);
     let mut selectors = vec![
         Selector::OidcIssuer(verifier.issuer().to_owned()),
@@ -108,6 +121,7 @@ pub fn read(
     Ok(Proven {
         attestor: Attestor::Oidc,
         subject: format!("{} {}", verifier.issuer(), claims.subject),
+        run,
         selectors,
         may_match: preset.may_match(),
         once,

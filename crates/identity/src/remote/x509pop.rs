@@ -17,7 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 /// Longest signature read, in characters of its base64.
 const MAX_SIGNATURE: usize = 2_048;
 /// A used challenge is remembered this long: well over its life, should the clock on the wall jump.
-const REMEMBERED: Duration = Duration::from_mins(10);
+pub(super) const REMEMBERED: Duration = Duration::from_mins(10);
 
 /// What the holder of a key shows.
 #[derive(Debug, Clone, Deserialize)]
@@ -41,23 +41,8 @@ pub fn read(
     now: Timestamp,
     elapsed: Duration,
 ) -> Result<Proven, Problem> {
-    if !challenges.is_fresh(&shown.challenge, elapsed) {
-        return Err(Problem::new(
-            Code::TokenInvalid,
-            "the challenge is none of this node's, or more than a minute old",
-            "ask for one: POST /v1/attest with an empty object answers with `challenge`",
-        ));
-    }
-    let signature = Some(&shown.signature)
-        .filter(|text| text.len() <= MAX_SIGNATURE)
-        .and_then(|text| STANDARD.decode(text).ok());
-    let signature = signature.ok_or_else(|| {
-        Problem::new(
-            Code::InvalidInput,
-            "the signature is not base64",
-            "with padding and without newlines: openssl base64 -A",
-        )
-    })?;
+    fresh(challenges, &shown.challenge, elapsed)?;
+    let signature = signature(&shown.signature)?;
     let message = message(&shown.challenge, request);
     let found = authorities
         .verify(&shown.chain, message.as_bytes(), &signature, now)
@@ -67,6 +52,7 @@ pub fn read(
     Ok(Proven {
         attestor: Attestor::X509pop,
         subject: format!("certificate {}", found.certificate),
+        run: None,
         selectors,
         may_match: |_| true,
         once: sha256(&[
@@ -74,5 +60,35 @@ pub fn read(
             shown.challenge.as_bytes(),
         ]),
         until: now.plus(REMEMBERED),
+    })
+}
+
+/// Refuses a challenge that is none of ours, or old.
+pub(super) fn fresh(
+    challenges: &Challenges,
+    challenge: &str,
+    elapsed: Duration,
+) -> Result<(), Problem> {
+    if challenges.is_fresh(challenge, elapsed) {
+        return Ok(());
+    }
+    Err(Problem::new(
+        Code::TokenInvalid,
+        "the challenge is none of this node's, or more than a minute old",
+        "ask for one: the same request with an empty object is answered with `challenge`",
+    ))
+}
+
+/// Reads a signature in base64.
+pub(super) fn signature(text: &str) -> Result<Vec<u8>, Problem> {
+    let read = Some(text)
+        .filter(|text| text.len() <= MAX_SIGNATURE)
+        .and_then(|text| STANDARD.decode(text).ok());
+    read.ok_or_else(|| {
+        Problem::new(
+            Code::InvalidInput,
+            "the signature is not base64",
+            "with padding and without newlines: openssl base64 -A",
+        )
     })
 }

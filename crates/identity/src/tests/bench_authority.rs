@@ -167,7 +167,11 @@ impl Bench {
                 if tx.server(&server.name)?.is_none() {
                     tx.put_server(&server)?;
                 }
-                tx.put_agent(&agent)
+                let version = tx.agent(&agent.name)?.map_or(1, |known| known.version + 1);
+                tx.put_agent(&Agent {
+                    version,
+                    ..agent.clone()
+                })
             })
             .await
             .unwrap();

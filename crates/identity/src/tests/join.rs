@@ -17,7 +17,8 @@ use super::bench_authority::Bench;
 use crate::error::IdentityError;
 use crate::remote::{Evidence, Joined};
 
-const TOKEN: &str = "bwj_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+pub(super) const TOKEN: &str =
+    "bwj_0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
 pub(super) fn request() -> CertificateRequest {
     CertificateRequest::from_pem(include_str!("request.pem")).unwrap()
@@ -31,7 +32,7 @@ async fn bench() -> Bench {
     bench
 }
 
-async fn token(bench: &Bench, agent: &str) -> JoinTokenId {
+pub(super) async fn token(bench: &Bench, agent: &str) -> JoinTokenId {
     let now = bench.clock.wall();
     let token = JoinToken {
         id: JoinTokenId::new(&*bench.clock, &SystemRng),

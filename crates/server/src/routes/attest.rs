@@ -1,5 +1,7 @@
 //! Attestation over HTTP: evidence and a certificate request in, an X.509-SVID out. The evidence is the credential; there is no other.
 
+mod renew;
+
 use std::sync::Arc;
 
 use axum::Json;
@@ -8,7 +10,7 @@ use axum::http::StatusCode;
 use bailiwick_core::event::EventType;
 use bailiwick_core::{Code, Fault, Problem, Secret};
 use bailiwick_crypto::csr::CertificateRequest;
-use bailiwick_identity::remote::{Evidence, Joined, x509pop};
+use bailiwick_identity::remote::{Evidence, Joined, Proven, x509pop};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,7 +59,9 @@ pub struct AttestAnswer {
 }
 
 pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
-    OpenApiRouter::new().routes(routes!(attest))
+    OpenApiRouter::new()
+        .routes(routes!(attest))
+        .merge(renew::routes())
 }
 
 /// Gives an identity to whoever shows what it is.
@@ -80,15 +84,20 @@ async fn attest(
             app.authority
                 .refused(refused, "attest", &asker, &problem)
                 .await;
-            let mut details = Details::default();
-            // To sign over, for whoever proves itself by a key: as with DPoP, the refusal brings what the next try needs.
-            if problem.code == Code::NotSignedIn && app.pop_authorities.is_some() {
-                let challenge = app.pop_challenges.make(app.clock.monotonic(), &*app.rng);
-                details.0.insert("challenge".to_owned(), challenge.into());
-            }
-            Err(Detailed { problem, details })
+            let by_key = app.pop_authorities.is_some();
+            Err(with_challenge(&app, problem, by_key))
         }
     }
+}
+
+/// The refusal of a request without proof; for whoever proves itself by a key it brings what to sign, as with DPoP.
+fn with_challenge(app: &App, problem: Problem, by_key: bool) -> Detailed {
+    let mut details = Details::default();
+    if by_key && problem.code == Code::NotSignedIn {
+        let challenge = app.pop_challenges.make(app.clock.monotonic(), &*app.rng);
+        details.0.insert("challenge".to_owned(), challenge.into());
+    }
+    Detailed { problem, details }
 }
 
 /// The kinds of evidence.
@@ -105,20 +114,10 @@ async fn answer(app: &App, body: AttestBody) -> Result<AttestAnswer, Problem> {
             ),
         ));
     };
-    let csr = body.csr.ok_or_else(|| {
-        Problem::new(
-            Code::InvalidInput,
-            "an attestation needs a certificate request",
-            "send it as `csr` in PEM; its key is what the SVID is for",
-        )
-    })?;
-    let request = CertificateRequest::from_pem(&csr).map_err(|error| error.problem())?;
+    let request = request(body.csr)?;
     let evidence = match kind.as_str() {
         "join_token" => Evidence::JoinToken(Secret::new(read(evidence)?)),
-        "oidc" => {
-            let shown: OidcEvidence = read(evidence)?;
-            Evidence::Proven(app.issuers.read(&shown.issuer, &shown.token).await?)
-        }
+        "oidc" => Evidence::Proven(of_issuer(app, read(evidence)?).await?),
         "x509pop" => {
             let authorities = app.pop_authorities.as_ref().ok_or_else(|| {
                 Problem::new(
@@ -146,11 +145,28 @@ async fn answer(app: &App, body: AttestBody) -> Result<AttestAnswer, Problem> {
 }
 
 /// A token of an outside issuer.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct OidcEvidence {
+pub struct OidcEvidence {
+    /// The issuer's configured name.
     issuer: String,
+    /// Its token.
     token: String,
+}
+
+async fn of_issuer(app: &App, shown: OidcEvidence) -> Result<Proven, Problem> {
+    app.issuers.read(&shown.issuer, &shown.token).await
+}
+
+fn request(csr: Option<String>) -> Result<CertificateRequest, Problem> {
+    let csr = csr.ok_or_else(|| {
+        Problem::new(
+            Code::InvalidInput,
+            "the certificate request is missing",
+            "send it as `csr` in PEM; its key is what the SVID is for",
+        )
+    })?;
+    CertificateRequest::from_pem(&csr).map_err(|error| error.problem())
 }
 
 fn read<T: DeserializeOwned>(evidence: Value) -> Result<T, Problem> {

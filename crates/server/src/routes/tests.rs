@@ -50,7 +50,7 @@ const READS: [&str; 2] = ["audit.blast_radius", "audit.export"];
 const AGENTS: [&str; 1] = ["tasks.delegate"];
 
 /// Operations whose credential is evidence in the body: a bearer token, whoever's, is none.
-const EVIDENCE: [&str; 1] = ["attest"];
+const EVIDENCE: [&str; 2] = ["attest", "attest.renew"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_reachable_without_the_right_credential() {

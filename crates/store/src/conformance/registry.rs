@@ -150,6 +150,7 @@ pub(crate) async fn instances(store: &Store) {
 pub(crate) async fn remote_instances(store: &Store) {
     let remote = |bits, until| Instance {
         place: Place::Remote(Remote {
+            run: None,
             attestor: Attestor::JoinToken,
             subject: "jtok_1".to_owned(),
             until: at(until),

@@ -12,7 +12,7 @@ use super::sample;
 use crate::node::tests::running::Running;
 
 /// Operations that ask for no role, and why.
-const OPEN: [(&str, &str); 20] = [
+const OPEN: [(&str, &str); 21] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
     (
@@ -41,6 +41,10 @@ const OPEN: [(&str, &str); 20] = [
     (
         "attest",
         "the evidence in the body is the credential, good for one use",
+    ),
+    (
+        "attest.renew",
+        "the caller proves that it holds the key of an SVID that this node gave",
     ),
     (
         "oauth.authorize",
