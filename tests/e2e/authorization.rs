@@ -397,9 +397,13 @@ fn a_login_of_another_session_is_not_taken() {
         .unwrap();
     let console = login.world.node.ready("console");
     let issuer = &login.issuer;
-    let mixed = format!("{console}/oauth/login?code={code}&state={own}&iss={issuer}");
-    let page = victim.send("GET", &mixed, &[], None);
-    assert!(page.location.is_none() && page.status >= 400, "{page:?}");
+    for wrong in [code, "made-up"] {
+        let mixed = format!("{console}/oauth/login?code={wrong}&state={own}&iss={issuer}");
+        let page = victim.send("GET", &mixed, &[], None);
+        // Whoever brought the code is at fault, and not the provider.
+        assert_eq!((page.status, &page.location), (401, &None), "{page:?}");
+        assert!(page.html.contains("login_refused"), "{page:?}");
+    }
     login.until("login.refused");
     // An answer that says it is another provider's, or does not say whose it is though this one always does.
     for iss in ["&iss=https://evil.example", ""] {

@@ -106,6 +106,8 @@ pub struct OAuth {
     pub max_depth: usize,
     /// Where people sign in.
     pub login: Option<LoginAt>,
+    /// Hosts, with or without a port, whose documents may be at addresses that are not public.
+    pub private_hosts: Vec<String>,
 }
 
 /// The OpenID provider at which people sign in.

@@ -15,7 +15,7 @@ use bailiwick_identity::remote::oidc::{self, Preset};
 use tokio::sync::Mutex;
 
 use crate::config::IssuerAt;
-pub use fetch::FetchError;
+pub use fetch::BadAuthorities;
 use fetch::Place;
 
 /// Keys that are older are asked for anew when they are needed.
@@ -53,7 +53,7 @@ impl Issuers {
         configured: &[IssuerAt],
         us: &str,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, FetchError> {
+    ) -> Result<Self, BadAuthorities> {
         let mut by_name = BTreeMap::new();
         for at in configured {
             let audience = at.audience.as_deref().unwrap_or(us);

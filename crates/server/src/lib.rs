@@ -11,6 +11,7 @@ pub mod init;
 pub mod issuers;
 pub mod login;
 pub mod node;
+pub mod outbound;
 pub mod routes;
 pub mod ship;
 pub mod sign_ins;

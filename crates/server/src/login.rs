@@ -19,6 +19,7 @@ use serde::Deserialize;
 
 use crate::config::LoginAt;
 use crate::node::StartError;
+use crate::outbound::Outbound;
 pub(crate) use provider::form_of;
 use provider::{Provider, Stale};
 
@@ -71,13 +72,16 @@ impl Login {
     pub fn open(
         at: LoginAt,
         console_url: &str,
-        http: reqwest::Client,
+        private_hosts: &[String],
         clock: Arc<dyn Clock>,
         trust_domain: TrustDomain,
     ) -> Result<Self, StartError> {
         let secret = secret(&at)?;
+        let named = private_hosts.iter().chain([&at.issuer]);
+        let outbound = Outbound::new(named.map(String::as_str), &[]);
+        let outbound = outbound.map_err(|error| StartError::Defect(error.to_string()))?;
         Ok(Self {
-            provider: Provider::new(&at.issuer, http, Arc::clone(&clock)),
+            provider: Provider::new(&at.issuer, outbound, Arc::clone(&clock)),
             redirect_uri: format!("{console_url}/oauth/login"),
             secret,
             at,
@@ -177,7 +181,7 @@ impl Login {
 const SIGN_IN_AGAIN: &str =
     "start again from the client; if it stays so, an operator looks at [oauth] login";
 
-fn refused(message: &str) -> Problem {
+pub(super) fn refused(message: &str) -> Problem {
     Problem::new(Code::LoginRefused, message, SIGN_IN_AGAIN)
 }
 

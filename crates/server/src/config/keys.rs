@@ -133,6 +133,9 @@ keys! {
     Login "oauth" "login" Table "" "{issuer = \"https://…\", client_id = \"…\", secret_file = \"…\", name = \"login\"}; http only for loopback"
         "The OpenID provider at which people sign in when an MCP client asks for their consent. They are the users `user:<name>:<sub>`. The secret is the content of the file, which nobody else may read; a relative path starts at the configuration file. Its redirect URI there: `<console.public_url>/oauth/login`."
         "None: without one no MCP client is let in by authorization code.";
+    PrivateHosts "oauth" "private_hosts" Texts "" "hosts such as login.corp.example, or login.corp.example:8443"
+        "Hosts of the provider's other endpoints that have addresses of a private network or of this machine. The issuers and the provider that the configuration names are asked wherever they are; what their documents name is not."
+        "None: what a document of somebody else's names is asked for at public addresses alone.";
     ConsoleListen "console" "listen" Text "127.0.0.1:8420" "a loopback address with a port; 0 takes a free one"
         "Address of API, token endpoint and metadata."
         "Nothing is reachable from outside before TLS is set up.";

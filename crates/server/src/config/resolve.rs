@@ -124,12 +124,14 @@ fn oauth(reader: &mut Reader<'_>, base: &Path) -> Option<OAuth> {
     }
     let max_depth = reader.count(Key::MaxDepth, 1, 6);
     let login = elsewhere::login(reader, base);
+    let private_hosts = elsewhere::private_hosts(reader);
     Some(OAuth {
         issuer: issuer?,
         task_ttl: task_ttl?,
         high_risk_ttl: high_risk_ttl?.min(task_ttl?),
         max_depth: max_depth?,
         login: login?,
+        private_hosts: private_hosts?,
     })
 }
 

@@ -1,22 +1,16 @@
-//! Fetching an issuer's keys: https, or http on loopback; no redirect, no proxy, bounds on time and size; and no address that only the
-//! answer of somebody else names.
-
-use std::time::Duration;
+//! Fetching an issuer's keys from where the operator said that they are, or where the issuer itself does, if that is of its own origin.
 
 use bailiwick_core::json::{self, Limits};
 use bailiwick_crypto::token::{KeySet, KeySetError, OutsideKeys};
-use reqwest::{Certificate, Client, StatusCode};
+use reqwest::Certificate;
 use serde_json::Value;
 
 use crate::config::IssuerAt;
+use crate::outbound::{DOCUMENT, FetchError, Outbound};
 
-/// One document is there within this time, or not at all.
-const WITHIN: Duration = Duration::from_secs(5);
-/// Longest document read, in bytes.
-const MAX_DOCUMENT: usize = 256 << 10;
 /// Bounds of a discovery document.
 const DISCOVERY: Limits = Limits {
-    bytes: MAX_DOCUMENT,
+    bytes: DOCUMENT.bytes,
     depth: 8,
     members: 4_096,
     caseless: false,
@@ -26,40 +20,23 @@ const DISCOVERY: Limits = Limits {
 pub(super) struct Place {
     issuer: String,
     jwks_uri: Option<String>,
-    client: Client,
+    outbound: Outbound,
+}
+
+/// The file of an issuer's authorities cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("ca_file of issuer {name} cannot be used: {why}")]
+pub struct BadAuthorities {
+    name: String,
+    why: String,
 }
 
 /// Why there are no keys.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// The file of authorities cannot be used.
-    #[error("ca_file of issuer {name} cannot be used: {why}")]
-    Authorities {
-        /// The issuer.
-        name: String,
-        /// Why.
-        why: String,
-    },
-    /// No answer, or one that broke off.
-    #[error("{url} does not answer")]
-    Unreachable {
-        /// What was asked for.
-        url: String,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// Another status than 200.
-    #[error("{url} answers with HTTP status {status}")]
-    Status {
-        /// What was asked for.
-        url: String,
-        /// The status.
-        status: StatusCode,
-    },
-    /// Over [`MAX_DOCUMENT`].
-    #[error("{0} is over {MAX_DOCUMENT} bytes")]
-    TooLong(String),
+pub(super) enum NoKeys {
+    /// A document cannot be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     /// Not a discovery document of this issuer.
     #[error("{url} is no discovery document of this issuer: {why}")]
     Discovery {
@@ -80,47 +57,48 @@ pub enum FetchError {
 }
 
 impl Place {
-    pub(super) fn of(at: &IssuerAt) -> Result<Self, FetchError> {
-        let broken = |why: String| FetchError::Authorities {
+    pub(super) fn of(at: &IssuerAt) -> Result<Self, BadAuthorities> {
+        let broken = |why: String| BadAuthorities {
             name: at.name.clone(),
             why,
         };
-        let mut builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .timeout(WITHIN);
+        let mut authorities = Vec::new();
         if let Some(file) = &at.ca_file {
             let pem = std::fs::read(file).map_err(|error| broken(error.to_string()))?;
-            let authorities =
+            authorities =
                 Certificate::from_pem_bundle(&pem).map_err(|error| broken(error.to_string()))?;
             if authorities.is_empty() {
                 return Err(broken("it has no certificate".to_owned()));
             }
-            builder = builder.tls_certs_only(authorities);
         }
+        let named = [Some(&at.url), at.jwks_uri.as_ref()];
+        let outbound = Outbound::new(
+            named.into_iter().flatten().map(String::as_str),
+            &authorities,
+        );
         Ok(Self {
             issuer: at.url.clone(),
             jwks_uri: at.jwks_uri.clone(),
-            client: builder.build().map_err(|error| broken(error.to_string()))?,
+            outbound: outbound.map_err(|error| broken(error.to_string()))?,
         })
     }
 
     /// Its keys as they are now.
-    pub(super) async fn keys(&self) -> Result<KeySet<OutsideKeys>, FetchError> {
+    pub(super) async fn keys(&self) -> Result<KeySet<OutsideKeys>, NoKeys> {
         let url = match &self.jwks_uri {
             Some(url) => url.clone(),
             None => self.discovered().await?,
         };
-        let document = self.get(&url).await?;
-        KeySet::of_outside_issuer(&document).map_err(|source| FetchError::Keys { url, source })
+        let document = self.outbound.document(&url, DOCUMENT).await?.body;
+        KeySet::of_outside_issuer(&document).map_err(|source| NoKeys::Keys { url, source })
     }
 
     /// Where the issuer says that its keys are (OpenID Connect Discovery §4.3).
-    async fn discovered(&self) -> Result<String, FetchError> {
+    async fn discovered(&self) -> Result<String, NoKeys> {
         let base = self.issuer.trim_end_matches('/');
         let url = format!("{base}/.well-known/openid-configuration");
-        let document = self.get(&url).await?;
-        let wrong = |why| FetchError::Discovery {
+        let document = self.outbound.document(&url, DOCUMENT).await?.body;
+        let wrong = |why| NoKeys::Discovery {
             url: url.clone(),
             why,
         };
@@ -139,29 +117,6 @@ impl Place {
             ));
         }
         Ok(keys.to_owned())
-    }
-
-    async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let unreachable = |source| FetchError::Unreachable {
-            url: url.to_owned(),
-            source,
-        };
-        let mut response = self.client.get(url).send().await.map_err(unreachable)?;
-        let status = response.status();
-        if status != StatusCode::OK {
-            return Err(FetchError::Status {
-                url: url.to_owned(),
-                status,
-            });
-        }
-        let mut document = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if document.len() + chunk.len() > MAX_DOCUMENT {
-                return Err(FetchError::TooLong(url.to_owned()));
-            }
-            document.extend_from_slice(&chunk);
-        }
-        Ok(document)
     }
 }
 

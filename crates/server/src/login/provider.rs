@@ -8,14 +8,18 @@ use bailiwick_core::{Clock, Code, Fault, Problem, Secret};
 use bailiwick_crypto::token::{KeySet, LoginKeys};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
-/// An answer of the provider has at most this many bytes.
-const MAX_ANSWER: usize = 256 << 10;
-/// It is waited for at most this long.
-const MAX_WAIT: Duration = Duration::from_secs(10);
+use super::refused;
+use crate::outbound::{Answer, Bounds, DOCUMENT, FetchError, Outbound};
+
+/// What an answer to a code may cost: the provider may have to ask others.
+const TOKEN: Bounds = Bounds {
+    within: Duration::from_secs(10),
+    bytes: 256 << 10,
+};
 /// Metadata and keys are asked for again after this time: a key that the provider took back signs nobody in for longer.
 const BELIEVED: Duration = Duration::from_mins(5);
 /// Keys are asked for at most this often because a token names one that is not known.
@@ -24,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// The provider.
 pub(super) struct Provider {
     issuer: String,
-    http: Client,
+    outbound: Outbound,
     clock: Arc<dyn Clock>,
     metadata: Mutex<Option<Kept<Arc<Metadata>>>>,
     keys: Mutex<Option<Kept<KeySet<LoginKeys>>>>,
@@ -62,16 +66,22 @@ struct Document {
     token_endpoint_auth_methods_supported: Vec<String>,
 }
 
+/// An error of the token endpoint (RFC 6749 §5.2).
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
 struct Kept<T> {
     at: Duration,
     what: T,
 }
 
 impl Provider {
-    pub(super) fn new(issuer: &str, http: Client, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(issuer: &str, outbound: Outbound, clock: Arc<dyn Clock>) -> Self {
         Self {
             issuer: issuer.to_owned(),
-            http,
+            outbound,
             clock,
             metadata: Mutex::default(),
             keys: Mutex::default(),
@@ -86,9 +96,10 @@ impl Provider {
         }
         let base = self.issuer.trim_end_matches('/');
         let url = format!("{base}/.well-known/openid-configuration");
-        let body = self.send(self.http.get(url)).await?;
-        let document: Document = serde_json::from_slice(&body)
-            .map_err(|error| unusable(&format!("its metadata cannot be read: {error}")))?;
+        let answer = self.outbound.document(&url, DOCUMENT).await;
+        let document: Document =
+            serde_json::from_slice(&answer.map_err(|error| unreachable(&error))?.body)
+                .map_err(|error| unusable(&format!("its metadata cannot be read: {error}")))?;
         let metadata = Arc::new(document.checked(&self.issuer)?);
         *kept = Some(Kept {
             at: self.clock.monotonic(),
@@ -108,8 +119,9 @@ impl Provider {
         if let Some(known) = kept.as_ref().filter(|known| self.age(known.at) < enough) {
             return Ok(known.what.clone());
         }
-        let body = self.send(self.http.get(metadata.jwks_uri.clone())).await?;
-        let keys = KeySet::from_foreign_jwks(&body)
+        let url = metadata.jwks_uri.as_str();
+        let answer = self.outbound.document(url, DOCUMENT).await;
+        let keys = KeySet::from_foreign_jwks(&answer.map_err(|error| unreachable(&error))?.body)
             .map_err(|error| unusable(&format!("its keys: {}", error.problem().message)))?;
         *kept = Some(Kept {
             at: self.clock.monotonic(),
@@ -126,44 +138,19 @@ impl Provider {
         form: &[(&str, &str)],
     ) -> Result<Vec<u8>, Problem> {
         let mut pairs = form.to_vec();
-        let mut request = self
-            .http
-            .post(metadata.token_endpoint.clone())
-            .header("content-type", "application/x-www-form-urlencoded");
+        let mut authorization = None;
         if metadata.posted_secret {
             pairs.extend([("client_id", id), ("client_secret", secret.expose())]);
         } else {
             // RFC 6749 §2.3.1: both are encoded as in a form first.
             let pair = format!("{}:{}", encoded(id), encoded(secret.expose()));
-            request = request.header("authorization", format!("Basic {}", STANDARD.encode(pair)));
+            authorization = Some(format!("Basic {}", STANDARD.encode(pair)));
         }
-        self.send(request.body(form_of(&pairs))).await
-    }
-
-    async fn send(&self, request: RequestBuilder) -> Result<Vec<u8>, Problem> {
-        let sent = request
-            .header("accept", "application/json")
-            .timeout(MAX_WAIT);
-        let mut response = sent
-            .send()
-            .await
-            .map_err(|error| unreachable(&error.without_url().to_string()))?;
-        if response.status() != StatusCode::OK {
-            let status = response.status().as_u16();
-            return Err(unusable(&format!("it answered {status}")));
-        }
-        let mut whole = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| unreachable(&error.without_url().to_string()))?
-        {
-            if whole.len() + chunk.len() > MAX_ANSWER {
-                return Err(unusable("its answer is over 256 KiB"));
-            }
-            whole.extend_from_slice(&chunk);
-        }
-        Ok(whole)
+        let url = metadata.token_endpoint.as_str();
+        let answer = self
+            .outbound
+            .form(url, form_of(&pairs), authorization, TOKEN);
+        given(answer.await.map_err(|error| unreachable(&error))?)
     }
 
     fn age(&self, at: Duration) -> Duration {
@@ -213,7 +200,37 @@ fn encoded(text: &str) -> String {
     pair.trim_start_matches('=').to_owned()
 }
 
-fn unreachable(why: &str) -> Problem {
+/// What a code was answered with. A code that is none is the answer of whoever brought it, and no failure of the provider.
+fn given(answer: Answer) -> Result<Vec<u8>, Problem> {
+    if answer.status == StatusCode::OK {
+        return Ok(answer.body);
+    }
+    let told = serde_json::from_slice::<Refusal>(&answer.body).ok();
+    // RFC 6749 §5.2: visible ASCII, and short.
+    let error = told
+        .map(|told| told.error)
+        .filter(|error| error.len() <= 64 && error.bytes().all(|byte| byte.is_ascii_graphic()));
+    match (answer.status, error.as_deref()) {
+        (status, Some(error @ ("invalid_grant" | "invalid_request" | "access_denied")))
+            if status.is_client_error() =>
+        {
+            Err(refused(&format!("the provider answered {error}")))
+        }
+        (status, Some(error)) => Err(unusable(&format!(
+            "it answered {} and {error}",
+            status.as_u16()
+        ))),
+        (status, None) => Err(unusable(&format!("it answered {}", status.as_u16()))),
+    }
+}
+
+fn unreachable(error: &FetchError) -> Problem {
+    let mut why = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        why = format!("{why}: {error}");
+        cause = error.source();
+    }
     problem(&format!("the provider cannot be reached: {why}"))
 }
 

@@ -102,7 +102,7 @@ pub enum StartError {
     Index(#[from] crate::indexer::IndexingError),
     /// An outside issuer cannot be asked.
     #[error("an issuer of [[identity.issuers]] cannot be used")]
-    Issuers(#[from] crate::issuers::FetchError),
+    Issuers(#[from] crate::issuers::BadAuthorities),
     /// The file of authorities cannot be read.
     #[error("the authorities in {} cannot be read", path.display())]
     Authorities {

@@ -127,7 +127,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         pop_authorities: pop_authorities(&config)?,
         pop_challenges: Challenges::new(&*state.rng),
         gateway: Arc::clone(&gateway),
-        sign_ins: sign_ins(&config, &addresses, &state, &http)?,
+        sign_ins: sign_ins(&config, &addresses, &state)?,
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),
         log: Arc::clone(&state.log),
@@ -429,14 +429,14 @@ fn sign_ins(
     config: &Config,
     addresses: &Addresses,
     state: &State,
-    http: &reqwest::Client,
 ) -> Result<Option<SignIns>, StartError> {
     let Some(at) = config.oauth.login.clone() else {
         return Ok(None);
     };
     let url = &addresses.console_url;
     let (clock, domain) = (Arc::clone(&state.clock), &config.identity.trust_domain);
-    let login = Login::open(at, url, http.clone(), clock, domain.clone())?;
+    let hosts = &config.oauth.private_hosts;
+    let login = Login::open(at, url, hosts, clock, domain.clone())?;
     Ok(Some(SignIns::new(login, url, &*state.rng)))
 }
 

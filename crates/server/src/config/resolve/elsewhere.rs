@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::Url;
+
 use super::{Reader, is_origin, loopback_host};
 use crate::config::keys::{Key, nearest};
 use crate::config::raw::RawValue;
@@ -85,6 +87,36 @@ pub(super) fn login(reader: &mut Reader<'_>, base: &Path) -> Optional<LoginAt> {
         client_id,
         secret_file: base.join(secret_file),
     }))
+}
+
+/// Most hosts that may be private.
+const MAX_HOSTS: usize = 64;
+
+/// Hosts as URLs have them, since that is what they are compared with.
+pub(super) fn private_hosts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
+    let key = Key::PrivateHosts;
+    let hosts = reader.texts(key)?;
+    for host in &hosts {
+        let url = Url::parse(&format!("https://{host}/")).ok();
+        let plain = url.as_ref().and_then(Url::host_str);
+        let as_written = plain.is_some_and(|plain| {
+            *host == plain
+                || host
+                    .strip_prefix(plain)
+                    .and_then(|rest| rest.strip_prefix(':'))
+                    .is_some_and(|port| port.parse::<u16>().is_ok())
+        });
+        if !as_written || hosts.len() > MAX_HOSTS {
+            let message = format!("`{host}` is no host, or there are more than {MAX_HOSTS}");
+            reader.flaw(
+                key,
+                message,
+                "write a name in lower case or an address, and a port if only that one is meant",
+            );
+            return None;
+        }
+    }
+    Some(hosts)
 }
 
 /// An http or https URL without query, without a slash at its end; http for loopback alone. `what` would go over the network otherwise.

@@ -1,6 +1,10 @@
 //! Which metadata of a provider is believed, and how forms are written.
 
-use super::{Document, encoded, form_of};
+use bailiwick_core::Code;
+use reqwest::StatusCode;
+
+use super::{Document, encoded, form_of, given};
+use crate::outbound::Answer;
 
 fn document(members: &serde_json::Value) -> Document {
     let mut all = serde_json::json!({
@@ -68,4 +72,47 @@ fn a_form_has_no_character_that_means_something() {
     );
     assert_eq!(form_of(&[]), "");
     assert_eq!(encoded("a:b=%"), "a%3Ab%3D%25");
+}
+
+#[test]
+fn a_code_that_is_none_is_no_failure_of_the_provider() {
+    let code = |status: StatusCode, body: &str| {
+        let answer = Answer {
+            status,
+            headers: reqwest::header::HeaderMap::new(),
+            body: body.as_bytes().to_vec(),
+        };
+        given(answer).map(drop).map_err(|problem| problem.code)
+    };
+    let error = |error: &str| serde_json::json!({ "error": error }).to_string();
+    assert_eq!(code(StatusCode::OK, "{}"), Ok(()));
+    for status in [StatusCode::BAD_REQUEST, StatusCode::UNAUTHORIZED] {
+        let refused = Err(Code::LoginRefused);
+        assert_eq!(code(status, &error("invalid_grant")), refused);
+    }
+    // Ours to put right, or theirs.
+    let unavailable = Err(Code::LoginUnavailable);
+    assert_eq!(
+        code(StatusCode::UNAUTHORIZED, &error("invalid_client")),
+        unavailable
+    );
+    assert_eq!(
+        code(StatusCode::BAD_GATEWAY, &error("invalid_grant")),
+        unavailable
+    );
+    for body in [
+        "",
+        "<html>",
+        "{}",
+        &error("\u{1b}[2J"),
+        &error(&"a".repeat(65)),
+    ] {
+        assert_eq!(code(StatusCode::BAD_REQUEST, body), unavailable, "{body}");
+    }
+    let answer = Answer {
+        status: StatusCode::BAD_REQUEST,
+        headers: reqwest::header::HeaderMap::new(),
+        body: error("\u{1b}[2J").into_bytes(),
+    };
+    assert!(!given(answer).unwrap_err().message.contains('\u{1b}'));
 }
