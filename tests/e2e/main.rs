@@ -50,6 +50,8 @@ mod outside_verifiers;
 #[cfg(test)]
 mod policy_life;
 #[cfg(test)]
+mod published_clients;
+#[cfg(test)]
 mod revocation;
 #[cfg(test)]
 mod ship;

@@ -57,6 +57,7 @@ codes! {
     NoIdentity          "no_identity"           403 5 "No registered agent matches the selectors of this process.";
     LoginRefused        "login_refused"         401 5 "A person could not be signed in; the message says why.";
     LoginUnavailable    "login_unavailable"     502 4 "The OpenID provider cannot be reached, or says what cannot be believed.";
+    ClientMetadata      "client_metadata"       401 5 "What a client publishes of itself cannot be had or used; the message says why.";
     TokenInvalid        "token_invalid"         401 5 "A token failed a check; the message says which.";
     TokenExpired        "token_expired"         401 5 "A token is past its `exp`.";
     TokenClass          "token_class"           401 5 "A token of another class than this endpoint accepts.";

@@ -21,6 +21,7 @@ use crate::erasures::Waiting;
 use crate::indexer::Indexer;
 use crate::issuers::Issuers;
 use crate::node::LogKeys;
+use crate::published_clients::PublishedClients;
 use crate::sign_ins::SignIns;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
@@ -68,6 +69,8 @@ pub struct App {
     pub erasures: Waiting,
     /// People who answer clients, if they can sign in.
     pub sign_ins: Option<SignIns>,
+    /// Clients of theirs that nobody registered.
+    pub published_clients: PublishedClients,
     /// Fresh DPoP proofs.
     pub dpop: Guard,
     /// Metrics.

@@ -7,13 +7,14 @@ pub mod raw;
 mod resolve;
 pub mod units;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bailiwick_audit::seal::Payload;
 use bailiwick_core::Timestamp;
-use bailiwick_core::name::{AccountName, NodeName};
+use bailiwick_core::name::{AccountName, AgentName, NodeName};
 use bailiwick_core::spiffe_id::TrustDomain;
 use bailiwick_crypto::cosignature::CosignatureVerifier;
 use bailiwick_crypto::jwk::Algorithm;
@@ -106,6 +107,8 @@ pub struct OAuth {
     pub max_depth: usize,
     /// Where people sign in.
     pub login: Option<LoginAt>,
+    /// Which agent clients act as that publish themselves at a host (with or without a port, or `*`).
+    pub client_hosts: BTreeMap<String, AgentName>,
     /// Hosts, with or without a port, whose documents may be at addresses that are not public.
     pub private_hosts: Vec<String>,
 }

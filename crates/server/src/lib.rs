@@ -12,6 +12,7 @@ pub mod issuers;
 pub mod login;
 pub mod node;
 pub mod outbound;
+pub mod published_clients;
 pub mod routes;
 pub mod ship;
 pub mod sign_ins;

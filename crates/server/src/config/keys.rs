@@ -133,8 +133,11 @@ keys! {
     Login "oauth" "login" Table "" "{issuer = \"https://…\", client_id = \"…\", secret_file = \"…\", name = \"login\"}; http only for loopback"
         "The OpenID provider at which people sign in when an MCP client asks for their consent. They are the users `user:<name>:<sub>`. The secret is the content of the file, which nobody else may read; a relative path starts at the configuration file. Its redirect URI there: `<console.public_url>/oauth/login`."
         "None: without one no MCP client is let in by authorization code.";
+    ClientHosts "oauth" "client_hosts" Table "" "{\"app.example\" = \"AGENT\"}: hosts, with a port if only that one is meant, or \"*\" for all others; at most 64"
+        "Clients that are not registered and publish what they are at a URL of such a host, which is their `client_id`, are let in by their user's consent, and act as this agent."
+        "None: whoever owns a host could have its clients ask your users.";
     PrivateHosts "oauth" "private_hosts" Texts "" "hosts such as login.corp.example, or login.corp.example:8443"
-        "Hosts of the provider's other endpoints that have addresses of a private network or of this machine. The issuers and the provider that the configuration names are asked wherever they are; what their documents name is not."
+        "Hosts of the provider's other endpoints, and of clients in `client_hosts`, that have addresses of a private network or of this machine. The issuers and the provider that the configuration names are asked wherever they are; what their documents name is not."
         "None: what a document of somebody else's names is asked for at public addresses alone.";
     ConsoleListen "console" "listen" Text "127.0.0.1:8420" "a loopback address with a port; 0 takes a free one"
         "Address of API, token endpoint and metadata."

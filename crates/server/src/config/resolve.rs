@@ -124,6 +124,7 @@ fn oauth(reader: &mut Reader<'_>, base: &Path) -> Option<OAuth> {
     }
     let max_depth = reader.count(Key::MaxDepth, 1, 6);
     let login = elsewhere::login(reader, base);
+    let client_hosts = elsewhere::client_hosts(reader);
     let private_hosts = elsewhere::private_hosts(reader);
     Some(OAuth {
         issuer: issuer?,
@@ -131,6 +132,7 @@ fn oauth(reader: &mut Reader<'_>, base: &Path) -> Option<OAuth> {
         high_risk_ttl: high_risk_ttl?.min(task_ttl?),
         max_depth: max_depth?,
         login: login?,
+        client_hosts: client_hosts?,
         private_hosts: private_hosts?,
     })
 }

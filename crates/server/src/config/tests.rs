@@ -48,6 +48,7 @@ fn an_empty_document_is_all_defaults() {
                     high_risk_ttl: 60s,
                     max_depth: 4,
                     login: None,
+                    client_hosts: {},
                     private_hosts: [],
                 },
                 console: Listener {
@@ -149,6 +150,7 @@ filter = "warn,bailiwick_enforce=debug"
                     high_risk_ttl: 30s,
                     max_depth: 4,
                     login: None,
+                    client_hosts: {},
                     private_hosts: [],
                 },
                 console: Listener {

@@ -42,6 +42,7 @@ use crate::erasures::Waiting;
 use crate::indexer::{self, Indexer};
 use crate::issuers::Issuers;
 use crate::login::Login;
+use crate::published_clients::PublishedClients;
 use crate::sign_ins::SignIns;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
@@ -128,6 +129,11 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         pop_challenges: Challenges::new(&*state.rng),
         gateway: Arc::clone(&gateway),
         sign_ins: sign_ins(&config, &addresses, &state)?,
+        published_clients: PublishedClients::new(
+            config.oauth.client_hosts.clone(),
+            &config.oauth.private_hosts,
+            Arc::clone(&state.clock),
+        )?,
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),
         log: Arc::clone(&state.log),
