@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
 use crate::caller::Caller;
+use crate::catalogue::Pinned;
 use crate::decider::{Call, Decided};
 use crate::gateway::Gateway;
 use crate::live::Entered;
@@ -24,7 +25,7 @@ use crate::mcp::session::Session;
 use crate::mcp::{Outlet, Reply, lists};
 use crate::record::{self, Named};
 use crate::step_up::{self, Waiting};
-use running::{Done, Running};
+pub(crate) use running::{Done, Running};
 
 /// Runs one call and answers it.
 pub(crate) async fn run(
@@ -37,9 +38,9 @@ pub(crate) async fn run(
 ) -> Reply {
     let started = gateway.ports.clock.monotonic();
     let id = envelope.id().unwrap_or("null");
-    let (body, outcome) =
+    let (status, body, outcome) =
         match attempt(gateway, session, envelope, context, outlet, cancelled).await {
-            Ok(done) => (done.body, done.outcome),
+            Ok(done) => (done.status, done.body, done.outcome),
             Err(refusal) => {
                 gateway.metrics.refuse(refusal.code);
                 let body = match refusal.code {
@@ -49,14 +50,14 @@ pub(crate) async fn run(
                     }
                     _ => refusal.as_result(id, context.stateless),
                 };
-                (body, outcome_name(&refusal))
+                (200, body, outcome_name(&refusal))
             }
         };
     gateway.metrics.call(
         outcome,
         gateway.ports.clock.monotonic().saturating_sub(started),
     );
-    Reply::ok(body)
+    Reply { status, body }
 }
 
 async fn attempt(
@@ -70,30 +71,21 @@ async fn attempt(
     let nothing = check(b"{}", &Limits::ENVELOPE).map_err(|error| Refusal::of(&error.problem()))?;
     let (tool, arguments) = parameters(envelope, nothing)?;
     let named = Named {
+        op: "tools/call",
         server: &session.server.name,
         tool: Some(&tool),
         request_id: envelope.id().unwrap_or("null"),
         arguments: arguments.as_str(),
     };
     // In the index first, then the fences: what falls in between finds this call here.
-    let entered = enter(gateway, session, &context.caller, &tool)?;
+    let entered = enter(gateway, session, &context.caller, Some(&tool))?;
     // A list that cannot be read shows no tool, and the decision says so; a cut or a failing server is said as it is.
-    if let Err(refusal) = lists::refresh(gateway, session, envelope, context, cancelled).await {
-        let view = gateway
-            .decider
-            .admit(&context.caller, &session.server.name)
-            .ok();
-        let mut event = record::event(
-            &gateway.ports,
-            EventType::ToolRefused,
-            &context.caller,
-            view.as_ref(),
-        );
-        event.action = Some(named.action("tools/call"));
-        event.outcome = Some(record::refused(refusal.code));
-        return Err(refusal.on_record(record::narrow(&gateway.ports, event).await));
+    let list = Pinned::Tools;
+    if let Err(refusal) = lists::refresh(gateway, session, list, envelope, context, cancelled).await
+    {
+        return Err(unlisted(gateway, context, &named, refusal).await);
     }
-    let shown = session.shown().digest(&tool);
+    let shown = session.shown(Pinned::Tools).digest(&tool);
     let call = Call {
         caller: &context.caller,
         server: &session.server.name,
@@ -163,22 +155,41 @@ async fn attempt(
         .await
 }
 
-/// Enters the call under every subject of its caller, its server and its tool.
-fn enter(
+/// Puts on record that nothing could be decided, because the server does not show what it has.
+pub(crate) async fn unlisted(
+    gateway: &Gateway,
+    context: &Context,
+    named: &Named<'_>,
+    refusal: Refusal,
+) -> Refusal {
+    let view = gateway.decider.admit(&context.caller, named.server).ok();
+    let mut event = record::event(
+        &gateway.ports,
+        EventType::ToolRefused,
+        &context.caller,
+        view.as_ref(),
+    );
+    event.action = Some(named.action());
+    event.outcome = Some(record::refused(refusal.code));
+    refusal.on_record(record::narrow(&gateway.ports, event).await)
+}
+
+/// Enters a call under every subject of its caller, its server and its tool.
+pub(crate) fn enter(
     gateway: &Gateway,
     session: &Session,
     caller: &Caller,
-    tool: &ToolName,
+    tool: Option<&ToolName>,
 ) -> Result<Entered, Refusal> {
     let replica = gateway.decider.replica();
     let subjects = replica
         .view(|state| {
             let view = state.caller(caller.task, caller.instance)?;
-            let tool = ToolRef {
+            let tool = tool.map(|tool| ToolRef {
                 server: session.server.name.clone(),
                 tool: tool.clone(),
-            };
-            Ok(caller.subjects(&view, &session.server.name, Some(&tool), None, state.seq))
+            });
+            Ok(caller.subjects(&view, &session.server.name, tool.as_ref(), None, state.seq))
         })
         .map_err(|behind| Refusal::of(&behind.problem()))?
         .map_err(|problem: bailiwick_core::Problem| Refusal::of(&problem))?;
@@ -203,7 +214,9 @@ fn parameters<'a>(
         .member("name")
         .and_then(|name| name.string())
         .ok_or_else(|| wrong("a tools/call without a tool's name"))?;
-    let tool = name.parse().map_err(|_| {
+    let tool: Option<ToolName> = name.parse().ok();
+    // A prompt is no tool, whatever a server calls its tools.
+    let tool = tool.filter(|tool| !tool.is_prompt()).ok_or_else(|| {
         Refusal::new(
             Code::ToolUnknown,
             "there is no tool of this name",
@@ -247,7 +260,7 @@ async fn alarm(gateway: &Gateway, context: &Context, named: &Named<'_>, decided:
         &context.caller,
         view,
     );
-    event.action = Some(named.action("tools/call"));
+    event.action = Some(named.action());
     record::narrow(&gateway.ports, event).await;
 }
 
@@ -269,7 +282,7 @@ fn refused_event(
     event
 }
 
-fn outcome_name(refusal: &Refusal) -> &'static str {
+pub(crate) fn outcome_name(refusal: &Refusal) -> &'static str {
     match refusal.code {
         Code::Revoked | Code::CallCut => "cut",
         Code::ApprovalRequired => "held",

@@ -9,6 +9,7 @@ mod call;
 pub mod caller;
 pub mod catalogue;
 pub mod decider;
+mod fetch;
 mod gateway;
 pub mod live;
 pub mod mcp;

@@ -40,7 +40,7 @@ pub(crate) fn event(ports: &Ports, kind: EventType, caller: &Caller, view: Optio
     event
 }
 
-/// The event about one decision on a tool call.
+/// The event about one decision on a call, a prompt or a resource.
 pub(crate) fn decided(
     gateway: &Gateway,
     kind: EventType,
@@ -53,7 +53,7 @@ pub(crate) fn decided(
     event.action = Some(Action {
         effect: decided.tool.as_ref().map(|tool| tool.effect),
         definition: decided.tool.as_ref().and_then(|tool| tool.approved),
-        ..call.action("tools/call")
+        ..call.action()
     });
     event.decision = Some(DecisionRef {
         mode: if decided.observed {
@@ -82,6 +82,8 @@ pub(crate) fn decided(
 /// A call, as records name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'a> {
+    /// The method.
+    pub(crate) op: &'a str,
     pub(crate) server: &'a ServerName,
     pub(crate) tool: Option<&'a ToolName>,
     pub(crate) request_id: &'a str,
@@ -89,9 +91,9 @@ pub(crate) struct Named<'a> {
 }
 
 impl Named<'_> {
-    pub(crate) fn action(&self, op: &str) -> Action {
+    pub(crate) fn action(&self) -> Action {
         Action {
-            op: op.chars().take(MAX_STRING / 4).collect(),
+            op: self.op.chars().take(MAX_STRING / 4).collect(),
             effect: None,
             server: Some(self.server.clone()),
             tool: self.tool.cloned(),

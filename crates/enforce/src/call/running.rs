@@ -24,24 +24,26 @@ use crate::ports::{Leased, Wanted};
 use crate::record;
 
 /// A call that ran and was answered.
-pub(super) struct Done {
-    pub(super) body: Bytes,
-    pub(super) outcome: &'static str,
+pub(crate) struct Done {
+    /// HTTP status, where the transport has one.
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+    pub(crate) outcome: &'static str,
 }
 
 /// A call whose intent is on record. Its result will be too.
-pub(super) struct Running<'a> {
-    pub(super) gateway: &'a Gateway,
-    pub(super) session: &'a Arc<Session>,
-    pub(super) context: &'a Context,
-    pub(super) intent: Event,
-    pub(super) entered: Entered,
-    pub(super) started: Duration,
+pub(crate) struct Running<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) session: &'a Arc<Session>,
+    pub(crate) context: &'a Context,
+    pub(crate) intent: Event,
+    pub(crate) entered: Entered,
+    pub(crate) started: Duration,
 }
 
 impl Running<'_> {
     /// Leases, forwards, and puts on record how it ended.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &mut self,
         envelope: &Envelope,
         context: &Context,
@@ -188,6 +190,7 @@ impl Running<'_> {
             return Err(forward::refusal_of(&Stopped::Cut(cut)).on_record(Some(self.intent.id)));
         }
         Ok(Done {
+            status: answer.status,
             body: raw,
             outcome: if failed { "error" } else { "ok" },
         })

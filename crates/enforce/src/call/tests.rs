@@ -65,9 +65,9 @@ async fn what_is_denied_never_reaches_the_server_and_is_on_record() {
     let unknown = pipe.ask(&call(3, "nothing")).await;
     assert_eq!(unknown["error"]["code"], -32_602);
     for refused in [
-        "prompts/get",
-        "resources/read",
-        "completion/complete",
+        "prompts/delete",
+        "resources/write",
+        "completion/accept",
         "tasks/list",
         "x/y",
     ] {
@@ -383,6 +383,7 @@ async fn two_look_ups_that_differ_raise_an_alarm() {
     };
     let (server, tool) = (World::server(), "get".parse().unwrap());
     let named = Named {
+        op: "tools/call",
         server: &server,
         tool: Some(&tool),
         request_id: "1",

@@ -1,6 +1,6 @@
 //! What a tool server sends on its own: notifications go on, requests are refused and put on record (04 §12; no policy for them yet).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bailiwick_core::Code;
 use bailiwick_core::event::EventType;
@@ -11,7 +11,7 @@ use super::envelope::{Envelope, Message};
 use super::outlet::Outlet;
 use crate::answer::{self, Refusal};
 use crate::caller::Caller;
-use crate::catalogue::Shown;
+use crate::catalogue::{Pinned, Shown};
 use crate::metrics::Metrics;
 use crate::ports::Ports;
 use crate::record;
@@ -25,7 +25,8 @@ const MAX_RECORDED: usize = 64;
 /// The receiving end of one upstream session, shared by session and transport.
 pub(crate) struct Inbound {
     pub(crate) server: ServerName,
-    pub(crate) shown: Mutex<Shown>,
+    tools: Mutex<Shown>,
+    prompts: Mutex<Shown>,
     ports: Ports,
     metrics: Metrics,
     caller: Caller,
@@ -45,7 +46,8 @@ impl Inbound {
     ) -> Self {
         Self {
             server,
-            shown: Mutex::default(),
+            tools: Mutex::default(),
+            prompts: Mutex::default(),
             ports,
             metrics,
             caller,
@@ -78,6 +80,15 @@ impl Inbound {
         }
     }
 
+    /// What this session has shown of its tools or prompts.
+    pub(crate) fn shown(&self, pinned: Pinned) -> MutexGuard<'_, Shown> {
+        let shown = match pinned {
+            Pinned::Tools => &self.tools,
+            Pinned::Prompts => &self.prompts,
+        };
+        shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Something on the wire that is no message.
     pub(crate) fn dropped(&self) {
         self.metrics.drop_message();
@@ -89,11 +100,10 @@ impl Inbound {
     }
 
     fn notified(&self, method: &str, raw: Bytes, outlet: Option<&Outlet>) {
-        if method == "notifications/tools/list_changed" {
-            self.shown
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .stale();
+        match method {
+            "notifications/tools/list_changed" => self.shown(Pinned::Tools).stale(),
+            "notifications/prompts/list_changed" => self.shown(Pinned::Prompts).stale(),
+            _ => {}
         }
         let standing = self
             .standing
@@ -125,12 +135,13 @@ impl Inbound {
                 Some(&self.view),
             );
             let named = record::Named {
+                op: method,
                 server: &self.server,
                 tool: None,
                 request_id: id,
                 arguments: "",
             };
-            event.action = Some(named.action(method));
+            event.action = Some(named.action());
             event.outcome = Some(record::refused(Code::AskRefused));
             event_id = record::narrow(&self.ports, event).await;
         }

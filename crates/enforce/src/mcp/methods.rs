@@ -10,7 +10,7 @@ use hyper::HeaderMap;
 
 use super::envelope::{Envelope, Message, same_id};
 use super::forward::{Stopped, outbound, refusal_of};
-use super::lists;
+use super::lists::{self, List};
 use super::outlet::{Outlet, Reply};
 use super::revision::{META_CAPABILITIES, WITHHELD, revision};
 use super::session::Session;
@@ -19,6 +19,8 @@ use super::upstream::{Answer, UpstreamError};
 use crate::answer::Refusal;
 use crate::call;
 use crate::caller::Caller;
+use crate::catalogue::Pinned;
+use crate::fetch::{self, Fetched};
 use crate::gateway::Gateway;
 use crate::record;
 
@@ -38,12 +40,14 @@ pub(crate) struct Context {
 enum Route {
     /// Decided as its tool.
     Call,
+    /// Decided as a prompt or resource.
+    Fetch(Fetched),
     /// Goes on with what clients may not offer taken out.
     Open,
     /// Goes on as it is.
     Pass,
-    /// Goes on; elements of this member are filtered.
-    List(&'static str),
+    /// Goes on; elements are filtered.
+    List(List),
     /// Refused.
     Refuse,
 }
@@ -51,12 +55,16 @@ enum Route {
 fn route(method: &str) -> Route {
     match method {
         "tools/call" => Route::Call,
+        "prompts/get" => Route::Fetch(Fetched::Prompt),
+        "resources/read" | "resources/subscribe" => Route::Fetch(Fetched::Resource),
+        "completion/complete" => Route::Fetch(Fetched::Completion),
+        "subscriptions/listen" => Route::Fetch(Fetched::Stream),
         "initialize" | "server/discover" => Route::Open,
-        "ping" | "logging/setLevel" => Route::Pass,
-        "tools/list" => Route::List("tools"),
-        "prompts/list" => Route::List("prompts"),
-        "resources/list" => Route::List("resources"),
-        "resources/templates/list" => Route::List("resourceTemplates"),
+        "ping" | "logging/setLevel" | "resources/unsubscribe" => Route::Pass,
+        "tools/list" => Route::List(List::Pinned(Pinned::Tools)),
+        "prompts/list" => Route::List(List::Pinned(Pinned::Prompts)),
+        "resources/list" => Route::List(List::Resources),
+        "resources/templates/list" => Route::List(List::Templates),
         _ => Route::Refuse,
     }
 }
@@ -93,6 +101,16 @@ impl Gateway {
         match route {
             Route::Call => {
                 call::run(self, session, envelope, context, outlet, &open.cancelled).await
+            }
+            Route::Fetch(fetched) => {
+                let asked = fetch::Asking {
+                    session,
+                    envelope,
+                    context,
+                    outlet,
+                    cancelled: &open.cancelled,
+                };
+                fetch::run(self, fetched, &asked).await
             }
             Route::Refuse => self.refuse_method(session, id, method, context).await,
             Route::Open | Route::Pass | Route::List(_) => {
@@ -178,11 +196,11 @@ impl Gateway {
         answer: Answer,
         context: &Context,
     ) -> Reply {
+        if let Route::List(list) = route {
+            return lists::filter(self, session, request, &answer, list, context).await;
+        }
         let Answer { envelope, status } = answer;
         match (route, request.method()) {
-            (Route::List(member), _) => {
-                lists::filter(self, session, request, &envelope, member, context).await
-            }
             (_, Some("initialize")) => match agreed(&envelope) {
                 Ok(Some(revision)) => {
                     session.agree(revision);
@@ -245,18 +263,19 @@ impl Gateway {
             view.as_ref(),
         );
         let named = record::Named {
+            op: method,
             server: &session.server.name,
             tool: None,
             request_id: id,
             arguments: "",
         };
-        event.action = Some(named.action(method));
+        event.action = Some(named.action());
         event.outcome = Some(record::refused(Code::NoPermit));
         let event = record::narrow(&self.ports, event).await;
         let refusal = Refusal::new(
             Code::NoPermit,
             "this gateway does not pass this method on",
-            "call tools",
+            "call tools, get prompts, read resources",
         )
         .on_record(event);
         let status = if context.stateless { 404 } else { 200 };

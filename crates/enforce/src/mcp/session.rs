@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::inbound::Inbound;
 use super::upstream::Upstream;
 use crate::caller::Caller;
-use crate::catalogue::Shown;
+use crate::catalogue::{Pinned, Shown};
 use crate::gateway::Gateway;
 use crate::live::Entered;
 use crate::replica::View;
@@ -25,7 +25,7 @@ pub(crate) struct Session {
     pub(crate) caller: Caller,
     pub(crate) upstream: Upstream,
     pub(crate) inbound: Arc<Inbound>,
-    /// Held while the tool list is read, so that one reading serves all calls that wait for it.
+    /// Held while a list is read, so that one reading serves all calls that wait for it.
     pub(crate) refreshing: tokio::sync::Mutex<()>,
     /// In the live index for as long as the session lives.
     pub(crate) entered: Entered,
@@ -127,11 +127,8 @@ impl Session {
         self.lock().revision = Some(revision);
     }
 
-    pub(crate) fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.inbound
-            .shown
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn shown(&self, pinned: Pinned) -> MutexGuard<'_, Shown> {
+        self.inbound.shown(pinned)
     }
 
     pub(crate) fn touch(&self, now: Duration) {

@@ -229,6 +229,15 @@ forbid (principal, action == Bailiwick::Action::"lease", resource == Bailiwick::
 when { context.bw.task.labels.contains("no-lease") && context.input.server == Bailiwick::Server::"tools" };
 "#;
 
+/// What is secret is no resource for agents.
+const NO_SECRETS: &str = r#"
+@id("test/no-secrets")
+@reason("Secrets are for people.")
+@fix("Ask for what you need.")
+forbid (principal, action == Bailiwick::Action::"resource_read", resource == Bailiwick::Server::"tools")
+when { context.input.uri like "secret://*" };
+"#;
+
 impl PolicySource for BasePolicy {
     fn tried(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
         self.active(version)
@@ -242,6 +251,9 @@ impl PolicySource for BasePolicy {
         source
             .files
             .insert("leases.cedar".to_owned(), NO_LEASE.to_owned());
+        source
+            .files
+            .insert("secrets.cedar".to_owned(), NO_SECRETS.to_owned());
         Box::pin(async { Ok(source) })
     }
 }

@@ -21,6 +21,12 @@ pub(crate) fn definition(name: &str) -> String {
     )
 }
 
+/// The definition that the server shows for a prompt.
+pub(crate) fn prompt(name: &str) -> String {
+    json!({ "name": name, "description": "Says hello.", "arguments": [{ "name": "to" }] })
+        .to_string()
+}
+
 /// One request as it came.
 #[derive(Clone)]
 pub(crate) struct Received {
@@ -42,6 +48,8 @@ pub(crate) struct ToolServer {
     pub(crate) release: watch::Sender<bool>,
     /// What `get` looks like, if not as approved.
     pub(crate) drift: Mutex<Option<String>>,
+    /// What the prompt `greet` looks like, if not as approved.
+    pub(crate) prompt_drift: Mutex<Option<String>>,
 }
 
 impl ToolServer {
@@ -52,6 +60,7 @@ impl ToolServer {
             journal: watch::Sender::new(Vec::new()),
             release: watch::Sender::new(false),
             drift: Mutex::default(),
+            prompt_drift: Mutex::default(),
         });
         let own = Arc::clone(&server);
         tokio::spawn(async move {
@@ -117,7 +126,24 @@ impl ToolServer {
                 return typed("application/json", body);
             }
             Some("tools/call") => return self.call(&message, id).await,
-            Some("ping") => json!({}),
+            Some("prompts/list") => {
+                let prompts = [self.prompt("greet"), prompt("new"), prompt("odd name")].join(",");
+                let body =
+                    format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"prompts":[{prompts}]}}}}"#);
+                return typed("application/json", body);
+            }
+            Some("prompts/get") => json!({ "messages": [] }),
+            Some("resources/list") => json!({ "resources": [
+                { "uri": "docs://a", "name": "a" }, { "uri": "secret://b", "name": "b" },
+            ] }),
+            Some("resources/templates/list") => json!({ "resourceTemplates": [
+                { "uriTemplate": "docs://{id}", "name": "a" }, { "uriTemplate": "secret://{id}", "name": "b" },
+            ] }),
+            Some("resources/read") => {
+                json!({ "contents": [{ "uri": message["params"]["uri"], "text": "read" }] })
+            }
+            Some("completion/complete") => json!({ "completion": { "values": ["x"] } }),
+            Some("ping" | "resources/subscribe" | "resources/unsubscribe") => json!({}),
             _ if id.is_null() => return plain(202),
             _ => {
                 let error = json!({ "jsonrpc": "2.0", "id": id, "error": { "code": -32601, "message": "Method not found" } });
@@ -151,6 +177,14 @@ impl ToolServer {
             }
             _ => typed("application/json", result.to_string()),
         }
+    }
+
+    fn prompt(&self, name: &str) -> String {
+        self.prompt_drift
+            .lock()
+            .unwrap()
+            .clone()
+            .unwrap_or_else(|| prompt(name))
     }
 
     fn definition(&self, name: &str) -> String {

@@ -27,6 +27,7 @@ use crate::mcp::outlet::{Outlet, Reply};
 use crate::mcp::session::Session;
 use crate::mcp::splice::on_one_line;
 use crate::mcp::sse;
+use crate::mcp::upstream::LONGEST;
 use bailiwick_core::server::Server;
 
 /// A stream that says nothing says at least this often that it is alive.
@@ -202,9 +203,6 @@ fn standing(
     );
     streaming(StreamBody::new(frames).boxed_unsync())
 }
-
-/// No stream stands longer, whatever its caller showed.
-const LONGEST: Duration = Duration::from_hours(24);
 
 fn streaming(body: Body) -> Response<Body> {
     let mut response = Response::new(body);

@@ -16,7 +16,7 @@ use tokio::process::{ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{ANSWER_LIMITS, Answer, MAX_ANSWER, Outbound, SILENCE, UpstreamError};
+use super::{ANSWER_LIMITS, Answer, MAX_ANSWER, Outbound, UpstreamError};
 use crate::gateway::Gateway;
 use crate::mcp::envelope::{Envelope, Message, same_id};
 use crate::mcp::inbound::Inbound;
@@ -165,7 +165,7 @@ impl Child {
                     return Ok(Answer { envelope, status: 200 });
                 }
                 Some(()) = signs.recv() => {}
-                () = tokio::time::sleep(SILENCE) => return Err(UpstreamError::Timeout),
+                () = tokio::time::sleep(outbound.silence()) => return Err(UpstreamError::Timeout),
             }
         }
     }
