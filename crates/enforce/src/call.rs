@@ -5,6 +5,7 @@ mod running;
 
 use std::sync::Arc;
 
+use bailiwick_core::approval::Approval;
 use bailiwick_core::decision::Outcome;
 use bailiwick_core::event::{ApprovalRef, Event, EventType};
 use bailiwick_core::json::{Kind, Limits, Text, check};
@@ -14,6 +15,7 @@ use bailiwick_policy::DIVERGED;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
+use crate::ask;
 use crate::caller::Caller;
 use crate::catalogue::Pinned;
 use crate::decider::{Call, Decided};
@@ -24,7 +26,7 @@ use crate::mcp::methods::Context;
 use crate::mcp::session::Session;
 use crate::mcp::{Outlet, Reply, lists};
 use crate::record::{self, Named};
-use crate::step_up::{self, Waiting};
+use crate::step_up::{self, Elicit, Waiting};
 pub(crate) use running::{Done, Running};
 
 /// Runs one call and answers it.
@@ -85,6 +87,9 @@ async fn attempt(
     {
         return Err(unlisted(gateway, context, &named, refusal).await);
     }
+    let now = gateway.ports.clock.monotonic();
+    let mut resumed = session.rounds.resume(envelope, now)?;
+    let onward = ask::onward(gateway, session, envelope, context).await;
     let shown = session.shown(Pinned::Tools).digest(&tool);
     let call = Call {
         caller: &context.caller,
@@ -93,14 +98,14 @@ async fn attempt(
         arguments: &arguments,
         shown,
         discharged: &[],
-        count: true,
+        count: !resumed.counted,
     };
-    let first = gateway.decider.decide(&call).await;
+    let (first, kept) = first(gateway, &call, resumed.approval.take()).await;
     let progress = envelope
         .params()
         .and_then(|params| params.member("_meta")?.member("progressToken"));
     let (decided, approval) = match first.decision.outcome {
-        Outcome::Allow => (first, None),
+        Outcome::Allow => (first, kept),
         Outcome::Deny => return Err(refuse(gateway, context, &named, &first).await),
         Outcome::StepUp => {
             let progress = progress.as_ref().map(Text::as_str);
@@ -111,6 +116,7 @@ async fn attempt(
                 cancelled,
                 outlet,
                 progress,
+                elicit: Elicit::of(session, context, &onward, &resumed),
             };
             match step_up::run(gateway, &waiting, &first).await {
                 Ok(approved) => (approved.decided, Some(approved.approval)),
@@ -139,6 +145,7 @@ async fn attempt(
             approvers: Vec::new(),
         });
     }
+    resumed.approval = approval;
     record::grant(&gateway.ports, intent.clone())
         .await
         .map_err(|error| Refusal::of(&error.problem()))?;
@@ -149,10 +156,37 @@ async fn attempt(
         intent,
         entered,
         started: gateway.ports.clock.monotonic(),
+        offers: onward.offers,
+        resumed,
     };
     running
-        .run(envelope, context, outlet, cancelled, &decided)
+        .run(
+            (envelope, &onward.raw),
+            context,
+            outlet,
+            cancelled,
+            &decided,
+        )
         .await
+}
+
+/// Decides with the approval of an earlier round as long as it is enough; otherwise without.
+async fn first(
+    gateway: &Gateway,
+    call: &Call<'_>,
+    approval: Option<Approval>,
+) -> (Decided, Option<Approval>) {
+    if let Some(approval) = approval {
+        let again = Call {
+            discharged: &approval.discharges,
+            ..*call
+        };
+        let decided = gateway.decider.decide(&again).await;
+        if step_up::covered(&decided, &approval) {
+            return (decided, Some(approval));
+        }
+    }
+    (gateway.decider.decide(call).await, None)
 }
 
 /// Puts on record that nothing could be decided, because the server does not show what it has.

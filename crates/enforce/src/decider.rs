@@ -1,6 +1,7 @@
 //! The decision about one call, made here on the replica: fences → task → definition → scope → budget → policy. Nothing before policy
 //! can be overridden by it. No network, and no lock held while policy runs.
 
+mod ask;
 mod decided;
 mod fetch;
 mod lease;

@@ -11,6 +11,7 @@ use bailiwick_core::{Code, Effect, Fault};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
+use crate::ask;
 use crate::call::{self, Running};
 use crate::catalogue::Pinned;
 use crate::decider::{Decided, Fetch};
@@ -104,6 +105,9 @@ async fn attempt(
             return Err(call::unlisted(gateway, context, &named, refusal).await);
         }
     }
+    let now = gateway.ports.clock.monotonic();
+    let resumed = session.rounds.resume(envelope, now)?;
+    let onward = ask::onward(gateway, session, envelope, context).await;
     let shown = wanted
         .pinned()
         .and_then(|pinned| session.shown(Pinned::Prompts).digest(pinned));
@@ -113,7 +117,7 @@ async fn attempt(
             caller,
             server,
             what,
-            count: true,
+            count: !resumed.counted,
         };
         let decided = gateway.decider.fetch(&fetch).await;
         if decided.decision.outcome != Outcome::Allow {
@@ -143,9 +147,17 @@ async fn attempt(
         intent,
         entered,
         started: gateway.ports.clock.monotonic(),
+        offers: onward.offers,
+        resumed,
     };
     running
-        .run(envelope, context, outlet, cancelled, &decided)
+        .run(
+            (envelope, &onward.raw),
+            context,
+            outlet,
+            cancelled,
+            &decided,
+        )
         .await
 }
 

@@ -55,14 +55,7 @@ pub(crate) fn decided(
         definition: decided.tool.as_ref().and_then(|tool| tool.approved),
         ..call.action()
     });
-    event.decision = Some(DecisionRef {
-        mode: if decided.observed {
-            DecisionMode::Observe
-        } else {
-            DecisionMode::Enforce
-        },
-        ..decision_ref(&decided.decision, decided.us)
-    });
+    event.decision = Some(decision(decided));
     gateway.trial.count(&mut event, decided, ports.clock.wall());
     event
         .sealed
@@ -77,6 +70,18 @@ pub(crate) fn decided(
             keep: call.arguments.len() <= KEEP_MAX,
         }));
     event
+}
+
+/// A decision, as records have it.
+pub(crate) fn decision(decided: &Decided) -> DecisionRef {
+    DecisionRef {
+        mode: if decided.observed {
+            DecisionMode::Observe
+        } else {
+            DecisionMode::Enforce
+        },
+        ..decision_ref(&decided.decision, decided.us)
+    }
 }
 
 /// A call, as records name it.
@@ -174,7 +179,7 @@ fn new_id(clock: &dyn Clock, rng: &dyn Rng) -> EventId {
     EventId::new(clock, rng)
 }
 
-fn sealed(path: &'static str, value: &[u8]) -> Sealed {
+pub(crate) fn sealed(path: &'static str, value: &[u8]) -> Sealed {
     Sealed {
         path,
         class: SealedClass::Content,

@@ -124,6 +124,16 @@ impl World {
         self.replica.apply(&[Change { seq, body }]);
     }
 
+    /// Puts a label on the task.
+    pub(crate) fn label(&self, label: &str) {
+        let task = self.task();
+        self.commit(ChangeBody::Task(Task {
+            labels: [label.parse().unwrap()].into_iter().collect(),
+            version: task.version + 1,
+            ..task
+        }));
+    }
+
     pub(crate) fn fence(&self, subject: Subject) -> Fence {
         Fence {
             id: FenceId::new(&SystemClock, &SystemRng),
@@ -179,7 +189,7 @@ impl World {
         let scope: Scope = serde_json::from_value(json!({
             "grants": [
                 { "server": ["tools"], "tool": ["get"], "effects": ["read"], "args": { "/path": { "paths": ["docs/*"], "optional": true } } },
-                { "server": ["tools"], "tool": ["slow", "ask", "new"], "effects": ["read"] },
+                { "server": ["tools"], "tool": ["slow", "ask", "new", "interview"], "effects": ["read"] },
                 { "server": ["tools"], "tool": ["put"], "effects": ["write"] },
                 { "server": ["tools"], "tool": ["prompts/get"], "effects": ["read"] },
                 { "server": ["tools"], "tool": ["resources/read"], "effects": ["read"], "args": { "/uri": { "strings": ["docs://*", "secret://*"] } } },
@@ -257,6 +267,7 @@ impl World {
             ChangeBody::Tool(Self::tool("get", Effect::Read, ToolState::Approved)),
             ChangeBody::Tool(Self::tool("slow", Effect::Read, ToolState::Approved)),
             ChangeBody::Tool(Self::tool("ask", Effect::Read, ToolState::Approved)),
+            ChangeBody::Tool(Self::tool("interview", Effect::Read, ToolState::Approved)),
             ChangeBody::Tool(Self::tool("put", Effect::Write, ToolState::Approved)),
             ChangeBody::Tool(Self::tool("new", Effect::Read, ToolState::New)),
             ChangeBody::Tool(Self::prompt("greet", ToolState::Approved)),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
+use crate::ask::{self, Asking, Offers, Resumed};
 use crate::decider::Decided;
 use crate::gateway::Gateway;
 use crate::live::Entered;
@@ -39,13 +40,17 @@ pub(crate) struct Running<'a> {
     pub(crate) intent: Event,
     pub(crate) entered: Entered,
     pub(crate) started: Duration,
+    /// What the server may ask of this client.
+    pub(crate) offers: Offers,
+    /// The round that the request is in, and the approval that it has.
+    pub(crate) resumed: Resumed,
 }
 
 impl Running<'_> {
     /// Leases, forwards, and puts on record how it ended.
     pub(crate) async fn run(
         &mut self,
-        envelope: &Envelope,
+        (envelope, raw): (&Envelope, &Bytes),
         context: &Context,
         outlet: &Outlet,
         cancelled: &CancellationToken,
@@ -57,14 +62,14 @@ impl Running<'_> {
         };
         let id = envelope.id().unwrap_or("null");
         let bearer = leased.as_ref().map(|leased| &leased.bearer);
-        let outbound = forward::outbound(id, envelope.raw(), envelope, context, bearer);
+        let outbound = forward::outbound(id, raw, envelope, context, bearer);
         let lease_cut = async {
             match &lease_entry {
                 Some(entry) => entry.cut().await,
                 None => std::future::pending().await,
             }
         };
-        // What was decided, and so what goes out, are the bytes as received.
+        // What was decided, and so what goes out, are the bytes as received, but for what the client may not offer.
         let stopped = tokio::select! {
             biased;
             cut = self.entered.cut() => Stopped::Cut(cut),
@@ -146,15 +151,7 @@ impl Running<'_> {
                 .member("isError")
                 .is_some_and(|flag| flag.as_str() == "true")
         });
-        let asks = result
-            .as_ref()
-            .and_then(|result| result.member("resultType")?.string());
-        if asks.as_deref() == Some("input_required") {
-            let refusal = Refusal::new(
-                Code::AskRefused,
-                "the tool server asked for input, which is not passed on",
-                "the call has run",
-            );
+        if let Err(refusal) = self.judge(&answer).await {
             return Err(self.end(Status::Error, refusal, Some(&raw)).await);
         }
         if let Some(bound) = max_bytes(decided).filter(|bound| raw.len() > *bound) {
@@ -193,6 +190,30 @@ impl Running<'_> {
             status: answer.status,
             body: raw,
             outcome: if failed { "error" } else { "ok" },
+        })
+    }
+
+    /// Decides what the server asks in its answer, if it does.
+    async fn judge(&self, answer: &Answer) -> Result<(), Refusal> {
+        let Some(asking) = Asking::of(&answer.envelope) else {
+            return Ok(());
+        };
+        let caller = &self.context.caller;
+        let judged = ask::judge(
+            self.gateway,
+            self.session,
+            caller,
+            self.offers,
+            &asking,
+            &answer.envelope,
+        );
+        let now = self.gateway.ports.clock.monotonic();
+        let noted = judged
+            .await
+            .and_then(|()| self.session.rounds.add(&self.resumed, &asking, now));
+        noted.map_err(|refusal| Refusal {
+            help: "the call has run".to_owned(),
+            ..refusal
         })
     }
 

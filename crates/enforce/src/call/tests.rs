@@ -107,7 +107,7 @@ async fn a_list_keeps_bytes_and_order_of_what_may_be_seen() {
     pipe.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#)
         .await;
     let line = pipe.line().await;
-    let shown = ["get", "slow", "ask", "put"].map(|name| {
+    let shown = ["get", "slow", "ask", "put", "interview"].map(|name| {
         World::tool(
             name,
             bailiwick_core::Effect::Read,
@@ -316,7 +316,8 @@ async fn what_lets_a_server_ask_is_withheld_and_probes_are_answered_as_the_serve
     let sent: Value = serde_json::from_slice(&journal.last().unwrap().body).unwrap();
     assert_eq!(
         sent["params"]["capabilities"],
-        json!({ "experimental": {} })
+        // Directories are resources, which this task may read.
+        json!({ "roots": { "x": 1 }, "experimental": {} })
     );
     assert_eq!(sent["params"]["protocolVersion"], "2026-07-28");
 }

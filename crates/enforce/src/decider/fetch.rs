@@ -81,14 +81,17 @@ impl<'a> What<'a> {
     }
 }
 
-impl<'a> Fetch<'a> {
-    fn as_scopes_ask(&self, arguments: &'a Leaves<'a>) -> scope::Call<'a> {
+impl Fetch<'_> {
+    fn as_scopes_ask<'b>(&'b self, arguments: &'b Leaves<'b>) -> scope::Call<'b> {
         scope::Call {
             server: self.server.as_str(),
             tool: self.what.method(),
             effect: Effect::Read,
             arguments,
-            resources: None,
+            resources: match &self.what {
+                What::Prompt { .. } => None,
+                What::Resource { uri } => Some(std::slice::from_ref(uri)),
+            },
         }
     }
 }
@@ -135,17 +138,7 @@ impl LocalDecider {
         let view = self.admit(caller, server)?;
         let rows = self.rows(caller, server, None)?;
         Ok(Decided {
-            decision: Decision {
-                outcome: Outcome::Allow,
-                code: None,
-                reasons: Vec::new(),
-                obligations: Vec::new(),
-                needs: None,
-                would_allow: Vec::new(),
-                would_be: None,
-                policies: Vec::new(),
-                versions: rows.versions,
-            },
+            decision: Decision::allowed(rows.versions),
             view: Some(view),
             server: Some(rows.server),
             tool: None,

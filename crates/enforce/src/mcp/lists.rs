@@ -304,7 +304,8 @@ fn list_request(id: &str, pinned: Pinned, like: &Envelope, cursor: Option<&str>)
     )
 }
 
-fn own_id(gateway: &Gateway) -> String {
+/// An id for a request of our own, which no caller can guess.
+pub(crate) fn own_id(gateway: &Gateway) -> String {
     let mut random = [0_u8; 32];
     gateway.ports.rng.fill(&mut random);
     let hex = bailiwick_core::Digest(random).to_hex();

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bailiwick_core::event::EventType;
-use bailiwick_core::json::Kind;
 use bailiwick_core::{Code, Problem};
 use bytes::Bytes;
 use hyper::HeaderMap;
@@ -12,11 +11,11 @@ use super::envelope::{Envelope, Message, same_id};
 use super::forward::{Stopped, outbound, refusal_of};
 use super::lists::{self, List};
 use super::outlet::{Outlet, Reply};
-use super::revision::{META_CAPABILITIES, WITHHELD, revision};
+use super::revision::revision;
 use super::session::Session;
-use super::splice::{Splices, member_ranges};
 use super::upstream::{Answer, UpstreamError};
 use crate::answer::Refusal;
+use crate::ask::{self, Asking};
 use crate::call;
 use crate::caller::Caller;
 use crate::catalogue::Pinned;
@@ -115,7 +114,11 @@ impl Gateway {
             Route::Refuse => self.refuse_method(session, id, method, context).await,
             Route::Open | Route::Pass | Route::List(_) => {
                 let raw = if route == Route::Open {
-                    withhold(envelope)
+                    let onward = ask::onward(self, session, envelope, context).await;
+                    if method == "initialize" {
+                        session.inbound.offer(onward.declared, onward.offers);
+                    }
+                    onward.raw
                 } else {
                     envelope.raw().clone()
                 };
@@ -154,8 +157,7 @@ impl Gateway {
                     .and_then(|params| params.member("requestId"));
                 id.is_some_and(|id| session.cancel(&same_id(id.as_str())))
             }
-            Some("notifications/initialized") => true,
-            // Nothing that a server could ask for is passed on, so nothing that would answer it is either.
+            Some("notifications/initialized" | "notifications/roots/list_changed") => true,
             _ => false,
         };
         if !passes || envelope.raw().len() > super::inbound::MAX_NOTIFICATION {
@@ -196,6 +198,12 @@ impl Gateway {
         answer: Answer,
         context: &Context,
     ) -> Reply {
+        if Asking::of(&answer.envelope).is_some() {
+            // Nothing but calls, prompts and resources is answered in rounds (2026-07-28, multi round-trip requests).
+            let message = "the tool server asks where no question may be asked";
+            let refusal = Refusal::new(Code::AskRefused, message, "");
+            return self.error(&refusal, request.id().unwrap_or("null"), 200);
+        }
         if let Route::List(list) = route {
             return lists::filter(self, session, request, &answer, list, context).await;
         }
@@ -302,35 +310,5 @@ fn agreed(answer: &Envelope) -> Result<Option<String>, Problem> {
             "the tool server chose an MCP revision that is not spoken here",
             "update the tool server or this node",
         )),
-    }
-}
-
-/// The request without the client capabilities that would let a server ask it something.
-fn withhold(envelope: &Envelope) -> Bytes {
-    let Some(params) = envelope.params() else {
-        return envelope.raw().clone();
-    };
-    let in_meta = params
-        .member("_meta")
-        .and_then(|meta| meta.member(META_CAPABILITIES));
-    let mut splices = Splices::default();
-    for capabilities in [params.member("capabilities"), in_meta]
-        .into_iter()
-        .flatten()
-    {
-        if capabilities.kind() == Kind::Object {
-            let members = capabilities.members().unwrap_or_default();
-            let keep = |index: usize| {
-                members
-                    .get(index)
-                    .is_some_and(|member| !WITHHELD.contains(&member.key.as_ref()))
-            };
-            splices.retain(&member_ranges(&capabilities), keep);
-        }
-    }
-    if splices.is_empty() {
-        envelope.raw().clone()
-    } else {
-        Bytes::from(splices.apply(envelope.raw()))
     }
 }

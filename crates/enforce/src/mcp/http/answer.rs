@@ -46,6 +46,11 @@ impl Gateway {
         opens: bool,
     ) -> Response<Body> {
         let (outlet, mut early) = Outlet::new();
+        let hears = accepts_events(headers);
+        if !hears && !context.stateless {
+            // Whoever takes no stream can be told nothing on the way, and asked nothing.
+            early.close();
+        }
         let (answer, mut answered) = oneshot::channel();
         let (gateway, own) = (Arc::clone(self), Arc::clone(&session));
         // A caller that goes away has not taken its call back: what runs, runs to its record.
@@ -53,7 +58,7 @@ impl Gateway {
             let reply = gateway.request(&own, &envelope, &context, &outlet).await;
             let _ = answer.send(reply);
         });
-        if opens || !accepts_events(headers) {
+        if opens || !hears {
             // Nothing may precede the answer that brings the session id.
             let reply = answered.await.ok();
             drop(early);

@@ -148,7 +148,13 @@ impl Remote {
     ) -> Result<Envelope, UpstreamError> {
         let mut parser = sse::Parser::default();
         let mut chunks = response.bytes_stream();
-        while let Some(chunk) = within(outbound.silence(), chunks.next()).await? {
+        loop {
+            let chunk = match within(outbound.silence(), chunks.next()).await {
+                // Who waits for its client says nothing.
+                Err(UpstreamError::Timeout) if self.inbound.waits_for_client() => continue,
+                chunk => chunk?,
+            };
+            let Some(chunk) = chunk else { break };
             let chunk =
                 chunk.map_err(|error| UpstreamError::Lost(error.without_url().to_string()))?;
             for data in parser.push(&chunk).map_err(|_| UpstreamError::TooLarge)? {
