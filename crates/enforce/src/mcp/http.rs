@@ -2,6 +2,7 @@
 
 mod answer;
 mod challenge;
+mod detached;
 mod door;
 mod listen;
 
@@ -180,6 +181,7 @@ impl Gateway {
         let alone = headers::standing_alone(headers, &envelope)?;
         let context = Context {
             headers: headers::onward(headers),
+            parameters: headers::candidates(headers),
             stateless: alone.is_some(),
             caller: caller.clone(),
         };
