@@ -137,13 +137,8 @@ async fn attempt(
             }
         }
     };
-    let mut intent = record::decided(
-        gateway,
-        EventType::ToolIntent,
-        &context.caller,
-        &named,
-        &decided,
-    );
+    let kind = EventType::ToolIntent;
+    let mut intent = record::decided(gateway, kind, &context.caller, &named, &decided);
     if let Some(approval) = &approval {
         // Who answered is on record with the answer itself, by account id.
         intent.approval = Some(ApprovalRef {
