@@ -91,6 +91,21 @@ names! {
         "Name of one node; part of its log's origin.";
 }
 
+impl ToolName {
+    /// What the name of a pinned prompt begins with. A tool whose server calls it so is none.
+    pub const PROMPT: &str = "prompt:";
+
+    /// The name that the definition of a server's prompt is pinned and reviewed under; none if it has no such name, and so cannot be.
+    pub fn of_prompt(name: &str) -> Option<Self> {
+        format!("{}{name}", Self::PROMPT).parse().ok()
+    }
+
+    /// Whether a prompt is pinned under this name, and no tool.
+    pub fn is_prompt(&self) -> bool {
+        self.as_str().starts_with(Self::PROMPT)
+    }
+}
+
 /// Name of a tool with its server, written `server/tool`; also the id of its Cedar action.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ToolRef {

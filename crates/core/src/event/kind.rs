@@ -27,6 +27,8 @@ event_types! {
     ToolHeld "tool.held";
     ToolRefused "tool.refused";
     ToolResult "tool.result";
+    ToolAsked "tool.asked";
+    ToolAnswered "tool.answered";
     ToolDrifted "tool.drifted";
     CallerRefused "caller.refused";
     InstanceAttested "instance.attested";

@@ -172,6 +172,8 @@ impl State {
             .tools
             .values()
             .flat_map(BTreeMap::values)
+            // Prompts are reviewed as tools are; policy knows them by the input of its action `prompt`.
+            .filter(|tool| !tool.tool.tool.is_prompt())
             .map(|tool| Tool::clone(tool))
             .collect();
         tools.sort_by(|a, b| a.tool.cmp(&b.tool));
