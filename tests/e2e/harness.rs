@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod browser;
 pub(crate) mod child;
+pub(crate) mod console;
 pub(crate) mod deps;
 pub(crate) mod http;
 pub(crate) mod login;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub(crate) use agent::Agent;
 pub(crate) use browser::Browser;
 pub(crate) use child::Process;
+pub(crate) use console::Console;
 pub(crate) use login::Login;
 pub(crate) use mcp::Mcp;
 pub(crate) use node::{Node, Setup};

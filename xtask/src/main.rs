@@ -2,6 +2,7 @@
 
 mod bench;
 mod codegen;
+mod console;
 mod kill;
 mod tidy;
 
@@ -29,6 +30,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build the web console, or check that what is committed is what its sources make
+    Console {
+        /// What to do
+        #[arg(value_enum)]
+        what: Console,
+    },
     /// Measure and print one `figure` line per value; all benches, or the one named
     Bench {
         /// A bench; an unknown name lists those there are
@@ -36,6 +43,14 @@ enum Task {
     },
     /// Kill a log under many writers at random moments, and check that it kept every receipt
     Kill(kill::Plan),
+}
+
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Console {
+    /// Write console/dist
+    Build,
+    /// Types and accessibility of the sources; fail if console/dist is stale or too large
+    Check,
 }
 
 fn main() -> ExitCode {
@@ -51,6 +66,10 @@ fn run(task: Task) -> Result<ExitCode> {
     let code = match task {
         Task::Tidy => tidy::run(&repository(), &mut out)?,
         Task::Codegen { check } => codegen::run(&repository(), check, &mut out)?,
+        Task::Console { what } => match what {
+            Console::Build => console::build(&repository(), &mut out)?,
+            Console::Check => console::check(&repository(), &mut out)?,
+        },
         Task::Bench { name } => bench::run(name.as_deref(), &mut out)?,
         Task::Kill(plan) => kill::run(plan, &mut out)?,
     };

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bailiwick_audit::seal::Payload;
+use bailiwick_control::sessions::SessionLives;
 use bailiwick_core::Timestamp;
 use bailiwick_core::name::{AccountName, NodeName};
 use bailiwick_core::spiffe_id::TrustDomain;
@@ -36,6 +37,8 @@ pub struct Config {
     pub oauth: OAuth,
     /// The API and token endpoint.
     pub console: Listener,
+    /// How long people stay signed in at the console.
+    pub sessions: SessionLives,
     /// The MCP gateway.
     pub gateway: Gateway,
     /// How long a call waits for a person.

@@ -12,6 +12,7 @@ pub mod exports;
 pub mod health;
 pub mod join_tokens;
 pub mod leases;
+pub mod live;
 pub mod metadata;
 pub mod oauth;
 pub mod policy;
@@ -19,6 +20,7 @@ pub mod privacy;
 pub mod revocations;
 pub mod secrets;
 pub mod servers;
+pub mod sessions;
 pub mod tasks;
 pub mod tiles;
 pub mod timeline;
@@ -33,6 +35,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::console;
 use crate::http::outer;
 
 /// Rows of a page if the query does not say.
@@ -109,6 +112,8 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(revocations::routes(app))
         .merge(policy::routes(app))
         .merge(accounts::routes(app))
+        .merge(sessions::routes(app))
+        .merge(live::routes(app))
         .merge(secrets::routes(app))
         .merge(leases::routes(app))
         .merge(audit::routes(app))
@@ -125,6 +130,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
     let text = Arc::from(document.to_pretty_json().unwrap_or_default().as_str());
     let router = router
         .merge(health::document(text))
+        .merge(console::routes())
         .fallback(outer::not_found)
         .method_not_allowed_fallback(outer::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(app), outer::layer))

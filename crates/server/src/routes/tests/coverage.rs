@@ -12,7 +12,7 @@ use super::sample;
 use crate::node::tests::running::Running;
 
 /// Operations that ask for no role, and why.
-const OPEN: [(&str, &str); 21] = [
+const OPEN: [(&str, &str); 23] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
     (
@@ -63,6 +63,14 @@ const OPEN: [(&str, &str); 21] = [
         "the browser has to be the one that signed in, with the form it was shown",
     ),
     ("oauth.style", "a style sheet"),
+    (
+        "sessions.open",
+        "the code in the body is the credential, good for one use and from the console's page only",
+    ),
+    (
+        "sessions.close",
+        "the session itself is the credential, and all that it ends",
+    ),
     (
         "tasks.delegate",
         "the caller proves its task by its token and its key",
