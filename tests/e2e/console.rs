@@ -5,31 +5,49 @@ mod record;
 mod tasks;
 
 use std::net::TcpListener;
-use std::thread;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::console::{Console, link};
+use crate::harness::world::publish;
 use crate::harness::{Mcp, Setup, World};
-use crate::step_up::next_asked;
 
-/// Arguments as somebody would write them who wants to be misread: a right-to-left override, a zero-width space, HTML, a number that no
-/// double holds, and spaces that no serialiser would make.
-const HOSTILE: &str = "{ \"id\": 7,  \"status\": \"shipped\u{202e}<img src=x onerror=alert(1)>\u{200b}\\u0007\", \"note\": 9007199254740993 }";
+/// Arguments as somebody would write them who wants to be misread: a right-to-left override, a zero-width space, HTML, an escaped bell, and
+/// spaces that no serialiser would make.
+const HOSTILE: &str = "{ \"title\": \"week\",  \"body\": \"shipped\u{202e}<img src=x onerror=alert(1)>\u{200b}\\u0007\" }";
 /// The same tool, asked for again otherwise.
-const AGAIN: &str = r#"{"id":8,"status":"shipped"}"#;
+const AGAIN: &str = r#"{"title":"month","body":"all is well"}"#;
+/// A number that no double holds.
+const LARGE: &str = r#"{"id":9007199254740993,"status":"shipped"}"#;
+/// Notes and orders change only with a person's word.
+const ASKS: &str = r#"
+@id("e2e/asks")
+@reason("Somebody reads it first.")
+@step_up("approval:approver")
+permit (
+  principal,
+  action in [Bailiwick::Action::"workspace/add_note", Bailiwick::Action::"workspace/update_order"],
+  resource
+);
+"#;
 
-/// Runs a call in a thread of its own while `meanwhile` does what a person does; both answers.
-fn while_waiting<T>(
-    client: &Mcp<'_>,
-    arguments: &str,
-    meanwhile: impl FnOnce() -> T,
-) -> (Value, T) {
-    thread::scope(|scope| {
-        let call = scope.spawn(|| client.call("update_order", arguments));
-        let done = meanwhile();
-        (call.join().unwrap(), done)
-    })
+/// A world whose callers are soon told to ask again, so that nobody waits for a browser: what they asked about goes on waiting for a person.
+fn asking() -> World {
+    let world = World::with(&Setup {
+        approval_wait: "1s",
+        ..Setup::default()
+    });
+    let toml = "name = \"asks\"\ndescription = \"Notes and orders change with a person's word.\"\n";
+    let files = json!({ "bundle.toml": toml, "asks.cedar": ASKS });
+    publish(&world.node, &files);
+    world
+}
+
+/// Calls a tool and gives the approval that this asks for.
+fn ask(client: &Mcp<'_>, tool: &str, arguments: &str) -> String {
+    let decision = client.refused(tool, arguments);
+    assert_eq!(decision["code"], "approval_required", "{decision}");
+    decision["approval"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -76,72 +94,67 @@ fn a_link_signs_in_once_and_signing_out_ends_it() {
 
 #[test]
 fn a_call_runs_only_after_it_was_approved_with_exactly_the_bytes_that_were_shown() {
-    let world = World::start();
+    let world = asking();
     let (task, client) = world.session();
     let node = &world.node;
     let console = Console::of(node);
     let anna = console.person(node, "anna", &["approver", "viewer"]);
-    let mut tail = node.tail();
     anna.open("/approvals");
     anna.wait_for("state-empty", "Nothing waits");
 
-    let (answer, id) = while_waiting(&client, HOSTILE, || {
-        let id = next_asked(&mut tail);
-        // It comes by itself.
-        anna.click(&format!("row-approval[data-id={id}]"));
-        anna.wait("appr-args");
-        let shown = anna.text("appr-args");
-        for part in [
-            "⟦U+202E⟧<img src=x onerror=alert(1)>⟦U+200B⟧\\u0007",
-            "9007199254740993",
-        ] {
-            assert!(shown.contains(part), "{part}: {shown}");
-        }
-        assert_eq!(
-            anna.count("css=main img"),
-            0,
-            "HTML became a part of the page"
-        );
-        anna.click("act-raw");
-        let raw = anna.text("appr-raw");
-        assert!(raw.starts_with("{ \"id\": 7,"), "{raw}");
-        anna.click("act-raw");
-        let text = anna.text("approval");
-        assert!(text.contains(&task), "{text}");
-        anna.look("approval", &["appr-args", "act-approve"]);
-        assert_eq!(world.tools.calls(), 0, "it ran before anybody answered");
-
-        anna.click("act-approve");
-        anna.fill("in-reason", "as agreed");
-        anna.click("act-confirm");
-        anna.wait(&format!("approval[data-id={id}][data-state=consumed]"));
-        id
-    });
-    assert_eq!(answer["result"]["isError"], json!(false), "{answer}");
-    assert_eq!(world.tools.ran("update_order"), [HOSTILE]);
-    let shown = node.api("GET", &format!("/v1/approvals/{id}"), None);
-    let vote = &shown["approval"]["votes"][0];
+    let id = ask(&client, "add_note", HOSTILE);
+    // It comes by itself.
+    anna.click(&format!("row-approval[data-id={id}]"));
+    anna.wait("appr-args");
+    let shown = anna.text("appr-args");
+    let hostile = "shipped⟦U+202E⟧<img src=x onerror=alert(1)>⟦U+200B⟧\\u0007";
+    assert!(shown.contains(hostile), "{shown}");
+    assert_eq!(
+        anna.count("css=main img"),
+        0,
+        "HTML became a part of the page"
+    );
+    anna.click("act-raw");
+    let raw = anna.text("appr-raw");
+    assert!(raw.starts_with("{ \"title\": \"week\",  \"body\""), "{raw}");
+    anna.click("act-raw");
+    let text = anna.text("approval");
+    assert!(text.contains(&task), "{text}");
+    anna.look("approval", &["appr-args", "act-approve"]);
+    assert_eq!(world.tools.calls(), 0, "it ran before anybody answered");
+    anna.click("act-approve");
+    anna.fill("in-reason", "as agreed");
+    anna.click("act-confirm");
+    anna.wait(&format!("approval[data-id={id}][data-state=approved]"));
+    client.ok("add_note", HOSTILE);
+    anna.wait(&format!("approval[data-id={id}][data-state=consumed]"));
+    assert_eq!(world.tools.ran("add_note"), [HOSTILE]);
+    let answered = node.api("GET", &format!("/v1/approvals/{id}"), None);
+    let vote = &answered["approval"]["votes"][0];
     assert_eq!(
         (&vote["account"], &vote["reason"]),
         (&json!("anna"), &json!("as agreed")),
-        "{shown}"
+        "{answered}"
     );
 
-    let (answer, ()) = while_waiting(&client, AGAIN, || {
-        let id = next_asked(&mut tail);
-        anna.open(&format!("/approvals/{id}"));
-        // What is otherwise than the last time is set apart.
-        anna.wait_for("appr-diff", "7");
-        let diff = anna.text("appr-diff");
-        assert!(diff.contains("note") && diff.contains('8'), "{diff}");
-        anna.press("d");
-        anna.fill("in-reason", "not this one");
-        anna.click("act-confirm");
-        anna.wait(&format!("approval[data-id={id}][data-state=denied]"));
-    });
-    let decision = &answer["result"]["_meta"]["bailiwick/decision"];
-    assert_eq!(decision["code"], "approval_denied", "{answer}");
-    assert_eq!(world.tools.ran("update_order").len(), 1);
+    let id = ask(&client, "add_note", AGAIN);
+    anna.open(&format!("/approvals/{id}"));
+    // What is otherwise than the last time is set apart.
+    anna.wait_for("appr-diff", "all is well");
+    let diff = anna.text("appr-diff");
+    assert!(
+        diff.contains("⟦U+202E⟧") && diff.contains("month"),
+        "{diff}"
+    );
+    anna.press("d");
+    anna.fill("in-reason", "not this one");
+    anna.click("act-confirm");
+    anna.wait(&format!("approval[data-id={id}][data-state=denied]"));
+    assert_eq!(world.tools.ran("add_note").len(), 1);
+
+    let id = ask(&client, "update_order", LARGE);
+    anna.open(&format!("/approvals/{id}"));
+    anna.wait_for("appr-args", "9007199254740993");
     anna.open("/");
     anna.wait("row-event[data-type='approval.answered']");
     anna.wait("integrity-badge[data-standing=whole]");
@@ -154,35 +167,31 @@ fn a_call_runs_only_after_it_was_approved_with_exactly_the_bytes_that_were_shown
 
 #[test]
 fn what_changed_while_somebody_read_it_is_marked_and_has_to_be_read_again() {
-    let world = World::start();
+    let world = asking();
     let (task, client) = world.session();
     let node = &world.node;
     let console = Console::of(node);
     let anna = console.person(node, "anna", &["approver"]);
-    let mut tail = node.tail();
-    let (answer, ()) = while_waiting(&client, AGAIN, || {
-        let id = next_asked(&mut tail);
-        anna.open(&format!("/approvals/{id}"));
-        anna.click("act-approve");
-        anna.wait("in-reason");
-        let risk = json!({ "risk": "high", "reason": "INC-4" });
-        node.api("POST", &format!("/v1/tasks/{task}/risk"), Some(&risk));
-        // The question is taken back: what it asked about is no longer so.
-        anna.wait_for("appr-changed", "risk");
-        anna.wait_gone("dialog");
-        anna.click("act-deny");
-        anna.fill("in-reason", "not under these circumstances");
-        anna.click("act-confirm");
-        anna.wait(&format!("approval[data-id={id}][data-state=denied]"));
-    });
-    let decision = &answer["result"]["_meta"]["bailiwick/decision"];
-    assert_eq!(decision["code"], "approval_denied", "{answer}");
+    let id = ask(&client, "add_note", AGAIN);
+    anna.open(&format!("/approvals/{id}"));
+    anna.click("act-approve");
+    anna.wait("in-reason");
+    let risk = json!({ "risk": "high", "reason": "INC-4" });
+    node.api("POST", &format!("/v1/tasks/{task}/risk"), Some(&risk));
+    // The question is taken back: what it asked about is no longer so.
+    anna.wait_for("appr-changed", "risk");
+    anna.wait_gone("dialog");
+    anna.click("act-deny");
+    anna.fill("in-reason", "not under these circumstances");
+    anna.click("act-confirm");
+    anna.wait(&format!("approval[data-id={id}][data-state=denied]"));
+    assert_eq!(world.tools.calls(), 0);
     console.done();
 }
 
 #[test]
 fn who_may_not_is_told_so_and_sees_no_blank_page() {
-    let world = World::start();
+    let world = asking();
     let (_, client) = world.session();
     let node = &world.node;
     let console = Console::of(node);
@@ -190,18 +199,15 @@ fn who_may_not_is_told_so_and_sees_no_blank_page() {
     oriol.open("/approvals");
     oriol.wait_for("state-forbidden", "approver");
     let vera = console.person(node, "vera", &["viewer"]);
-    let mut tail = node.tail();
-    let (_, ()) = while_waiting(&client, AGAIN, || {
-        let id = next_asked(&mut tail);
-        vera.open(&format!("/approvals/{id}"));
-        vera.wait("appr-sealed");
-        assert_eq!(vera.count("act-approve") + vera.count("act-deny"), 0);
-        let text = vera.text("approval");
-        assert!(text.contains("it needs the role approver"), "{text}");
-        node.cli(&["approval", "deny", &id, "--reason", "a test"]);
-        vera.wait(&format!("approval[data-id={id}][data-state=denied]"));
-    });
-    vera.open("/nowhere-at-all");
+    let id = ask(&client, "add_note", AGAIN);
+    vera.open(&format!("/approvals/{id}"));
+    vera.wait("appr-sealed");
+    assert_eq!(vera.count("act-approve") + vera.count("act-deny"), 0);
+    let text = vera.text("approval");
+    assert!(text.contains("it needs the role approver"), "{text}");
+    assert!(!text.contains("all is well"), "{text}");
+    node.cli(&["approval", "deny", &id, "--reason", "a test"]);
+    vera.wait(&format!("approval[data-id={id}][data-state=denied]"));
     console.done();
 }
 

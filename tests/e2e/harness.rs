@@ -18,7 +18,6 @@ use std::time::Duration;
 pub(crate) use agent::Agent;
 pub(crate) use browser::Browser;
 pub(crate) use child::Process;
-pub(crate) use console::Console;
 pub(crate) use login::Login;
 pub(crate) use mcp::Mcp;
 pub(crate) use node::{Node, Setup};

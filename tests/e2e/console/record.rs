@@ -21,7 +21,13 @@ fn flip(directory: &Path) {
         let mut bytes = std::fs::read(&path).unwrap();
         let mut at = 0;
         for _ in 0..INDEX {
-            at += 2 + length(&bytes, at);
+            if at < bytes.len() {
+                at += 2 + length(&bytes, at);
+            }
+        }
+        // A bundle from before that record was there.
+        if at >= bytes.len() {
+            continue;
         }
         let middle = at + 2 + length(&bytes, at) / 2;
         bytes[middle] ^= 1;

@@ -20,7 +20,7 @@ fn a_tasks_story_is_proven_here_and_revoking_says_first_what_it_cuts() {
     );
     oriol.look("tasks", &["row-task"]);
     oriol.click(&format!("row-task[data-id={task}]"));
-    oriol.wait(&format!("task-state[data-state=open]"));
+    oriol.wait("task-state[data-state=open]");
 
     // It goes on while somebody looks.
     client.ok("read_file", r#"{"path":"notes/plan.md"}"#);

@@ -109,19 +109,20 @@ const deeds = {
     const storageState = await context.storageState()
     const found = []
     for (const [size, viewport] of Object.entries(SIZES)) {
+      const mobile = size === 'phone' ? { hasTouch: true, isMobile: true, deviceScaleFactor: 2 } : {}
+      const other = await person({ viewport, storageState, ...mobile })
+      await other.page.goto(page.url())
+      await ready(other.page)
+      for (const one of until) await other.page.locator(css(one)).filter({ visible: true }).first().waitFor()
+      await other.page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' })
+      const wide = await other.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
+      if (wide > 0) found.push({ id: 'overflow', help: `${wide} px wider than the window`, at: [size] })
       for (const colorScheme of ['light', 'dark']) {
-        const mobile = size === 'phone' ? { hasTouch: true, isMobile: true, deviceScaleFactor: 2 } : {}
-        const other = await person({ viewport, colorScheme, storageState, ...mobile })
-        await other.page.goto(page.url())
-        await ready(other.page)
-        for (const one of until) await other.page.locator(css(one)).filter({ visible: true }).first().waitFor()
-        await other.page.locator('[aria-busy=true]').first().waitFor({ state: 'detached' })
-        const wide = await other.page.evaluate(() => document.documentElement.scrollWidth - innerWidth)
-        if (wide > 0) found.push({ id: 'overflow', help: `${wide} px wider than the window`, at: [size] })
+        await other.page.emulateMedia({ colorScheme })
         await other.page.screenshot({ path: `${pictures}/${name}-${size}-${colorScheme}.png` })
         for (const violation of await judged(other.page)) found.push({ ...violation, size, colorScheme })
-        await other.context.close()
       }
+      await other.context.close()
     }
     return found
   },
