@@ -3,6 +3,7 @@
 pub(crate) mod agent;
 pub(crate) mod browser;
 pub(crate) mod child;
+pub(crate) mod console;
 pub(crate) mod deps;
 pub(crate) mod http;
 pub(crate) mod login;

@@ -24,6 +24,8 @@ mod cli_basics;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod console;
+#[cfg(test)]
 mod delegation;
 #[cfg(test)]
 mod demo;

@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod codegen;
+mod console;
 mod kill;
 mod tidy;
 
@@ -30,6 +31,12 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build the web console, or check that what is committed is what its sources make
+    Console {
+        /// What to do
+        #[arg(value_enum)]
+        what: Console,
+    },
     /// Measure and print one `figure` line per value; all benches, or the one named
     Bench {
         /// A bench; an unknown name lists those there are
@@ -45,6 +52,14 @@ enum Task {
     },
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Console {
+    /// Write console/dist
+    Build,
+    /// Types and accessibility of the sources; fail if console/dist is stale or too large
+    Check,
+}
+
 fn main() -> ExitCode {
     run(Arguments::parse().task).unwrap_or_else(|error| {
         // Nothing is left to do when the error cannot be written either.
@@ -58,6 +73,10 @@ fn run(task: Task) -> Result<ExitCode> {
     let code = match task {
         Task::Tidy => tidy::run(&repository(), &mut out)?,
         Task::Codegen { check } => codegen::run(&repository(), check, &mut out)?,
+        Task::Console { what } => match what {
+            Console::Build => console::build(&repository(), &mut out)?,
+            Console::Check => console::check(&repository(), &mut out)?,
+        },
         Task::Bench { name } => bench::run(name.as_deref(), &mut out)?,
         Task::Kill(plan) => kill::run(plan, &mut out)?,
         Task::Chaos { chaos } => chaos::run(chaos, &mut out)?,

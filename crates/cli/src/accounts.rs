@@ -22,6 +22,12 @@ pub(crate) enum AccountCommand {
     /// Lists accounts.
     #[command(after_help = "Example: bailiwick account list")]
     List(Page),
+    /// Makes a link that signs somebody in at the console as this account, and prints it: good once, within ten minutes.
+    #[command(after_help = "Example: bailiwick account link anna")]
+    Link {
+        /// Its name.
+        name: AccountName,
+    },
     /// Makes a token for an account and prints it, once.
     #[command(after_help = "Example: bailiwick account token anna --ttl 3600")]
     Token {
@@ -50,6 +56,20 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Outcome {
                 &COLUMNS,
                 "no accounts: bailiwick account add NAME --role viewer",
             );
+        }
+        AccountCommand::Link { name } => {
+            let path = format!("/v1/accounts/{name}/link");
+            let body = api.post(&path, &json!({})).await?;
+            // In a table only the link itself, so that it can be opened or handed on.
+            context.out.show(&body, |_, body| {
+                body.get("url")
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            });
+            context.out.note(&format!(
+                "whoever opens it first within 10 minutes is {name}; hand it to nobody else"
+            ));
         }
         AccountCommand::Token { name, ttl } => {
             let body = api

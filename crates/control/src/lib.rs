@@ -18,6 +18,7 @@ pub mod policies;
 pub mod revocation;
 pub mod secrets;
 pub mod servers;
+pub mod sessions;
 pub mod sweeper;
 pub mod tasks;
 pub mod tools;
@@ -38,6 +39,7 @@ use tokio::sync::{Semaphore, broadcast};
 
 pub use access::{Actor, Operation};
 use policies::Publications;
+use sessions::SessionLives;
 
 /// Approval changes remembered for waiters that are slow; one that falls behind reads the store again.
 const APPROVAL_NEWS: usize = 1_024;
@@ -83,6 +85,8 @@ pub struct Parts {
     pub rng: Arc<dyn Rng>,
     /// Most delegations in a row below a root task; 4 unless configured.
     pub max_depth: usize,
+    /// How long people stay signed in at the console.
+    pub sessions: SessionLives,
 }
 
 /// The control plane of one node. Cheap to clone.

@@ -78,6 +78,7 @@ impl Control {
             tx.prune_join_tokens(now)?;
             tx.prune_spent(now)?;
             tx.prune_vouchers(now)?;
+            tx.prune_sessions(now)?;
             tx.prune_api_tokens(now)
         });
         pruned

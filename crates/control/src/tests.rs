@@ -8,4 +8,5 @@ mod outbox;
 mod policies;
 mod registry;
 mod revocation;
+mod sessions;
 mod tasks;

@@ -62,6 +62,7 @@ kinds! {
     RequestKind RequestId "req" "one API request";
     DecisionKind DecisionId "dec" "one decision";
     SessionKind SessionId "mcps" "an MCP session";
+    ConsoleSessionKind ConsoleSessionId "sess" "a person's session at the console";
 }
 
 /// A typed identifier. 128 bits, ordered by creation time.

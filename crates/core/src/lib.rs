@@ -32,6 +32,7 @@ pub mod scope;
 pub mod secret;
 pub mod selector;
 pub mod server;
+pub mod session;
 pub mod spiffe_id;
 pub mod task;
 pub mod time;

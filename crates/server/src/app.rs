@@ -81,6 +81,8 @@ pub struct App {
     pub console_url: String,
     /// Values of `Host` that mean this node.
     pub hosts: HashSet<String>,
+    /// Origins of pages that are this node's own.
+    pub origins: HashSet<String>,
     /// User ids that may use the admin socket.
     pub admin_uids: HashSet<u32>,
     /// Time.

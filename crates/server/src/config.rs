@@ -15,6 +15,7 @@ use std::time::Duration;
 use bailiwick_audit::seal::Payload;
 use bailiwick_broker::Template;
 use bailiwick_broker::backend::{PostgresAt, RoleOf};
+use bailiwick_control::sessions::SessionLives;
 use bailiwick_core::Timestamp;
 use bailiwick_core::name::{AccountName, AgentName, BackendName, CredentialName, NodeName};
 use bailiwick_core::spiffe_id::TrustDomain;
@@ -39,6 +40,8 @@ pub struct Config {
     pub oauth: OAuth,
     /// The API and token endpoint.
     pub console: Listener,
+    /// How long people stay signed in at the console.
+    pub sessions: SessionLives,
     /// The MCP gateway.
     pub gateway: Gateway,
     /// Where credentials are leased from.

@@ -6,6 +6,7 @@ pub mod input;
 pub mod listen;
 pub mod outer;
 pub mod refusal;
+pub mod session;
 
 pub use guard::{Via, guarded};
 pub use input::{At, Body, Query};

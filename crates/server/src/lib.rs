@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod config;
+pub mod console;
 pub mod discovery;
 pub mod erasures;
 pub mod exports;

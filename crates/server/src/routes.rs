@@ -14,6 +14,7 @@ pub mod health;
 mod holder;
 pub mod join_tokens;
 pub mod leases;
+pub mod live;
 pub mod metadata;
 pub mod oauth;
 pub mod policy;
@@ -21,6 +22,7 @@ pub mod privacy;
 pub mod revocations;
 pub mod secrets;
 pub mod servers;
+pub mod sessions;
 pub mod tasks;
 pub mod tiles;
 pub mod timeline;
@@ -35,6 +37,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::app::App;
+use crate::console;
 use crate::http::outer;
 
 /// Rows of a page if the query does not say.
@@ -111,6 +114,8 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(revocations::routes(app))
         .merge(policy::routes(app))
         .merge(accounts::routes(app))
+        .merge(sessions::routes(app))
+        .merge(live::routes(app))
         .merge(secrets::routes(app))
         .merge(leases::routes(app))
         .merge(backends::routes(app))
@@ -128,6 +133,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
     let text = Arc::from(document.to_pretty_json().unwrap_or_default().as_str());
     let router = router
         .merge(health::document(text))
+        .merge(console::routes())
         .fallback(outer::not_found)
         .method_not_allowed_fallback(outer::method_not_allowed)
         .layer(from_fn_with_state(Arc::clone(app), outer::layer))

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::header::COOKIE;
 use axum::http::{HeaderMap, HeaderValue};
 use bailiwick_core::name::UserId;
 use bailiwick_core::{Clock, Code, Digest, Problem, Rng, Timestamp};
@@ -17,6 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::http::session::cookie;
 use crate::login::Login;
 
 /// A step is taken within this time.
@@ -213,18 +213,6 @@ impl SignIns {
 /// Whether text can be the name of a step: one of ours.
 pub fn is_step(id: &str) -> bool {
     pkce::is_challenge(id)
-}
-
-/// The cookie of this name, if there is one alone: which of two is ours could not be told.
-fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-    let lines = headers.get_all(COOKIE).iter();
-    let mut found = lines
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(';'))
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter_map(|(known, value)| (known == name).then_some(value));
-    let value = found.next()?;
-    found.next().is_none().then_some(value)
 }
 
 fn defect(what: &str) -> Problem {

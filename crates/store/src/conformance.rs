@@ -13,7 +13,7 @@ pub(crate) use clients::{oauth_clients, vouchers};
 pub(crate) use feed::{
     feed_has_no_gap, observers_see_commits_in_order, rolled_back_leaves_nothing, snapshots,
 };
-pub(crate) use people::{accounts, erasures, meta, outbox, pseudonyms, sealed_values};
+pub(crate) use people::{accounts, erasures, meta, outbox, pseudonyms, sealed_values, sessions};
 pub(crate) use registry::{
     agents, instances, join_tokens, policies, remote_instances, servers_and_tools,
 };

@@ -25,6 +25,7 @@ mod readers;
 mod revocations;
 mod secrets;
 mod servers;
+mod sessions;
 mod spent;
 mod tasks;
 mod tokens;

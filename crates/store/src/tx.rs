@@ -4,8 +4,9 @@ use crate::{
     Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Clients, ClientsMut,
     Erasures, ErasuresMut, Feed, Fences, FencesMut, Instances, InstancesMut, JoinTokens,
     JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Policies,
-    PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut, SpentMut,
-    Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
+    PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut, Sessions,
+    SessionsMut, SpentMut, Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut,
+    Vouchers, VouchersMut,
 };
 
 /// Everything that can be read, as of one commit.
@@ -26,6 +27,7 @@ pub trait Reads:
     + Tokens
     + Policies
     + Accounts
+    + Sessions
     + Users
     + Clients
     + Vouchers
@@ -55,6 +57,7 @@ pub trait Tx:
     + TokensMut
     + PoliciesMut
     + AccountsMut
+    + SessionsMut
     + UsersMut
     + ClientsMut
     + VouchersMut

@@ -89,6 +89,22 @@ pub(crate) fn login_module(path: &str) -> PathBuf {
     installed(&format!(".deps/login/node_modules/{path}"))
 }
 
+/// A file of a package of `console/package.json`.
+pub(crate) fn console_module(path: &str) -> PathBuf {
+    installed(&format!(".deps/console/node_modules/{path}"))
+}
+
+/// Debian's Chromium.
+pub(crate) fn chromium() -> PathBuf {
+    let program = PathBuf::from("/usr/bin/chromium");
+    assert!(
+        program.exists(),
+        "{} is missing; run this and try again:  apt-get install chromium",
+        program.display()
+    );
+    program
+}
+
 /// Command line of the file server of the MCP project, for `root`.
 pub(crate) fn filesystem_server(root: &Path) -> Vec<String> {
     let server = "@modelcontextprotocol/server-filesystem/dist/index.js";

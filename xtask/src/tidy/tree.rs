@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 /// Files written by a generator, which follow its style and not ours.
-const GENERATED: &[&str] = &["crates/proto/src/generated/"];
+const GENERATED: &[&str] = &["console/dist/", "crates/proto/src/generated/"];
 
 pub(crate) struct Tree {
     files: Vec<TextFile>,

@@ -28,6 +28,7 @@ use crate::outbox::Outbox;
 use crate::policies::Publications;
 use crate::revocation::Receipts;
 use crate::servers::NewServer;
+use crate::sessions::SessionLives;
 use crate::tasks::OpenTask;
 use crate::tools::Seen;
 use crate::{ActivePolicy, Actor, Control, Cutter, Parts};
@@ -225,6 +226,10 @@ impl Bench {
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng),
             max_depth: 4,
+            sessions: SessionLives {
+                idle: Duration::from_mins(30),
+                absolute: Duration::from_hours(12),
+            },
         });
         let running = tokio::spawn(async move { outbox.run(std::future::pending()).await });
         let bench = Self {

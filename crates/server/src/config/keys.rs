@@ -145,6 +145,12 @@ keys! {
     ConsoleUrl "console" "public_url" Text "" "an http or https URL without path; http only for loopback"
         "URL under which clients reach it; what DPoP proofs at the token endpoint are for."
         "`http://` and the address listened on.";
+    SessionIdle "console" "session.idle" Duration "30m" "5s to console.session.absolute"
+        "How long a person stays signed in at the console without doing anything."
+        "A browser that was left open is no standing right.";
+    SessionAbsolute "console" "session.absolute" Duration "12h" "5s to 24h"
+        "How long a person stays signed in at the console at most."
+        "A working day, and signing in anew the next.";
     GatewayListen "gateway" "listen" Text "127.0.0.1:8421" "a loopback address with a port; 0 takes a free one"
         "Address of the MCP gateway."
         "Apart from the API, so that agents need to reach only one of the two.";

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bailiwick_audit::seal::Payload;
+use bailiwick_control::sessions::SessionLives;
 use bailiwick_core::Timestamp;
 use bailiwick_crypto::cosignature::CosignatureVerifier;
 
@@ -34,6 +35,7 @@ pub(super) fn resolve(
     let identity = identity(&mut reader, base);
     let oauth = oauth(&mut reader, base);
     let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
+    let sessions = sessions(&mut reader);
     let gateway = gateway(&mut reader);
     let broker = backends::broker(&mut reader, base);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
@@ -55,6 +57,7 @@ pub(super) fn resolve(
         identity: identity?,
         oauth: oauth?,
         console: console?,
+        sessions: sessions?,
         gateway: gateway?,
         broker: broker?,
         approval_wait: approval_wait?,
@@ -334,6 +337,25 @@ fn log(reader: &mut Reader<'_>) -> Option<Log> {
     Some(Log {
         format: format?,
         filter,
+    })
+}
+
+fn sessions(reader: &mut Reader<'_>) -> Option<SessionLives> {
+    let idle = reader.duration(Key::SessionIdle, "5s", "24h");
+    let absolute = reader.duration(Key::SessionAbsolute, "5s", "24h")?;
+    let idle = idle?;
+    // Whoever shortens all sessions means idle ones too, unless they say otherwise.
+    if idle > absolute && reader.raw.value(Key::SessionIdle).is_some() {
+        reader.flaw(
+            Key::SessionIdle,
+            "an idle session cannot live longer than one that is used",
+            "set it to at most console.session.absolute",
+        );
+        return None;
+    }
+    Some(SessionLives {
+        idle: idle.min(absolute),
+        absolute,
     })
 }
 

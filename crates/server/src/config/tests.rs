@@ -55,6 +55,10 @@ fn an_empty_document_is_all_defaults() {
                     listen: 127.0.0.1:8420,
                     public_url: None,
                 },
+                sessions: SessionLives {
+                    idle: 1800s,
+                    absolute: 43200s,
+                },
                 gateway: Gateway {
                     listener: Listener {
                         listen: 127.0.0.1:8421,
@@ -163,6 +167,10 @@ filter = "warn,bailiwick_enforce=debug"
                     public_url: Some(
                         "https://bailiwick.example",
                     ),
+                },
+                sessions: SessionLives {
+                    idle: 1800s,
+                    absolute: 43200s,
                 },
                 gateway: Gateway {
                     listener: Listener {

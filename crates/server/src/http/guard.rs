@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::{HeaderMap, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use bailiwick_audit::{Class, Recorder};
@@ -13,6 +13,7 @@ use bailiwick_control::{Actor, Operation};
 use bailiwick_core::account::Role;
 use bailiwick_core::event::{Action, Event, EventType, Evidence, Outcome, Status};
 use bailiwick_core::id::EventId;
+use bailiwick_core::session::Session;
 use bailiwick_core::{Code, Fault, Secret};
 use bailiwick_identity::attest::{parent_of, start_time_of};
 use bailiwick_identity::peer::Peer;
@@ -21,7 +22,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
-use super::Refused;
+use super::{Refused, session};
 use crate::app::App;
 
 /// Ancestors of a peer that are looked at; a longer line of processes is refused.
@@ -35,6 +36,10 @@ pub enum Via {
     /// Over the admin socket, from this process.
     Admin(Peer),
 }
+
+/// The session in which a request came, if it came in one. Handlers get it as `Extension<SignedIn>`.
+#[derive(Debug, Clone)]
+pub struct SignedIn(pub Option<Session>);
 
 /// The member of an operation in the API's document that names the roles of which its caller needs one.
 pub const ROLES: &str = "x-roles";
@@ -69,8 +74,8 @@ async fn check(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let actor = match who(&app, &via, request.headers()).await {
-        Ok(actor) => actor,
+    let (actor, session) = match who(&app, &via, request.method(), request.headers()).await {
+        Ok(found) => found,
         Err(refused) => return refused.into_response(),
     };
     if let Err(problem) = actor.may(operation) {
@@ -78,18 +83,28 @@ async fn check(
         return Refused(problem).into_response();
     }
     request.extensions_mut().insert(actor);
+    request.extensions_mut().insert(SignedIn(session));
     next.run(request).await
 }
 
-async fn who(app: &App, via: &Via, headers: &HeaderMap) -> Result<Actor, Refused> {
-    match via {
-        Via::Admin(peer) => admin(app, peer).await,
-        Via::Tcp => {
-            let token = bearer(headers).ok_or_else(not_signed_in)?;
-            let actor = app.control.authenticate(token.expose()).await?;
-            actor.ok_or_else(not_signed_in)
-        }
+/// Who asks, and in which session, if it is one: an account's token speaks for itself, whatever cookies came with it.
+pub(crate) async fn who(
+    app: &App,
+    via: &Via,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<(Actor, Option<Session>), Refused> {
+    if let Via::Admin(peer) = via {
+        return Ok((admin(app, peer).await?, None));
     }
+    if headers.contains_key(AUTHORIZATION) {
+        let token = bearer(headers).ok_or_else(not_signed_in)?;
+        let actor = app.control.authenticate(token.expose()).await?;
+        return Ok((actor.ok_or_else(not_signed_in)?, None));
+    }
+    let found = session::actor(app, method, headers).await?;
+    let (actor, session) = found.ok_or_else(not_signed_in)?;
+    Ok((actor, Some(session)))
 }
 
 /// The peer's user, if it may use the admin socket and is no agent: an agent under the same user id must not get that user's rights.
@@ -159,8 +174,8 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<Secret<String>> {
 fn not_signed_in() -> Refused {
     Refused::new(
         Code::NotSignedIn,
-        "this operation needs an account's token",
-        "an admin mints one: bailiwick account token NAME; send it as Authorization: Bearer bwa_…",
+        "this operation needs an account's token, or a session of the console",
+        "an admin mints them: `bailiwick account token NAME`, sent as Authorization: Bearer bwa_…, or `bailiwick account link NAME`",
     )
 }
 

@@ -129,7 +129,7 @@ pub fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, Ref
         .map_err(|error: T::Err| Refused::new(Code::InvalidInput, format!("{field}: {error}"), ""))
 }
 
-fn is_json(value: &str) -> bool {
+pub(super) fn is_json(value: &str) -> bool {
     let essence = value.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/json")
 }

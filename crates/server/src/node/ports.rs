@@ -43,7 +43,7 @@ impl Approver for People {
     }
 
     fn url(&self, id: ApprovalId) -> String {
-        format!("{}/v1/approvals/{id}", self.console_url)
+        format!("{}/approvals/{id}", self.console_url)
     }
 }
 

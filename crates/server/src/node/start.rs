@@ -102,6 +102,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
         max_depth: config.oauth.max_depth,
+        sessions: config.sessions,
     });
     let gateway = gateway(
         &config,
@@ -150,6 +151,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         node: config.node.name.clone(),
         console_url: addresses.console_url.clone(),
         hosts: hosts(addresses.console, &addresses.console_url),
+        origins: origins(addresses.console, &addresses.console_url),
         admin_uids: admins(&config),
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
@@ -497,6 +499,13 @@ fn hosts(address: SocketAddr, public_url: &str) -> HashSet<String> {
         .map(|(_, host)| host.to_owned());
     let loopback = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
     public.into_iter().chain(loopback).collect()
+}
+
+/// Origins of the console's pages (RFC 6454 §6.2): its public URL, and loopback with its own port.
+fn origins(address: SocketAddr, public_url: &str) -> HashSet<String> {
+    let local = hosts(address, "").into_iter();
+    let local = local.map(|host| format!("http://{host}"));
+    local.chain([public_url.to_owned()]).collect()
 }
 
 /// Root and the node's own user always may: they could read the store itself.

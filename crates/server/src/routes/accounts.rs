@@ -49,11 +49,21 @@ pub struct TokenAnswer {
     expires_at: String,
 }
 
+/// A link that signs somebody in, shown once.
+#[derive(Serialize, utoipa::ToSchema)]
+pub struct LinkAnswer {
+    /// The console's sign-in page with the code behind `#`, which browsers send to nobody.
+    url: String,
+    /// When it ends: ten minutes after it was made.
+    expires_at: String,
+}
+
 pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(guarded(app, Operation::Read, routes!(list)))
         .merge(guarded(app, Operation::WriteAccounts, routes!(add)))
         .merge(guarded(app, Operation::WriteAccounts, routes!(token)))
+        .merge(guarded(app, Operation::WriteAccounts, routes!(link)))
 }
 
 /// All accounts, by name.
@@ -96,6 +106,22 @@ async fn token(
     let (token, expires_at) = app.control.mint_token(&actor, name, life).await?;
     let answer = TokenAnswer {
         token: token.expose().clone(),
+        expires_at: expires_at.to_string(),
+    };
+    Ok((StatusCode::CREATED, Json(answer)))
+}
+
+/// Makes a link that lets somebody into the console as this account, once. It is shown in this answer and never again.
+#[utoipa::path(post, path = "/v1/accounts/{name}/link", operation_id = "accounts.link", tag = "accounts",
+    params(("name" = String, Path)), responses((status = 201, description = "the link", body = LinkAnswer)))]
+async fn link(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    At(name): At<AccountName>,
+) -> Result<(StatusCode, Json<LinkAnswer>), Refused> {
+    let (code, expires_at) = app.control.mint_login_code(&actor, name).await?;
+    let answer = LinkAnswer {
+        url: format!("{}/login#{}", app.console_url, code.expose()),
         expires_at: expires_at.to_string(),
     };
     Ok((StatusCode::CREATED, Json(answer)))

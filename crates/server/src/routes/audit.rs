@@ -38,8 +38,8 @@ pub(super) const PUBLISHED_WITHIN: Duration = Duration::from_secs(5);
 
 /// One event of the record. The hash is over the leaf's exact bytes.
 #[derive(Debug, Serialize)]
-struct Recorded {
-    index: u64,
+pub(super) struct Recorded {
+    pub(super) index: u64,
     leaf_hash: Digest,
     leaf: Box<RawValue>,
 }
@@ -410,7 +410,7 @@ impl Follower {
     }
 }
 
-fn recorded(entry: &Entry) -> Result<Recorded, ReadError> {
+pub(super) fn recorded(entry: &Entry) -> Result<Recorded, ReadError> {
     let leaf = serde_json::from_slice(&entry.leaf).map_err(|source| ReadError::Leaf {
         index: entry.index,
         source,

@@ -1,5 +1,6 @@
 //! The API as the document lists it: walked without, with weak and with foreign credentials; form of refusals; paging.
 
+mod console;
 mod coverage;
 
 use bailiwick_crypto::keys::SigningKey;
@@ -49,8 +50,8 @@ const READS: [&str; 2] = ["audit.blast_radius", "audit.export"];
 /// Operations of agents: no bearer token of whomever opens them.
 const AGENTS: [&str; 3] = ["tasks.delegate", "leases.take", "leases.acknowledge"];
 
-/// Operations whose credential is evidence in the body: a bearer token, whoever's, is none.
-const EVIDENCE: [&str; 2] = ["attest", "attest.renew"];
+/// Operations whose credential is evidence in the body, or a session: a bearer token, whoever's, is none.
+const EVIDENCE: [&str; 4] = ["attest", "attest.renew", "sessions.open", "sessions.close"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_reachable_without_the_right_credential() {

@@ -1,6 +1,7 @@
 //! Accounts, pseudonyms, sealed values, the outbox, single values.
 
 use super::fixture::{account, approval, at, child, digest, id, read, task, write};
+use bailiwick_core::session::{LoginCode, Session};
 use bailiwick_core::task::{Task, TaskState};
 
 use crate::{ApiToken, Pending, SecretName, SecretRow, Spoken, Store, StoreError, Words};
@@ -81,6 +82,63 @@ pub(crate) async fn accounts(store: &Store) {
         !gone.to_string().contains(&digest(3).to_hex()),
         "a credential's digest is in a message: {gone}"
     );
+}
+
+pub(crate) async fn sessions(store: &Store) {
+    write(store, |tx| tx.put_account(&account(1, "anna")))
+        .await
+        .unwrap();
+    let code = |owner, expires| LoginCode {
+        account: id(owner),
+        minted_by: "uid:0".to_owned(),
+        expires_at: at(expires),
+    };
+    let orphan = write(store, move |tx| tx.put_login_code(&code(9, 10), digest(1)));
+    let orphan = orphan.await.unwrap_err();
+    assert!(matches!(orphan, StoreError::Refused { .. }), "{orphan}");
+    write(store, move |tx| {
+        tx.put_login_code(&code(1, 10), digest(1))?;
+        tx.put_login_code(&code(1, 20), digest(2))
+    })
+    .await
+    .unwrap();
+    let take = |byte| write(store, move |tx| tx.take_login_code(digest(byte)));
+    assert_eq!(take(1).await, Ok(Some(code(1, 10))));
+    assert_eq!(take(1).await, Ok(None), "a code is taken once");
+
+    let session = |number, cookie, idle| Session {
+        id: id(number),
+        account: id(1),
+        minted_by: "uid:0".to_owned(),
+        cookie: digest(cookie),
+        page: digest(7),
+        started_at: at(1),
+        idle_until: at(idle),
+        ends_at: at(50),
+    };
+    write(store, move |tx| {
+        tx.put_session(&session(1, 1, 10))?;
+        tx.put_session(&session(2, 2, 60))
+    })
+    .await
+    .unwrap();
+    let same = write(store, move |tx| tx.put_session(&session(3, 1, 10)));
+    let same = same.await.unwrap_err();
+    assert!(matches!(same, StoreError::AlreadyExists { .. }), "{same}");
+    write(store, move |tx| tx.put_session(&session(1, 1, 20)))
+        .await
+        .unwrap();
+    let found = read(store, |db| db.session_with(digest(1))).await;
+    assert_eq!(found, Some(session(1, 1, 20)));
+    assert_eq!(read(store, |db| db.session(id(9))).await, None);
+    let all = read(store, |db| db.sessions_of(id(1))).await;
+    assert_eq!(all, [session(1, 1, 20), session(2, 2, 60)]);
+    // The second code and the first session; the second session goes by its end, not by its idleness.
+    assert_eq!(write(store, |tx| tx.prune_sessions(at(20))).await, Ok(2));
+    assert_eq!(take(2).await, Ok(None));
+    assert_eq!(write(store, |tx| tx.prune_sessions(at(50))).await, Ok(1));
+    let gone = write(store, |tx| tx.remove_session(id(2))).await;
+    assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
 }
 
 pub(crate) async fn pseudonyms(store: &Store) {

@@ -18,7 +18,7 @@ use crate::{MAX_PAGE, MAX_QUEUED_WRITES, Observer, OpenError, Options, Store, St
 each! { fresh:
     agents instances remote_instances join_tokens servers_and_tools policies
     task_trees task_rules task_ends approvals fences revocations lease_versions signing_keys tokens
-    accounts erasures pseudonyms sealed_values outbox meta oauth_clients vouchers
+    accounts sessions erasures pseudonyms sealed_values outbox meta oauth_clients vouchers
     feed_has_no_gap observers_see_commits_in_order rolled_back_leaves_nothing snapshots
 }
 

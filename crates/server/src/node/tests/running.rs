@@ -39,6 +39,28 @@ pub(crate) fn config(dir: &Path) -> Config {
     Config::parse(text, "test", dir, &dir.join("data")).unwrap()
 }
 
+impl Answer {
+    /// The answer to a request; of a stream only the head.
+    pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let stream = headers
+            .get("content-type")
+            .is_some_and(|form| form == "text/event-stream");
+        // A stream has no end to wait for.
+        let body = if stream {
+            Value::Null
+        } else {
+            serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Value::Null)
+        };
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+}
+
 impl Running {
     pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
@@ -66,22 +88,7 @@ impl Running {
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer);
         }
-        let response = request.send().await.unwrap();
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let stream = headers
-            .get("content-type")
-            .is_some_and(|form| form == "text/event-stream");
-        // A stream has no end to wait for.
-        let body = if stream {
-            Value::Null
-        } else {
-            serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or(Value::Null)
-        };
-        Answer {
-            status,
-            headers,
-            body,
-        }
+        Answer::of(request).await
     }
 
     /// Asks over the admin socket.

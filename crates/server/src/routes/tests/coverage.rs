@@ -64,6 +64,14 @@ const OPEN: [(&str, &str); 23] = [
     ),
     ("oauth.style", "a style sheet"),
     (
+        "sessions.open",
+        "the code in the body is the credential, good for one use and from the console's page only",
+    ),
+    (
+        "sessions.close",
+        "the session itself is the credential, and all that it ends",
+    ),
+    (
         "tasks.delegate",
         "the caller proves its task by its token and its key",
     ),
