@@ -15,6 +15,7 @@ mod gateway;
 pub mod live;
 pub mod mcp;
 pub mod metrics;
+pub mod point;
 pub mod policies;
 pub mod ports;
 mod record;

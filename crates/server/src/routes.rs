@@ -10,6 +10,7 @@ pub mod blast_radius;
 pub mod clients;
 pub mod delegations;
 pub mod exports;
+pub mod feed;
 pub mod health;
 mod holder;
 pub mod join_tokens;
@@ -17,6 +18,7 @@ pub mod leases;
 pub mod live;
 pub mod metadata;
 pub mod oauth;
+pub mod points;
 pub mod policy;
 pub mod privacy;
 pub mod revocations;
@@ -112,6 +114,8 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(delegations::routes())
         .merge(approvals::routes(app))
         .merge(revocations::routes(app))
+        .merge(points::routes(app))
+        .merge(feed::routes())
         .merge(policy::routes(app))
         .merge(accounts::routes(app))
         .merge(sessions::routes(app))
