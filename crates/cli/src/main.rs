@@ -26,6 +26,7 @@ mod points;
 mod policies;
 mod process;
 mod revocations;
+mod scan;
 mod scopes;
 mod secrets;
 mod serve;

@@ -125,6 +125,19 @@ const WALLS: &[Wall] = &[
         why: "other people's databases are spoken to only by backends of leases",
     },
     Wall {
+        packages: &[
+            "gix",
+            "regex",
+            "regex-syntax",
+            "globset",
+            "walkdir",
+            "flate2",
+        ],
+        product: &["posture"],
+        tests: &[],
+        why: "foreign bytes are searched only in posture: give it a source to scan",
+    },
+    Wall {
         packages: &["object_store"],
         product: &["server"],
         tests: &[],
