@@ -6,8 +6,7 @@ use crate::{
     JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Points,
     PointsMut, Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers,
     ServersMut, Sessions, SessionsMut, SpentMut, Tasks, TasksMut, Tokens, TokensMut, Tools,
-    ToolsMut, Users, UsersMut,
-    Vouchers, VouchersMut,
+    ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
 };
 
 /// Everything that can be read, as of one commit.
