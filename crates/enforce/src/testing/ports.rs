@@ -239,6 +239,10 @@ when { context.bw.task.labels.contains("asks") };
 
 /// What is secret is no resource for agents.
 const NO_SECRETS: &str = r#"
+@id("test/fetch")
+@reason("Agents may take prompts and read resources.")
+permit (principal, action in [Bailiwick::Action::"prompt", Bailiwick::Action::"resource_read"], resource);
+
 @id("test/no-secrets")
 @reason("Secrets are for people.")
 @fix("Ask for what you need.")
