@@ -24,7 +24,7 @@ use crate::live::Entered;
 use crate::mcp::envelope::Envelope;
 use crate::mcp::methods::Context;
 use crate::mcp::session::Session;
-use crate::mcp::{Outlet, Reply, lists};
+use crate::mcp::{Outlet, Reply, headers, lists};
 use crate::record::{self, Named};
 use crate::step_up::{self, Elicit, Waiting};
 pub(crate) use running::{Done, Running};
@@ -45,14 +45,15 @@ pub(crate) async fn run(
             Ok(done) => (done.status, done.body, done.outcome),
             Err(refusal) => {
                 gateway.metrics.refuse(refusal.code);
-                let body = match refusal.code {
+                let (status, body) = match refusal.code {
                     // The protocol's own error for a tool that is not there.
                     Code::ToolUnknown | Code::EnvelopeInvalid => {
-                        refusal.as_error_with(Some(id), -32_602)
+                        (200, refusal.as_error_with(Some(id), -32_602))
                     }
-                    _ => refusal.as_result(id, context.stateless),
+                    Code::HeaderMismatch => (400, refusal.as_error(Some(id))),
+                    _ => (200, refusal.as_result(id, context.stateless)),
                 };
-                (200, body, outcome_name(&refusal))
+                (status, body, outcome_name(&refusal))
             }
         };
     gateway.metrics.call(
@@ -101,6 +102,11 @@ async fn attempt(
         count: !resumed.counted,
     };
     let (first, kept) = first(gateway, &call, resumed.approval.take()).await;
+    let repeated = match with_parameters(context, &first, &arguments) {
+        Ok(repeated) => repeated,
+        Err(refusal) => return Err(unlisted(gateway, context, &named, refusal).await),
+    };
+    let context = &repeated;
     let progress = envelope
         .params()
         .and_then(|params| params.member("_meta")?.member("progressToken"));
@@ -131,13 +137,8 @@ async fn attempt(
             }
         }
     };
-    let mut intent = record::decided(
-        gateway,
-        EventType::ToolIntent,
-        &context.caller,
-        &named,
-        &decided,
-    );
+    let kind = EventType::ToolIntent;
+    let mut intent = record::decided(gateway, kind, &context.caller, &named, &decided);
     if let Some(approval) = &approval {
         // Who answered is on record with the answer itself, by account id.
         intent.approval = Some(ApprovalRef {
@@ -168,6 +169,24 @@ async fn attempt(
             &decided,
         )
         .await
+}
+
+/// The headers that go on with a call: also those that repeat its arguments.
+fn with_parameters(
+    context: &Context,
+    decided: &Decided,
+    arguments: &Text<'_>,
+) -> Result<Context, Refusal> {
+    let definition = decided.tool.as_ref().map(|tool| tool.definition.as_str());
+    let repeated = headers::parameters(
+        &context.parameters,
+        definition.unwrap_or_default(),
+        arguments,
+    );
+    let mut context = context.clone();
+    let repeated = repeated.map_err(|problem| Refusal::of(&problem))?;
+    context.headers.extend(repeated);
+    Ok(context)
 }
 
 /// Decides with the approval of an earlier round as long as it is enough; otherwise without.

@@ -379,6 +379,7 @@ async fn two_look_ups_that_differ_raise_an_alarm() {
     let world = World::new().await;
     let context = Context {
         headers: HeaderMap::new(),
+        parameters: HeaderMap::new(),
         stateless: false,
         caller: World::caller(),
     };

@@ -180,6 +180,7 @@ impl Gateway {
         let alone = headers::standing_alone(headers, &envelope)?;
         let context = Context {
             headers: headers::onward(headers),
+            parameters: headers::candidates(headers),
             stateless: alone.is_some(),
             caller: caller.clone(),
         };

@@ -28,6 +28,8 @@ use crate::record;
 pub(crate) struct Context {
     /// Headers that go on to an HTTP upstream.
     pub(crate) headers: HeaderMap,
+    /// Headers that repeat arguments, as far as anybody can tell yet.
+    pub(crate) parameters: HeaderMap,
     /// Whether it stands alone (revision without handshake): its caller takes it back by going away.
     pub(crate) stateless: bool,
     /// Who sent this very message: its token may be newer than the one that opened the session.

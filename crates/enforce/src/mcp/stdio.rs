@@ -159,6 +159,7 @@ impl Gateway {
             .is_some_and(|revision| !revision.handshake);
         let context = Context {
             headers: HeaderMap::new(),
+            parameters: HeaderMap::new(),
             stateless: alone,
             caller: session.caller.clone(),
         };
