@@ -80,6 +80,14 @@ pub(crate) async fn onward(
         offers: Offers::default(),
         approval: None,
     };
+    if !context.stateless && envelope.method() != Some("initialize") {
+        // What was said in the handshake goes on.
+        let (declared, offers) = session.inbound.offers();
+        return Onward {
+            offers,
+            ..unchanged(declared)
+        };
+    }
     let Some(params) = envelope.params() else {
         return unchanged(Offers::default());
     };
@@ -97,8 +105,6 @@ pub(crate) async fn onward(
             let offers = permitted(gateway, session, context, declared).await;
             (declared, offers)
         }
-        // What was said in the handshake goes on.
-        None if !context.stateless => session.inbound.offers(),
         None => (Offers::default(), Offers::default()),
     };
     let mut splices = Splices::default();

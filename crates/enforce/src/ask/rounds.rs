@@ -39,7 +39,6 @@ struct Round {
 /// A request as far as it has come.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Resumed {
-    request: Option<Digest>,
     number: u8,
     /// The approval that it has: of an earlier round, or of this one.
     pub(crate) approval: Option<Approval>,
@@ -57,14 +56,10 @@ impl Resumed {
 impl Rounds {
     /// Where a request stands: at its beginning, or in the round that it carries the state of.
     pub(crate) fn resume(&self, envelope: &Envelope, now: Duration) -> Result<Resumed, Refusal> {
-        let request = request(envelope);
-        let fresh = Resumed {
-            request,
-            ..Resumed::default()
-        };
         let Some(params) = envelope.params().filter(carries) else {
-            return Ok(fresh);
+            return Ok(Resumed::default());
         };
+        let request = request(envelope);
         let state = match params.member("requestState") {
             None => None,
             Some(state) => Some(state.string().ok_or_else(unknown)?.into_owned()),
@@ -79,14 +74,13 @@ impl Rounds {
             Some(round) => {
                 let used = std::mem::replace(&mut round.used, true);
                 Ok(Resumed {
-                    request,
                     number: round.number,
                     approval: round.approval.clone().filter(|_| !used),
                     counted: !used,
                 })
             }
             // Answers without a state give no credit; a state that nobody was given is somebody else's, or made up.
-            None if state.is_none() => Ok(fresh),
+            None if state.is_none() => Ok(Resumed::default()),
             None => Err(unknown()),
         }
     }
@@ -94,11 +88,12 @@ impl Rounds {
     /// Notes that a request was answered with questions.
     pub(crate) fn add(
         &self,
+        envelope: &Envelope,
         resumed: &Resumed,
         asking: &Asking,
         now: Duration,
     ) -> Result<(), Refusal> {
-        let (Some(request), Asking::Input(state)) = (resumed.request, asking) else {
+        let (Some(request), Asking::Input(state)) = (request(envelope), asking) else {
             return Ok(());
         };
         let number = resumed.number.saturating_add(1);

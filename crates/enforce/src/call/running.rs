@@ -75,7 +75,7 @@ impl Running<'_> {
             cut = self.entered.cut() => Stopped::Cut(cut),
             cut = lease_cut => Stopped::Cut(cut),
             answer = self.gateway.forward(self.session, outbound, context, outlet, cancelled) => match answer {
-                Ok(answer) => return self.answered(answer, decided).await,
+                Ok(answer) => return self.answered(envelope, answer, decided).await,
                 Err(stopped) => stopped,
             },
         };
@@ -143,7 +143,12 @@ impl Running<'_> {
     }
 
     /// The server answered: its result is durable before the first byte of it is released.
-    async fn answered(&self, answer: Answer, decided: &Decided) -> Result<Done, Refusal> {
+    async fn answered(
+        &self,
+        request: &Envelope,
+        answer: Answer,
+        decided: &Decided,
+    ) -> Result<Done, Refusal> {
         let raw = answer.envelope.raw().clone();
         let result = answer.envelope.result();
         let failed = result.as_ref().is_none_or(|result| {
@@ -151,7 +156,7 @@ impl Running<'_> {
                 .member("isError")
                 .is_some_and(|flag| flag.as_str() == "true")
         });
-        if let Err(refusal) = self.judge(&answer).await {
+        if let Err(refusal) = self.judge(request, &answer).await {
             return Err(self.end(Status::Error, refusal, Some(&raw)).await);
         }
         if let Some(bound) = max_bytes(decided).filter(|bound| raw.len() > *bound) {
@@ -194,7 +199,7 @@ impl Running<'_> {
     }
 
     /// Decides what the server asks in its answer, if it does.
-    async fn judge(&self, answer: &Answer) -> Result<(), Refusal> {
+    async fn judge(&self, request: &Envelope, answer: &Answer) -> Result<(), Refusal> {
         let Some(asking) = Asking::of(&answer.envelope) else {
             return Ok(());
         };
@@ -208,9 +213,10 @@ impl Running<'_> {
             &answer.envelope,
         );
         let now = self.gateway.ports.clock.monotonic();
-        let noted = judged
-            .await
-            .and_then(|()| self.session.rounds.add(&self.resumed, &asking, now));
+        let noted = judged.await.and_then(|()| {
+            let rounds = &self.session.rounds;
+            rounds.add(request, &self.resumed, &asking, now)
+        });
         noted.map_err(|refusal| Refusal {
             help: "the call has run".to_owned(),
             ..refusal

@@ -2,6 +2,7 @@
 
 mod answer;
 mod challenge;
+mod detached;
 mod door;
 mod listen;
 

@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Body;
+use super::detached::Detached;
 use crate::caller::Caller;
 use crate::gateway::Gateway;
 use crate::mcp::envelope::Envelope;
@@ -51,25 +52,30 @@ impl Gateway {
             // Whoever takes no stream can be told nothing on the way, and asked nothing.
             early.close();
         }
-        let (answer, mut answered) = oneshot::channel();
         let (gateway, own) = (Arc::clone(self), Arc::clone(&session));
-        // A caller that goes away has not taken its call back: what runs, runs to its record.
-        self.tasks.spawn(async move {
-            let reply = gateway.request(&own, &envelope, &context, &outlet).await;
-            let _ = answer.send(reply);
+        let mut answered = Detached::new(&self.tasks, async move {
+            gateway.request(&own, &envelope, &context, &outlet).await
         });
         if opens || !hears {
             // Nothing may precede the answer that brings the session id.
-            let reply = answered.await.ok();
+            let reply = answered.await;
             drop(early);
             return self.opened(reply, session, opens);
         }
         tokio::select! {
             biased;
             // What came first goes out first, even if the answer is there as well.
-            Some(first) = early.recv() => events(Following { early, answered, first: Some(first), done: false }),
-            reply = &mut answered => self.opened(reply.ok(), session, false),
-            () = tokio::time::sleep(KEEP_ALIVE) => events(Following { early, answered, first: None, done: false }),
+            Some(first) = early.recv() => events(Following { early, answered: answered.hand_over(), first: Some(first), done: false }),
+            reply = &mut answered => match early.try_recv() {
+                // Both came at once.
+                Ok(first) => {
+                    let (tell, answered) = oneshot::channel();
+                    let _ = tell.send(reply);
+                    events(Following { early, answered, first: Some(first), done: false })
+                }
+                Err(_) => self.opened(reply, session, false),
+            },
+            () = tokio::time::sleep(KEEP_ALIVE) => events(Following { early, answered: answered.hand_over(), first: None, done: false }),
         }
     }
 
@@ -121,14 +127,13 @@ impl Gateway {
         Ok(standing(session, messages, left))
     }
 
-    fn opened(&self, reply: Option<Reply>, session: Arc<Session>, opens: bool) -> Response<Body> {
-        let Some(reply) = reply else {
-            return empty(500);
-        };
-        let worked = Envelope::parse(reply.body.clone(), &crate::mcp::upstream::ANSWER_LIMITS)
-            .is_ok_and(|envelope| envelope.result().is_some());
+    fn opened(&self, reply: Reply, session: Arc<Session>, opens: bool) -> Response<Body> {
+        // Whether it worked matters to what opens a session alone.
+        let worked = opens
+            && Envelope::parse(reply.body.clone(), &crate::mcp::upstream::ANSWER_LIMITS)
+                .is_ok_and(|envelope| envelope.result().is_some());
         let mut response = json(reply.status, reply.body);
-        if opens && worked {
+        if worked {
             match self.sessions.keep(session, &*self.ports.rng) {
                 Ok(id) => {
                     if let Ok(id) = HeaderValue::from_str(&id) {
