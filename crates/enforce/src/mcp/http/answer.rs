@@ -15,7 +15,7 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::Body;
 use super::detached::Detached;
@@ -65,9 +65,17 @@ impl Gateway {
         tokio::select! {
             biased;
             // What came first goes out first, even if the answer is there as well.
-            Some(first) = early.recv() => events(Following { early, answered, first: Some(first), done: false }),
-            reply = &mut answered => self.opened(reply, session, false),
-            () = tokio::time::sleep(KEEP_ALIVE) => events(Following { early, answered, first: None, done: false }),
+            Some(first) = early.recv() => events(Following { early, answered: answered.hand_over(), first: Some(first), done: false }),
+            reply = &mut answered => match early.try_recv() {
+                // Both came at once.
+                Ok(first) => {
+                    let (tell, answered) = oneshot::channel();
+                    let _ = tell.send(reply);
+                    events(Following { early, answered, first: Some(first), done: false })
+                }
+                Err(_) => self.opened(reply, session, false),
+            },
+            () = tokio::time::sleep(KEEP_ALIVE) => events(Following { early, answered: answered.hand_over(), first: None, done: false }),
         }
     }
 
@@ -144,7 +152,7 @@ impl Gateway {
 /// An answer on its way, with what comes before it.
 struct Following {
     early: mpsc::Receiver<Bytes>,
-    answered: Detached<Reply>,
+    answered: oneshot::Receiver<Reply>,
     first: Option<Bytes>,
     done: bool,
 }
@@ -162,7 +170,8 @@ impl Following {
             Some(message) = self.early.recv() => Some(sse::event(&on_one_line(&message))),
             reply = &mut self.answered => {
                 self.done = true;
-                Some(sse::event(&on_one_line(&reply.body)))
+                // Without an answer the stream just ends, and the client knows that its call is lost.
+                reply.ok().map(|reply| sse::event(&on_one_line(&reply.body)))
             }
             () = tokio::time::sleep(KEEP_ALIVE) => Some(sse::keep_alive()),
         }

@@ -1,11 +1,13 @@
-//! Work that its connection waits for and that goes on without it: polled where it is awaited, which costs no hand-over, and spawned if
-//! whoever awaits it goes away. A caller that hangs up has not taken its call back: what runs, runs to its record.
+//! Work that its connection waits for and that goes on without it: polled where it is awaited, which costs no hand-over, and spawned as soon
+//! as whoever awaits it goes away, or only follows it. A caller that hangs up has not taken its call back, and one that reads slowly does
+//! not hold it up: what runs, runs to its record.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
 /// A future that outlives its owner.
@@ -23,6 +25,21 @@ impl<T: Send + 'static> Detached<T> {
             tasks: tasks.clone(),
             runtime: Handle::current(),
         }
+    }
+}
+
+impl<T: Send + 'static> Detached<T> {
+    /// Goes on by itself from here; gives where its result comes.
+    pub(super) fn hand_over(mut self) -> oneshot::Receiver<T> {
+        let (tell, told) = oneshot::channel();
+        if let Some(work) = self.work.take() {
+            let run = async move {
+                // Whoever followed may have gone.
+                let _ = tell.send(work.await);
+            };
+            self.tasks.spawn_on(run, &self.runtime);
+        }
+        told
     }
 }
 

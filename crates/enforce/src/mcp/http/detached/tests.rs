@@ -33,3 +33,17 @@ async fn what_is_done_is_not_done_again() {
     tasks.close();
     tasks.wait().await;
 }
+
+#[tokio::test]
+async fn what_is_followed_goes_on_unread() {
+    let tasks = TaskTracker::new();
+    let (tell, told) = oneshot::channel();
+    let work = Detached::new(&tasks, async move {
+        tell.send(7).unwrap();
+        8
+    });
+    let result = work.hand_over();
+    // Nobody looks at the result, and it is there.
+    assert_eq!(told.await, Ok(7));
+    assert_eq!(result.await, Ok(8));
+}
