@@ -120,11 +120,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         control: control.clone(),
         authority: Arc::clone(&authority),
         replica: Arc::clone(&point.replica),
-        issuers: Issuers::new(
-            &config.identity.issuers,
-            &issuer(&config, &addresses),
-            Arc::clone(&state.clock),
-        )?,
+        issuers: issuers(&config, &addresses, &state)?,
         pop_authorities: pop_authorities(&config)?,
         pop_challenges: Challenges::new(&*state.rng),
         gateway: Arc::clone(&gateway),
@@ -425,6 +421,14 @@ fn addresses(
 fn issuer(config: &Config, addresses: &Addresses) -> String {
     let issuer = config.oauth.issuer.clone();
     issuer.unwrap_or_else(|| addresses.console_url.clone())
+}
+
+fn issuers(config: &Config, addresses: &Addresses, state: &State) -> Result<Issuers, StartError> {
+    Ok(Issuers::new(
+        &config.identity.issuers,
+        &issuer(config, addresses),
+        Arc::clone(&state.clock),
+    )?)
 }
 
 fn sign_ins(
