@@ -11,14 +11,14 @@ use crate::harness::login::{CLIENT, REDIRECT};
 use crate::harness::{Agent, Browser, Login, Mcp, Process, deps};
 
 /// A verifier and its challenge.
-fn proof_key() -> (String, String) {
+pub(crate) fn proof_key() -> (String, String) {
     let verifier = pkce::fresh(&SystemRng).expose().clone();
     let challenge = pkce::challenge(&verifier);
     (verifier, challenge)
 }
 
 /// A token request with a code, changed as a test wants it; an empty value leaves the parameter out.
-fn redeem(
+pub(crate) fn redeem(
     client: &Agent,
     code: &str,
     verifier: &str,

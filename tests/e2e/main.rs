@@ -22,6 +22,8 @@ mod canary;
 #[cfg(test)]
 mod cli_basics;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod delegation;
@@ -44,15 +46,25 @@ mod introspection;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
+mod leases;
+#[cfg(test)]
 mod log_life;
 #[cfg(test)]
 mod oauth_client;
 #[cfg(test)]
 mod outside_verifiers;
 #[cfg(test)]
+mod points;
+#[cfg(test)]
 mod policy_life;
 #[cfg(test)]
+mod published_clients;
+#[cfg(test)]
+mod restored;
+#[cfg(test)]
 mod revocation;
+#[cfg(test)]
+mod scan;
 #[cfg(test)]
 mod ship;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use bailiwick_core::name::{AgentName, ServerName};
 use clap::Subcommand;
 use serde_json::json;
 
+use crate::client::encode;
 use crate::context::{Context, Page};
 use crate::{Exit, Outcome};
 
@@ -67,7 +68,8 @@ pub(crate) async fn run(context: &Context, command: ClientCommand) -> Outcome {
             );
         }
         ClientCommand::Remove { id } => {
-            api.delete(&format!("/v1/clients/{id}")).await?;
+            api.delete(&format!("/v1/clients/{}", encode(id.as_str())))
+                .await?;
             context.out.note(&format!("client {id} is removed"));
         }
     }

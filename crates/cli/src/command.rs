@@ -9,9 +9,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
-    Outcome, accounts, agents, approvals, audit, clients, completion, config, demo, fences, init,
-    join_tokens, leases, mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools,
-    witness,
+    Outcome, accounts, agents, approvals, audit, backends, clients, completion, config, demo,
+    fences, init, join_tokens, leases, mcp, points, policies, revocations, scan, secrets, serve,
+    servers, store, svid, tasks, tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -76,6 +76,9 @@ pub(crate) enum Command {
     Init(init::InitArgs),
     /// Runs a node.
     Serve(serve::ServeArgs),
+    /// The store of a node that does not run.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Reads and explains the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -111,18 +114,27 @@ pub(crate) enum Command {
     /// What is revoked.
     #[command(subcommand)]
     Fence(fences::FenceCommand),
+    /// Enforcement points in other processes.
+    #[command(subcommand)]
+    Point(points::PointCommand),
     /// Credentials that are leased and injected; values never come back out.
     #[command(subcommand)]
     Secret(secrets::SecretCommand),
     /// Just-in-time credentials and their life.
     #[command(subcommand)]
     Lease(leases::LeaseCommand),
+    /// The systems that credentials are leased from.
+    #[command(subcommand)]
+    Backend(backends::BackendCommand),
     /// People and services that use the API.
     #[command(subcommand)]
     Account(accounts::AccountCommand),
     /// The record: read it, prove it, verify it.
     #[command(subcommand)]
     Audit(Box<audit::AuditCommand>),
+    /// Finds the credentials that lie around: in a repository, a process, on this host.
+    #[command(subcommand)]
+    Scan(scan::ScanCommand),
     /// Runs a witness: cosigns checkpoints of logs, each only if it continues the one before.
     Witness(witness::WitnessArgs),
     /// This process's own identity, from the Workload API.
@@ -143,6 +155,7 @@ impl Command {
             Self::Demo(args) => demo::run(context, args).await,
             Self::Init(args) => init::run(context, &args),
             Self::Serve(args) => serve::run(context, args).await,
+            Self::Store(command) => store::run(context, command).await,
             Self::Config(command) => config::run(context, command),
             Self::Agent(command) => agents::run(context, command).await,
             Self::JoinToken(command) => join_tokens::run(context, command).await,
@@ -155,10 +168,13 @@ impl Command {
             Self::Revoke(args) => revocations::run(context, args).await,
             Self::Revocation(command) => revocations::look(context, command).await,
             Self::Fence(command) => fences::run(context, command).await,
+            Self::Point(command) => points::run(context, command).await,
             Self::Secret(command) => secrets::run(context, command).await,
             Self::Lease(command) => leases::run(context, command).await,
+            Self::Backend(command) => backends::run(context, command).await,
             Self::Account(command) => accounts::run(context, command).await,
             Self::Audit(command) => audit::run(context, *command).await,
+            Self::Scan(command) => scan::run(context, &command),
             Self::Witness(args) => witness::run(context, args).await,
             Self::Svid(command) => svid::run(context, command).await,
             Self::Mcp(args) => mcp::run(context, args).await,

@@ -6,7 +6,7 @@ use bailiwick_core::client::{ClientId, MAX_REDIRECT_URIS, OAuthClient, RedirectU
 use bailiwick_core::event::EventType;
 use bailiwick_core::name::{AgentName, ServerName};
 use bailiwick_core::{Code, Fault, Problem};
-use bailiwick_store::StoreError;
+use bailiwick_store::{StoreError, Tx};
 
 use crate::{Actor, Control, Operation};
 
@@ -30,6 +30,13 @@ impl Control {
     /// Registers a client.
     pub async fn add_client(&self, actor: &Actor, new: NewClient) -> Result<OAuthClient, Problem> {
         actor.may(Operation::WriteAgents)?;
+        if new.id.url().is_some() {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                "a client that publishes itself is not registered",
+                "let its host in: [oauth] client_hosts in the configuration",
+            ));
+        }
         let mut redirect_uris = new.redirect_uris;
         redirect_uris.sort();
         redirect_uris.dedup();
@@ -48,6 +55,7 @@ impl Control {
             agent: new.agent,
             redirect_uris,
             default_server: new.default_server,
+            name: None,
             created_at: self.now(),
         };
         let kind = EventType::ClientChanged;
@@ -62,14 +70,7 @@ impl Control {
                 if tx.agent(&row.agent)?.is_none() {
                     return Err(crate::agents::unknown(&row.agent));
                 }
-                if tx.oauth_clients()?.len() >= MAX_CLIENTS {
-                    return Err(StoreError::Refused {
-                        kind: "client",
-                        key: row.id.to_string(),
-                        why: "there is room for no more of them",
-                    });
-                }
-                tx.put_oauth_client(&row)?;
+                put_new(tx, &row)?;
                 journal.push(tx, &event)
             })
             .await
@@ -111,4 +112,31 @@ impl Control {
             .await;
         client.map_err(|error: StoreError| error.problem())
     }
+}
+
+/// Keeps a client that publishes itself as it was when a user let it in, since codes and refresh tokens hang on it.
+pub(crate) fn keep_published(tx: &mut dyn Tx, client: &OAuthClient) -> Result<(), StoreError> {
+    let Some(known) = tx.oauth_client(&client.id)? else {
+        return put_new(tx, client);
+    };
+    let now = OAuthClient {
+        created_at: known.created_at,
+        ..client.clone()
+    };
+    if now == known {
+        return Ok(());
+    }
+    tx.remove_oauth_client(&known.id)?;
+    tx.put_oauth_client(&now)
+}
+
+fn put_new(tx: &mut dyn Tx, client: &OAuthClient) -> Result<(), StoreError> {
+    if tx.oauth_clients()?.len() >= MAX_CLIENTS {
+        return Err(StoreError::Refused {
+            kind: "client",
+            key: client.id.to_string(),
+            why: "there is room for no more of them",
+        });
+    }
+    tx.put_oauth_client(client)
 }

@@ -18,6 +18,7 @@ use bailiwick_crypto::pkce;
 use bailiwick_store::{StoreError, Tx, Voucher, VoucherForm};
 
 use crate::Control;
+use crate::clients::keep_published;
 use crate::tasks::{OpenTask, Opened, Opening, about, root_scope, sealed_request};
 use crate::tools::Refusal;
 
@@ -228,7 +229,9 @@ impl Making {
     /// The task, bound to an instance that is this client for this user alone.
     fn open(&self, tx: &mut dyn Tx, opening: &Opening) -> Result<(Task, InstanceId), Refusal> {
         let client = &self.given.wanted.client;
-        if tx.oauth_client(&client.id)?.as_ref() != Some(client) {
+        if client.id.url().is_some() {
+            keep_published(tx, client)?;
+        } else if tx.oauth_client(&client.id)?.as_ref() != Some(client) {
             return Err(changed("the client was changed or removed meanwhile").into());
         }
         let Opened { mut task, .. } = opening.task(tx, &self.pseudonym)?;

@@ -144,7 +144,12 @@ impl Control {
             Ok::<_, StoreError>(Registry {
                 agents: rows.agents()?,
                 servers: rows.servers()?,
-                tools: rows.tools(None)?,
+                tools: {
+                    let mut tools = rows.tools(None)?;
+                    // What is a prompt, policy knows by the input of its action `prompt`.
+                    tools.retain(|tool| !tool.tool.tool.is_prompt());
+                    tools
+                },
             })
         });
         registry.await.map_err(|error| error.problem())

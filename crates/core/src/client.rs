@@ -1,5 +1,5 @@
 //! OAuth clients that are not ours (an IDE, a desktop assistant): who they are, which agent they act as, where their users are sent back
-//! to (RFC 6749 §2, §3.1.2; RFC 8252 §7).
+//! to (RFC 6749 §2, §3.1.2; RFC 8252 §7; draft-ietf-oauth-client-id-metadata-document-02).
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -29,7 +29,10 @@ pub struct OAuthClient {
     /// The tool server it wants if its request names no `resource`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_server: Option<ServerName>,
-    /// When it was registered.
+    /// What it calls itself, if it was not registered and its `client_id` is the URL of a document that says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// When it was registered, or consented to first.
     pub created_at: Timestamp,
 }
 
@@ -40,7 +43,7 @@ impl OAuthClient {
     }
 }
 
-/// A `client_id`: a registered name.
+/// A `client_id`: a registered name, or the URL of the document in which a client tells of itself.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(String);
 
@@ -48,6 +51,11 @@ impl ClientId {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The URL, if it is one.
+    pub fn url(&self) -> Option<&str> {
+        Some(self.as_str()).filter(|text| text.contains(':'))
     }
 }
 
@@ -61,7 +69,7 @@ impl FromStr for ClientId {
     type Err = BadClient;
 
     fn from_str(text: &str) -> Result<Self, BadClient> {
-        if is_name(text) {
+        if is_name(text) || is_document(text) {
             Ok(Self(text.to_owned()))
         } else {
             Err(BadClient::Id)
@@ -107,8 +115,7 @@ impl FromStr for RedirectUri {
     type Err = BadClient;
 
     fn from_str(text: &str) -> Result<Self, BadClient> {
-        let plain = |byte: u8| byte.is_ascii_graphic() && !br#"#\"<>^`{|}'"#.contains(&byte);
-        if text.len() > MAX_REDIRECT_URI || !text.bytes().all(plain) {
+        if text.len() > MAX_REDIRECT_URI || !text.bytes().all(is_plain) {
             return Err(BadClient::Redirect);
         }
         let fits = if let Some(rest) = text.strip_prefix("https://") {
@@ -134,7 +141,10 @@ impl FromStr for RedirectUri {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadClient {
     /// No client id.
-    #[error("a client id is 1 to 63 of a-z 0-9 -, not starting or ending with -")]
+    #[error(
+        "a client id is 1 to 63 of a-z 0-9 -, not starting or ending with -, or the https URL of the client's document with a path, \
+         without user, fragment, dot segments; at most {MAX_CLIENT_ID} bytes"
+    )]
     Id,
     /// No redirect URI.
     #[error(
@@ -196,6 +206,31 @@ pub fn origin_of(uri: &str) -> &str {
         _ => uri.find(':').map_or(uri.len(), |colon| colon + 1),
     };
     uri.get(..length).unwrap_or(uri)
+}
+
+/// What no URI needs and pages or headers could take for something else is no part of one.
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !br#"#\"<>^`{|}'"#.contains(&byte)
+}
+
+/// The URL of a client's document (draft-ietf-oauth-client-id-metadata-document-02 §3): `https`, a path, no user, fragment or dot segment.
+/// `http` on loopback is for tests, and is fetched only where the operator names it.
+fn is_document(text: &str) -> bool {
+    let rest = match text.split_once("://") {
+        Some(("https", rest)) if is_authority(authority_of(rest)) => rest,
+        Some(("http", rest)) if Loopback::of(text).is_some() => rest,
+        _ => return false,
+    };
+    let path = rest.get(authority_of(rest).len()..).unwrap_or_default();
+    let path = path.split('?').next().unwrap_or_default();
+    let dots = |segment: &str| {
+        let segment = segment.to_ascii_lowercase().replace("%2e", ".");
+        segment == "." || segment == ".."
+    };
+    text.len() <= MAX_CLIENT_ID
+        && text.bytes().all(is_plain)
+        && path.starts_with('/')
+        && !path.split('/').any(dots)
 }
 
 fn authority_of(rest: &str) -> &str {

@@ -116,6 +116,21 @@ pub struct WouldBe {
 }
 
 impl Decision {
+    /// An allow that no policy was asked for.
+    pub const fn allowed(versions: Versions) -> Self {
+        Self {
+            outcome: Outcome::Allow,
+            code: None,
+            reasons: Vec::new(),
+            policies: Vec::new(),
+            obligations: Vec::new(),
+            needs: None,
+            would_allow: Vec::new(),
+            versions,
+            would_be: None,
+        }
+    }
+
     /// A refusal before policy was asked: fence, task, scope, budget or definition.
     pub fn refused(
         code: Code,

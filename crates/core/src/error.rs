@@ -57,6 +57,7 @@ codes! {
     NoIdentity          "no_identity"           403 5 "No registered agent matches the selectors of this process.";
     LoginRefused        "login_refused"         401 5 "A person could not be signed in; the message says why.";
     LoginUnavailable    "login_unavailable"     502 4 "The OpenID provider cannot be reached, or says what cannot be believed.";
+    ClientMetadata      "client_metadata"       401 5 "What a client publishes of itself cannot be had or used; the message says why.";
     TokenInvalid        "token_invalid"         401 5 "A token failed a check; the message says which.";
     TokenExpired        "token_expired"         401 5 "A token is past its `exp`.";
     TokenClass          "token_class"           401 5 "A token of another class than this endpoint accepts.";
@@ -108,7 +109,11 @@ codes! {
     // credentials
     LeaseDenied         "lease_denied"          403 5 "The task may not lease this credential.";
     LeaseFinal          "lease_final"           409 6 "The lease has ended.";
+    LeaseQuota          "lease_quota"           429 6 "As many leases live as may.";
+    DeliveryForbidden   "delivery_forbidden"    403 5 "The credential is not handed over in this way.";
     BackendDown         "backend_down"          503 4 "The credential's backend does not answer.";
+    BackendClockSkew    "backend_clock_skew"    503 4 "The backend's clock and ours are apart.";
+    BackendReadOnly     "backend_read_only"     503 6 "The backend has seen a newer store than this one.";
     SealLocked          "seal_locked"           503 4 "The seal is not open, so secrets cannot be read.";
     // policy
     PolicyInvalid       "policy_invalid"        400 3 "The policy bundle does not parse, validate or pass its lint.";
@@ -142,8 +147,17 @@ codes! {
     StoreUnavailable    "store_unavailable"     503 4 "The store cannot commit.";
     FenceNotDurable     "fence_not_durable"     503 4 "The fence holds here but is not yet durable.";
     ReplicaBehind       "replica_behind"        503 4 "This enforcement point does not know the newest state.";
+    LeaseExpired        "lease_expired"         503 4 "This enforcement point has heard nothing valid from its node for longer than its lease; it denies everything.";
+    FeedRegressed       "feed_regressed"        409 6 "The store is an older copy of what enforcement points have seen already.";
     Overloaded          "overloaded"            503 4 "A bounded queue is full; try again.";
     TimedOut            "timed_out"             504 7 "A wait reached its limit.";
+    // posture
+    ProcessGone         "process_gone"          404 6 "The process to be scanned has ended, or another has its number now.";
+    ScanNotPermitted    "scan_not_permitted"    403 5 "This user may not read what is to be scanned.";
+    RepoUnreadable      "repo_unreadable"       400 3 "What is to be scanned is no directory, or its objects cannot be listed.";
+    RuleInvalid         "rule_invalid"          400 3 "A file of rules for scans cannot be read.";
+    RuleFeatureUnsupported "rule_feature_unsupported" 400 3 "A file of rules needs what scans here do not do.";
+    // the demo
     DemoStepFailed      "demo_step_failed"      500 1 "A step of the demo did not behave.";
     Internal            "internal"              500 70 "A defect of Bailiwick.";
 }

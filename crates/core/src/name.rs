@@ -83,10 +83,29 @@ names! {
         "A workflow of the policy bundle.";
     CredentialName is_label "a credential name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
         "A named credential template at a backend.";
+    BackendName is_label "a backend name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "A system that credentials are leased from.";
     AccountName is_label "an account name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
         "Name of a person's account on this node.";
     NodeName is_label "a node name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
         "Name of one node; part of its log's origin.";
+    PointName is_label "a point name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "Name of an enforcement point in another process than the node.";
+}
+
+impl ToolName {
+    /// What the name of a pinned prompt begins with. A tool whose server calls it so is none.
+    pub const PROMPT: &str = "prompt:";
+
+    /// The name that the definition of a server's prompt is pinned and reviewed under; none if it has no such name, and so cannot be.
+    pub fn of_prompt(name: &str) -> Option<Self> {
+        format!("{}{name}", Self::PROMPT).parse().ok()
+    }
+
+    /// Whether a prompt is pinned under this name, and no tool.
+    pub fn is_prompt(&self) -> bool {
+        self.as_str().starts_with(Self::PROMPT)
+    }
 }
 
 /// Name of a tool with its server, written `server/tool`; also the id of its Cedar action.

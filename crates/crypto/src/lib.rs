@@ -7,18 +7,22 @@ pub mod aead;
 mod base64url;
 pub mod bundle;
 pub mod ca;
+#[cfg(test)]
+mod corpora;
 pub mod cosignature;
 pub mod csr;
 pub mod dpop;
 #[cfg(test)]
 mod fixture;
 pub mod hash;
+pub mod head;
 pub mod jose;
 pub mod jwk;
 pub mod keys;
 pub mod note;
 pub mod pkce;
 pub mod pop;
+pub mod public_half;
 pub mod seal;
 pub mod svid;
 pub mod system;

@@ -8,6 +8,9 @@ use bailiwick_core::{Code, Problem};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
+use crate::ask::APPROVAL;
+use crate::step_up::MESSAGE;
+
 /// Our JSON-RPC error code, outside the ranges that JSON-RPC and MCP reserve.
 pub const RPC_REFUSED: i64 = 7_000;
 
@@ -37,6 +40,8 @@ pub struct Asked {
     pub url: String,
     /// Seconds after which asking again makes sense.
     pub retry_after_s: u64,
+    /// Whether the client is to ask its user to go there, and then calls again (2026-07-28).
+    pub elicit: bool,
 }
 
 impl Refusal {
@@ -90,6 +95,9 @@ impl Refusal {
 
     /// As a tool result for the request `id` (JSON text). Revisions without handshake want a `resultType`; older ones get none.
     pub fn as_result(&self, id: &str, stateless: bool) -> Bytes {
+        if let Some(asked) = self.approval.as_ref().filter(|asked| asked.elicit) {
+            return message(id, "result", &self.as_question(asked));
+        }
         let mut text = format!(
             "Refused ({}): {}.",
             self.code,
@@ -111,6 +119,15 @@ impl Refusal {
             members.insert("resultType".into(), "complete".into());
         }
         message(id, "result", &result)
+    }
+
+    fn as_question(&self, asked: &Asked) -> Value {
+        let params = json!({ "mode": "url", "url": asked.url, "message": MESSAGE });
+        json!({
+            "resultType": "input_required",
+            "inputRequests": { APPROVAL: { "method": "elicitation/create", "params": params } },
+            "_meta": { "bailiwick/decision": self.data() },
+        })
     }
 
     /// As a JSON-RPC error for the request `id` (JSON text), or for a message whose id could not be read.

@@ -5,6 +5,7 @@ mod running;
 
 use std::sync::Arc;
 
+use bailiwick_core::approval::Approval;
 use bailiwick_core::decision::Outcome;
 use bailiwick_core::event::{ApprovalRef, Event, EventType};
 use bailiwick_core::json::{Kind, Limits, Text, check};
@@ -14,17 +15,19 @@ use bailiwick_policy::DIVERGED;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
+use crate::ask;
 use crate::caller::Caller;
+use crate::catalogue::Pinned;
 use crate::decider::{Call, Decided};
 use crate::gateway::Gateway;
 use crate::live::Entered;
 use crate::mcp::envelope::Envelope;
 use crate::mcp::methods::Context;
 use crate::mcp::session::Session;
-use crate::mcp::{Outlet, Reply, lists};
+use crate::mcp::{Outlet, Reply, headers, lists};
 use crate::record::{self, Named};
-use crate::step_up::{self, Waiting};
-use running::{Done, Running};
+use crate::step_up::{self, Elicit, Waiting};
+pub(crate) use running::{Done, Running};
 
 /// Runs one call and answers it.
 pub(crate) async fn run(
@@ -37,26 +40,27 @@ pub(crate) async fn run(
 ) -> Reply {
     let started = gateway.ports.clock.monotonic();
     let id = envelope.id().unwrap_or("null");
-    let (body, outcome) =
+    let (status, body, outcome) =
         match attempt(gateway, session, envelope, context, outlet, cancelled).await {
-            Ok(done) => (done.body, done.outcome),
+            Ok(done) => (done.status, done.body, done.outcome),
             Err(refusal) => {
                 gateway.metrics.refuse(refusal.code);
-                let body = match refusal.code {
+                let (status, body) = match refusal.code {
                     // The protocol's own error for a tool that is not there.
                     Code::ToolUnknown | Code::EnvelopeInvalid => {
-                        refusal.as_error_with(Some(id), -32_602)
+                        (200, refusal.as_error_with(Some(id), -32_602))
                     }
-                    _ => refusal.as_result(id, context.stateless),
+                    Code::HeaderMismatch => (400, refusal.as_error(Some(id))),
+                    _ => (200, refusal.as_result(id, context.stateless)),
                 };
-                (body, outcome_name(&refusal))
+                (status, body, outcome_name(&refusal))
             }
         };
     gateway.metrics.call(
         outcome,
         gateway.ports.clock.monotonic().saturating_sub(started),
     );
-    Reply::ok(body)
+    Reply { status, body }
 }
 
 async fn attempt(
@@ -70,30 +74,24 @@ async fn attempt(
     let nothing = check(b"{}", &Limits::ENVELOPE).map_err(|error| Refusal::of(&error.problem()))?;
     let (tool, arguments) = parameters(envelope, nothing)?;
     let named = Named {
+        op: "tools/call",
         server: &session.server.name,
         tool: Some(&tool),
         request_id: envelope.id().unwrap_or("null"),
         arguments: arguments.as_str(),
     };
     // In the index first, then the fences: what falls in between finds this call here.
-    let entered = enter(gateway, session, &context.caller, &tool)?;
+    let entered = enter(gateway, session, &context.caller, Some(&tool))?;
     // A list that cannot be read shows no tool, and the decision says so; a cut or a failing server is said as it is.
-    if let Err(refusal) = lists::refresh(gateway, session, envelope, context, cancelled).await {
-        let view = gateway
-            .decider
-            .admit(&context.caller, &session.server.name)
-            .ok();
-        let mut event = record::event(
-            &gateway.ports,
-            EventType::ToolRefused,
-            &context.caller,
-            view.as_ref(),
-        );
-        event.action = Some(named.action("tools/call"));
-        event.outcome = Some(record::refused(refusal.code));
-        return Err(refusal.on_record(record::narrow(&gateway.ports, event).await));
+    let list = Pinned::Tools;
+    if let Err(refusal) = lists::refresh(gateway, session, list, envelope, context, cancelled).await
+    {
+        return Err(unlisted(gateway, context, &named, refusal).await);
     }
-    let shown = session.shown().digest(&tool);
+    let now = gateway.ports.clock.monotonic();
+    let mut resumed = session.rounds.resume(envelope, now)?;
+    let onward = ask::onward(gateway, session, envelope, context).await;
+    let shown = session.shown(Pinned::Tools).digest(&tool);
     let call = Call {
         caller: &context.caller,
         server: &session.server.name,
@@ -101,14 +99,19 @@ async fn attempt(
         arguments: &arguments,
         shown,
         discharged: &[],
-        count: true,
+        count: !resumed.counted,
     };
-    let first = gateway.decider.decide(&call).await;
+    let (first, kept) = first(gateway, &call, resumed.approval.take()).await;
+    let repeated = match with_parameters(context, &first, &arguments) {
+        Ok(repeated) => repeated,
+        Err(refusal) => return Err(unlisted(gateway, context, &named, refusal).await),
+    };
+    let context = &repeated;
     let progress = envelope
         .params()
         .and_then(|params| params.member("_meta")?.member("progressToken"));
     let (decided, approval) = match first.decision.outcome {
-        Outcome::Allow => (first, None),
+        Outcome::Allow => (first, kept),
         Outcome::Deny => return Err(refuse(gateway, context, &named, &first).await),
         Outcome::StepUp => {
             let progress = progress.as_ref().map(Text::as_str);
@@ -119,6 +122,7 @@ async fn attempt(
                 cancelled,
                 outlet,
                 progress,
+                elicit: Elicit::of(session, context, &onward, &resumed),
             };
             match step_up::run(gateway, &waiting, &first).await {
                 Ok(approved) => (approved.decided, Some(approved.approval)),
@@ -133,13 +137,8 @@ async fn attempt(
             }
         }
     };
-    let mut intent = record::decided(
-        gateway,
-        EventType::ToolIntent,
-        &context.caller,
-        &named,
-        &decided,
-    );
+    let kind = EventType::ToolIntent;
+    let mut intent = record::decided(gateway, kind, &context.caller, &named, &decided);
     if let Some(approval) = &approval {
         // Who answered is on record with the answer itself, by account id.
         intent.approval = Some(ApprovalRef {
@@ -147,6 +146,7 @@ async fn attempt(
             approvers: Vec::new(),
         });
     }
+    resumed.approval = approval;
     record::grant(&gateway.ports, intent.clone())
         .await
         .map_err(|error| Refusal::of(&error.problem()))?;
@@ -157,28 +157,92 @@ async fn attempt(
         intent,
         entered,
         started: gateway.ports.clock.monotonic(),
+        offers: onward.offers,
+        resumed,
     };
     running
-        .run(envelope, context, outlet, cancelled, &decided)
+        .run(
+            (envelope, &onward.raw),
+            context,
+            outlet,
+            cancelled,
+            &decided,
+        )
         .await
 }
 
-/// Enters the call under every subject of its caller, its server and its tool.
-fn enter(
+/// The headers that go on with a call: also those that repeat its arguments.
+fn with_parameters(
+    context: &Context,
+    decided: &Decided,
+    arguments: &Text<'_>,
+) -> Result<Context, Refusal> {
+    let definition = decided.tool.as_ref().map(|tool| tool.definition.as_str());
+    let repeated = headers::parameters(
+        &context.parameters,
+        definition.unwrap_or_default(),
+        arguments,
+    );
+    let mut context = context.clone();
+    let repeated = repeated.map_err(|problem| Refusal::of(&problem))?;
+    context.headers.extend(repeated);
+    Ok(context)
+}
+
+/// Decides with the approval of an earlier round as long as it is enough; otherwise without.
+async fn first(
+    gateway: &Gateway,
+    call: &Call<'_>,
+    approval: Option<Approval>,
+) -> (Decided, Option<Approval>) {
+    if let Some(approval) = approval {
+        let again = Call {
+            discharged: &approval.discharges,
+            ..*call
+        };
+        let decided = gateway.decider.decide(&again).await;
+        if step_up::covered(&decided, &approval) {
+            return (decided, Some(approval));
+        }
+    }
+    (gateway.decider.decide(call).await, None)
+}
+
+/// Puts on record that nothing could be decided, because the server does not show what it has.
+pub(crate) async fn unlisted(
+    gateway: &Gateway,
+    context: &Context,
+    named: &Named<'_>,
+    refusal: Refusal,
+) -> Refusal {
+    let view = gateway.decider.admit(&context.caller, named.server).ok();
+    let mut event = record::event(
+        &gateway.ports,
+        EventType::ToolRefused,
+        &context.caller,
+        view.as_ref(),
+    );
+    event.action = Some(named.action());
+    event.outcome = Some(record::refused(refusal.code));
+    refusal.on_record(record::narrow(&gateway.ports, event).await)
+}
+
+/// Enters a call under every subject of its caller, its server and its tool.
+pub(crate) fn enter(
     gateway: &Gateway,
     session: &Session,
     caller: &Caller,
-    tool: &ToolName,
+    tool: Option<&ToolName>,
 ) -> Result<Entered, Refusal> {
     let replica = gateway.decider.replica();
     let subjects = replica
         .view(|state| {
             let view = state.caller(caller.task, caller.instance)?;
-            let tool = ToolRef {
+            let tool = tool.map(|tool| ToolRef {
                 server: session.server.name.clone(),
                 tool: tool.clone(),
-            };
-            Ok(caller.subjects(&view, &session.server.name, Some(&tool), None, state.seq))
+            });
+            Ok(caller.subjects(&view, &session.server.name, tool.as_ref(), None, state.seq))
         })
         .map_err(|behind| Refusal::of(&behind.problem()))?
         .map_err(|problem: bailiwick_core::Problem| Refusal::of(&problem))?;
@@ -203,7 +267,9 @@ fn parameters<'a>(
         .member("name")
         .and_then(|name| name.string())
         .ok_or_else(|| wrong("a tools/call without a tool's name"))?;
-    let tool = name.parse().map_err(|_| {
+    let tool: Option<ToolName> = name.parse().ok();
+    // A prompt is no tool, whatever a server calls its tools.
+    let tool = tool.filter(|tool| !tool.is_prompt()).ok_or_else(|| {
         Refusal::new(
             Code::ToolUnknown,
             "there is no tool of this name",
@@ -247,7 +313,7 @@ async fn alarm(gateway: &Gateway, context: &Context, named: &Named<'_>, decided:
         &context.caller,
         view,
     );
-    event.action = Some(named.action("tools/call"));
+    event.action = Some(named.action());
     record::narrow(&gateway.ports, event).await;
 }
 
@@ -269,7 +335,7 @@ fn refused_event(
     event
 }
 
-fn outcome_name(refusal: &Refusal) -> &'static str {
+pub(crate) fn outcome_name(refusal: &Refusal) -> &'static str {
     match refusal.code {
         Code::Revoked | Code::CallCut => "cut",
         Code::ApprovalRequired => "held",

@@ -26,6 +26,18 @@ pub fn definition_digest(element: &Text<'_>) -> Result<Digest, JsonError> {
 /// Reads one element of a tool list; none if it has no usable name or is too large.
 pub fn seen_tool(element: &Text<'_>) -> Option<SeenTool> {
     let name: ToolName = element.member("name")?.string()?.parse().ok()?;
+    (!name.is_prompt()).then(|| seen(element, name))?
+}
+
+/// Reads one element of a prompt list, which is pinned as a tool is; none if it has no usable name or is too large.
+pub fn seen_prompt(element: &Text<'_>) -> Option<SeenTool> {
+    seen(
+        element,
+        ToolName::of_prompt(&element.member("name")?.string()?)?,
+    )
+}
+
+fn seen(element: &Text<'_>, name: ToolName) -> Option<SeenTool> {
     if element.as_bytes().len() > MAX_DEFINITION {
         return None;
     }
@@ -36,7 +48,45 @@ pub fn seen_tool(element: &Text<'_>) -> Option<SeenTool> {
     })
 }
 
-/// What an upstream session has shown of its tools so far.
+/// Lists whose elements are pinned by digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pinned {
+    /// `tools/list`
+    Tools,
+    /// `prompts/list`
+    Prompts,
+}
+
+impl Pinned {
+    /// The method that lists them.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Tools => "tools/list",
+            Self::Prompts => "prompts/list",
+        }
+    }
+
+    /// The member of the answer that they are in, which is also what people call them.
+    pub const fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+        }
+    }
+
+    /// Reads one element.
+    pub fn seen(self, element: &Text<'_>) -> Option<SeenTool> {
+        match self {
+            Self::Tools => seen_tool(element),
+            Self::Prompts => seen_prompt(element),
+        }
+    }
+}
+
+/// The digest that a session showed last for a name: none if it never showed it, `Some(None)` if it showed two.
+pub type LastShown = Option<Option<Digest>>;
+
+/// What an upstream session has shown of its tools, or of its prompts, so far.
 #[derive(Debug, Default)]
 pub struct Shown {
     digests: HashMap<ToolName, Option<Digest>>,
@@ -65,8 +115,8 @@ impl Shown {
         self.complete |= last;
     }
 
-    /// The digest shown last for this tool; `Some(None)` if it was shown with two definitions.
-    pub fn digest(&self, tool: &ToolName) -> Option<Option<Digest>> {
+    /// The digest shown last for this tool.
+    pub fn digest(&self, tool: &ToolName) -> LastShown {
         self.digests.get(tool).copied()
     }
 

@@ -1,7 +1,9 @@
 //! The decision about one call, made here on the replica: fences → task → definition → scope → budget → policy. Nothing before policy
 //! can be overridden by it. No network, and no lock held while policy runs.
 
+mod ask;
 mod decided;
+mod fetch;
 mod lease;
 mod observed;
 mod refusals;
@@ -15,11 +17,12 @@ use bailiwick_core::id::TaskId;
 use bailiwick_core::json::Text;
 use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::task::TaskState;
-use bailiwick_core::{Clock, Code, Digest, Problem, Timestamp};
+use bailiwick_core::{Clock, Code, Effect, Problem, Timestamp};
 use bailiwick_policy::{Input, NO_FACTS, Recorded, Terms, shadow};
 
 use crate::budgets::Budgets;
 use crate::caller::Caller;
+use crate::catalogue::LastShown;
 use crate::policies::{Compiled, Policies};
 use crate::replica::{Replica, View};
 use crate::trial::Tried;
@@ -29,6 +32,7 @@ use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal, stage_
 use rows::Rows;
 
 pub use decided::Decided;
+pub use fetch::{Fetch, What};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
 pub const PERFORMS: &[&str] = &["deliver", "max_bytes"];
@@ -54,8 +58,8 @@ pub struct Call<'a> {
     pub tool: &'a ToolName,
     /// The arguments as received: a checked JSON object.
     pub arguments: &'a Text<'a>,
-    /// The digest that this upstream session showed last for the tool; none if it never showed it, `Some(None)` if it showed two.
-    pub shown: Option<Option<Digest>>,
+    /// The digest that this upstream session showed last for the tool.
+    pub shown: LastShown,
     /// Tokens that an approval at hand discharges.
     pub discharged: &'a [String],
     /// Whether an allowed call is counted now. A look ahead counts nothing.
@@ -187,9 +191,9 @@ impl LocalDecider {
         };
         let before = fence_refusal(rows)
             .or_else(|| self.task_refusal(rows))
-            .or_else(|| definition_refusal(call, rows))
+            .or_else(|| definition_refusal((call.server, call.tool), call.shown, rows))
             .or_else(|| scope_refusal(call, rows))
-            .or_else(|| self.budget_refusal(rows, false));
+            .or_else(|| self.budget_refusal(rows, rows.tool.as_ref()?.effect, false));
         if let Some(refusal) = before {
             return Asked::before_policy(refuse(refusal));
         }
@@ -246,7 +250,7 @@ impl LocalDecider {
         // Counted last, and only if allowed: of many calls at once exactly as many pass as the budget has left.
         if call.count
             && asked.decision.outcome == Outcome::Allow
-            && let Some(refusal) = self.budget_refusal(rows, true)
+            && let Some(refusal) = self.budget_refusal(rows, tool.effect, true)
         {
             return Asked::before_policy(refuse(refusal));
         }
@@ -279,9 +283,8 @@ impl LocalDecider {
         Some((code, "task", reason, "open a new task".to_owned()))
     }
 
-    fn budget_refusal(&self, rows: &Rows, count: bool) -> Option<Refusal> {
+    fn budget_refusal(&self, rows: &Rows, effect: Effect, count: bool) -> Option<Refusal> {
         let (budgets, now) = (&rows.view.budgets, self.clock.wall());
-        let effect = rows.tool.as_ref()?.effect;
         let fits = if count {
             self.budgets.reserve(budgets, effect, now)
         } else {

@@ -93,7 +93,7 @@ impl Fault for SettingsError {
 pub struct Gateway {
     pub(crate) settings: Settings,
     pub(crate) ports: Ports,
-    pub(crate) decider: LocalDecider,
+    pub(crate) decider: Arc<LocalDecider>,
     pub(crate) sessions: Sessions,
     pub(crate) authenticator: Authenticator,
     pub(crate) metrics: Metrics,
@@ -130,7 +130,7 @@ impl Gateway {
         Ok(Arc::new(Self {
             settings,
             ports,
-            decider,
+            decider: Arc::new(decider),
             sessions: Sessions::default(),
             authenticator,
             metrics: Metrics::new(),

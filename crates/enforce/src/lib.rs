@@ -4,15 +4,18 @@
 //! last byte. The crate sees no store and no control plane: it talks to [`ports`] and to [`bailiwick_audit::Recorder`].
 
 pub mod answer;
+mod ask;
 pub mod budgets;
 mod call;
 pub mod caller;
 pub mod catalogue;
 pub mod decider;
+mod fetch;
 mod gateway;
 pub mod live;
 pub mod mcp;
 pub mod metrics;
+pub mod point;
 pub mod policies;
 pub mod ports;
 mod record;

@@ -3,7 +3,7 @@
 mod authn;
 pub mod envelope;
 pub(crate) mod forward;
-mod headers;
+pub(crate) mod headers;
 pub mod http;
 mod inbound;
 pub(crate) mod lists;

@@ -40,7 +40,7 @@ pub(crate) fn event(ports: &Ports, kind: EventType, caller: &Caller, view: Optio
     event
 }
 
-/// The event about one decision on a tool call.
+/// The event about one decision on a call, a prompt or a resource.
 pub(crate) fn decided(
     gateway: &Gateway,
     kind: EventType,
@@ -53,16 +53,9 @@ pub(crate) fn decided(
     event.action = Some(Action {
         effect: decided.tool.as_ref().map(|tool| tool.effect),
         definition: decided.tool.as_ref().and_then(|tool| tool.approved),
-        ..call.action("tools/call")
+        ..call.action()
     });
-    event.decision = Some(DecisionRef {
-        mode: if decided.observed {
-            DecisionMode::Observe
-        } else {
-            DecisionMode::Enforce
-        },
-        ..decision_ref(&decided.decision, decided.us)
-    });
+    event.decision = Some(decision(decided));
     gateway.trial.count(&mut event, decided, ports.clock.wall());
     event
         .sealed
@@ -79,9 +72,23 @@ pub(crate) fn decided(
     event
 }
 
+/// A decision, as records have it.
+pub(crate) fn decision(decided: &Decided) -> DecisionRef {
+    DecisionRef {
+        mode: if decided.observed {
+            DecisionMode::Observe
+        } else {
+            DecisionMode::Enforce
+        },
+        ..decision_ref(&decided.decision, decided.us)
+    }
+}
+
 /// A call, as records name it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<'a> {
+    /// The method.
+    pub(crate) op: &'a str,
     pub(crate) server: &'a ServerName,
     pub(crate) tool: Option<&'a ToolName>,
     pub(crate) request_id: &'a str,
@@ -89,9 +96,9 @@ pub(crate) struct Named<'a> {
 }
 
 impl Named<'_> {
-    pub(crate) fn action(&self, op: &str) -> Action {
+    pub(crate) fn action(&self) -> Action {
         Action {
-            op: op.chars().take(MAX_STRING / 4).collect(),
+            op: self.op.chars().take(MAX_STRING / 4).collect(),
             effect: None,
             server: Some(self.server.clone()),
             tool: self.tool.cloned(),
@@ -172,7 +179,7 @@ fn new_id(clock: &dyn Clock, rng: &dyn Rng) -> EventId {
     EventId::new(clock, rng)
 }
 
-fn sealed(path: &'static str, value: &[u8]) -> Sealed {
+pub(crate) fn sealed(path: &'static str, value: &[u8]) -> Sealed {
     Sealed {
         path,
         class: SealedClass::Content,

@@ -1,5 +1,7 @@
 //! A call that waits for a person (07): the approval is bound to the digest of exactly this call, and used at most once.
 
+mod elicit;
+
 use std::time::Duration;
 
 use bailiwick_core::approval::{Approval, ApprovalState};
@@ -20,6 +22,7 @@ use crate::live::Entered;
 use crate::mcp::Outlet;
 use crate::ports::Question;
 use crate::record::{self, Named};
+pub(crate) use elicit::{Elicit, MESSAGE};
 
 /// How often a waiting caller hears that its call still waits.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -35,6 +38,8 @@ pub(crate) struct Waiting<'a> {
     pub(crate) outlet: &'a Outlet,
     /// The caller's progress token as JSON text.
     pub(crate) progress: Option<&'a str>,
+    /// How its user is asked to go and see.
+    pub(crate) elicit: Elicit<'a>,
 }
 
 /// A call that a person approved, decided again with that and counted.
@@ -95,10 +100,17 @@ pub(crate) async fn run(
         .ask(question)
         .await
         .map_err(|problem| Refusal::of(&problem).on_record(Some(held)))?;
-    let settled = if asked.state == ApprovalState::Pending {
-        wait(gateway, waiting, &asked, held).await?
-    } else {
-        asked
+    let settled = match (asked.state, &waiting.elicit) {
+        (ApprovalState::Pending, Elicit::Answer) => {
+            let question = later(&approver.url(asked.id), &asked, true);
+            return Err(question.on_record(Some(held)));
+        }
+        (ApprovalState::Pending, Elicit::Declined) => {
+            let refusal = later(&approver.url(asked.id), &asked, false);
+            return Err(refusal.on_record(Some(held)));
+        }
+        (ApprovalState::Pending, _) => wait(gateway, waiting, &asked, held).await?,
+        _ => asked,
     };
     if settled.state != ApprovalState::Approved {
         return Err(ended(&settled).on_record(Some(held)));
@@ -160,6 +172,7 @@ async fn wait(
     let bound = tokio::time::sleep(gateway.settings.approval_wait);
     let mut tick = tokio::time::interval(PROGRESS);
     let mut ticks = 0_u64;
+    let mut question = elicit::Open::ask(gateway, waiting, asked);
     tokio::pin!(settled, bound);
     loop {
         tokio::select! {
@@ -173,10 +186,16 @@ async fn wait(
                 let message = "the caller took the request back; the approval stands";
                 return Err(Refusal::new(Code::CallCut, message, "the call did not run").on_record(Some(held)));
             }
+            went = question.answered() => {
+                if !went {
+                    return Err(later(&approver.url(asked.id), asked, false).on_record(Some(held)));
+                }
+            }
             settled = &mut settled => {
+                question.complete();
                 return settled.map_err(|problem| Refusal::of(&problem).on_record(Some(held)));
             }
-            () = &mut bound => return Err(later(&approver.url(asked.id), asked).on_record(Some(held))),
+            () = &mut bound => return Err(later(&approver.url(asked.id), asked, false).on_record(Some(held))),
             _ = tick.tick() => {
                 if let Some(token) = waiting.progress {
                     waiting.outlet.offer(progress(token, ticks, &approver.url(asked.id)));
@@ -194,8 +213,8 @@ fn progress(token: &str, ticks: u64, url: &str) -> Bytes {
     ))
 }
 
-/// Nobody answered within the wait. The approval stands: the same call joins it.
-fn later(url: &str, asked: &Approval) -> Refusal {
+/// Nobody answered within the wait, or the client asks its user to. The approval stands: the same call joins it.
+fn later(url: &str, asked: &Approval, elicit: bool) -> Refusal {
     let help = "ask the person to answer, then make exactly the same call again";
     Refusal {
         decision: Outcome::StepUp,
@@ -203,6 +222,7 @@ fn later(url: &str, asked: &Approval) -> Refusal {
             id: asked.id,
             url: url.to_owned(),
             retry_after_s: RETRY_AFTER_S,
+            elicit,
         })),
         ..Refusal::new(
             Code::ApprovalRequired,
@@ -242,7 +262,7 @@ fn ended(approval: &Approval) -> Refusal {
 }
 
 /// Whether the decision allows the call with as many people as it counts on by now: risk may have risen since they answered.
-fn covered(decided: &Decided, approval: &Approval) -> bool {
+pub(crate) fn covered(decided: &Decided, approval: &Approval) -> bool {
     let needs = decided.decision.needs.as_ref();
     decided.allowed() && needs.is_none_or(|needs| needs.quorum <= approval.quorum)
 }

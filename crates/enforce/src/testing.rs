@@ -26,14 +26,14 @@ use bailiwick_crypto::keys::SigningKey;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use serde_json::json;
 
-use crate::catalogue::seen_tool;
+use crate::catalogue::{seen_prompt, seen_tool};
 use crate::gateway::{Gateway, Settings};
 use crate::policies::Policies;
 use crate::{Budgets, Caller, Live, Ports, Replica};
 
 pub(crate) use pipe::Pipe;
 pub(crate) use ports::{FakeApprover, FakeCataloguer, FakeLeaser, FakeRecorder};
-pub(crate) use server::{ToolServer, definition};
+pub(crate) use server::{ToolServer, definition, prompt};
 
 pub(crate) const TASK: TaskId = TaskId::from_bits(1);
 pub(crate) const INSTANCE: InstanceId = InstanceId::from_bits(2);
@@ -124,6 +124,16 @@ impl World {
         self.replica.apply(&[Change { seq, body }]);
     }
 
+    /// Puts a label on the task.
+    pub(crate) fn label(&self, label: &str) {
+        let task = self.task();
+        self.commit(ChangeBody::Task(Task {
+            labels: [label.parse().unwrap()].into_iter().collect(),
+            version: task.version + 1,
+            ..task
+        }));
+    }
+
     pub(crate) fn fence(&self, subject: Subject) -> Fence {
         Fence {
             id: FenceId::new(&SystemClock, &SystemRng),
@@ -160,13 +170,29 @@ impl World {
         }
     }
 
+    /// A prompt, which is pinned as a tool is.
+    pub(crate) fn prompt(name: &str, state: ToolState) -> Tool {
+        let definition = prompt(name);
+        let text = check(definition.as_bytes(), &Limits::ENVELOPE).unwrap();
+        let seen = seen_prompt(&text).unwrap();
+        Tool {
+            tool: format!("tools/{}", seen.name).parse().unwrap(),
+            seen: seen.digest,
+            approved: (state == ToolState::Approved).then_some(seen.digest),
+            definition,
+            ..Self::tool("get", Effect::Write, state)
+        }
+    }
+
     fn snapshot(&self, budget: &serde_json::Value) -> Vec<ChangeBody> {
         let now = SystemClock.wall();
         let scope: Scope = serde_json::from_value(json!({
             "grants": [
                 { "server": ["tools"], "tool": ["get"], "effects": ["read"], "args": { "/path": { "paths": ["docs/*"], "optional": true } } },
-                { "server": ["tools"], "tool": ["slow", "ask", "new"], "effects": ["read"] },
+                { "server": ["tools"], "tool": ["slow", "ask", "new", "interview"], "effects": ["read"] },
                 { "server": ["tools"], "tool": ["put"], "effects": ["write"] },
+                { "server": ["tools"], "tool": ["prompts/get"], "effects": ["read"] },
+                { "server": ["tools"], "tool": ["resources/read"], "effects": ["read"], "args": { "/uri": { "strings": ["docs://*", "secret://*"] } } },
             ],
             "budget": budget,
             "deadline": now.plus(Duration::from_hours(1)),
@@ -241,8 +267,11 @@ impl World {
             ChangeBody::Tool(Self::tool("get", Effect::Read, ToolState::Approved)),
             ChangeBody::Tool(Self::tool("slow", Effect::Read, ToolState::Approved)),
             ChangeBody::Tool(Self::tool("ask", Effect::Read, ToolState::Approved)),
+            ChangeBody::Tool(Self::tool("interview", Effect::Read, ToolState::Approved)),
             ChangeBody::Tool(Self::tool("put", Effect::Write, ToolState::Approved)),
             ChangeBody::Tool(Self::tool("new", Effect::Read, ToolState::New)),
+            ChangeBody::Tool(Self::prompt("greet", ToolState::Approved)),
+            ChangeBody::Tool(Self::prompt("new", ToolState::New)),
             ChangeBody::Policy(Digest([7; 32])),
             ChangeBody::TokenKeys(keys),
         ]

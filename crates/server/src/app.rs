@@ -18,9 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
+use crate::feed::Feed;
 use crate::indexer::Indexer;
 use crate::issuers::Issuers;
 use crate::node::LogKeys;
+use crate::published_clients::PublishedClients;
 use crate::sign_ins::SignIns;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
@@ -40,6 +42,8 @@ pub struct App {
     pub authority: Arc<Authority>,
     /// What this enforcement point knows.
     pub replica: Arc<Replica>,
+    /// The change feed, for points in other processes.
+    pub feed: Arc<Feed>,
     /// Outside issuers whose tokens are evidence.
     pub issuers: Issuers,
     /// Authorities whose certificates are evidence; none: no certificate is.
@@ -68,6 +72,8 @@ pub struct App {
     pub erasures: Waiting,
     /// People who answer clients, if they can sign in.
     pub sign_ins: Option<SignIns>,
+    /// Clients of theirs that nobody registered.
+    pub published_clients: PublishedClients,
     /// Fresh DPoP proofs.
     pub dpop: Guard,
     /// Metrics.

@@ -12,7 +12,7 @@ use bailiwick_core::json::{Kind, Limits, Text, check};
 use bailiwick_core::name::ServerName;
 use bailiwick_core::server::{Server, Transport};
 use bailiwick_core::{Code, Fault, Problem};
-use bailiwick_enforce::catalogue::seen_tool;
+use bailiwick_enforce::catalogue::Pinned;
 use bailiwick_enforce::ports::SeenTool;
 use serde_json::{Value, json};
 
@@ -84,24 +84,32 @@ impl Discovery {
         );
         let welcome = session.ask(&hello, "0").await?;
         let checked = checked(&welcome, server)?;
-        let revision = result(&checked, server)?
+        let welcome = result(&checked, server)?;
+        let revision = welcome
             .member("protocolVersion")
             .map(|revision| revision.as_str().trim_matches('"').to_owned());
+        let prompts = welcome
+            .member("capabilities")
+            .and_then(|capabilities| capabilities.member("prompts"));
+        let lists = std::iter::once(Pinned::Tools).chain(prompts.map(|_| Pinned::Prompts));
         session.agree(revision.unwrap_or_default());
         let ready = json!({"jsonrpc": "2.0", "method": "notifications/initialized"});
         session.tell(&ready.to_string()).await?;
         let mut tools = Vec::new();
-        let mut cursor = None;
-        for page in 1..=MAX_PAGES {
-            let params = cursor
-                .take()
-                .map_or_else(|| json!({}), |cursor: Value| json!({"cursor": cursor}));
-            let answer = session
-                .ask(&request(page, "tools/list", &params), &page.to_string())
-                .await?;
-            cursor = take(&answer, server, &mut tools)?;
-            if cursor.is_none() {
-                break;
+        let mut id = 0;
+        for list in lists {
+            let mut cursor = None;
+            for _ in 0..MAX_PAGES {
+                id += 1;
+                let params = cursor
+                    .take()
+                    .map_or_else(|| json!({}), |cursor: Value| json!({"cursor": cursor}));
+                let asked = request(id, list.method(), &params);
+                let answer = session.ask(&asked, &id.to_string()).await?;
+                cursor = take(list, &answer, server, &mut tools)?;
+                if cursor.is_none() {
+                    break;
+                }
             }
         }
         session.end().await;
@@ -169,8 +177,9 @@ fn request(id: usize, method: &str, params: &Value) -> String {
     json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
 }
 
-/// The tools of one page; gives the cursor of the next.
+/// The tools or prompts of one page; gives the cursor of the next.
 fn take(
+    list: Pinned,
     answer: &[u8],
     server: &Server,
     tools: &mut Vec<SeenTool>,
@@ -178,10 +187,13 @@ fn take(
     let checked = checked(answer, server)?;
     let result = result(&checked, server)?;
     let elements = result
-        .member("tools")
+        .member(list.member())
         .and_then(|list| list.elements())
-        .ok_or_else(|| not_mcp(&server.name, "its list of tools is none"))?;
-    tools.extend(elements.iter().filter_map(seen_tool));
+        .ok_or_else(|| {
+            let what = format!("its list of {} is none", list.member());
+            not_mcp(&server.name, &what)
+        })?;
+    tools.extend(elements.iter().filter_map(|element| list.seen(element)));
     let next = result
         .member("nextCursor")
         .filter(|next| next.kind() == Kind::String);

@@ -195,8 +195,7 @@ impl Outbound {
     }
 
     fn is_named(&self, url: &Url) -> bool {
-        let host = url.host_str().is_some_and(|host| self.named.contains(host));
-        host || place_of(url).is_some_and(|place| self.named.contains(&place))
+        names_of(url).any(|name| self.named.contains(&name))
     }
 }
 
@@ -239,6 +238,12 @@ fn leads_to_private(error: &reqwest::Error) -> bool {
         cause = error.source();
     }
     false
+}
+
+/// What an operator can name the place of a URL by, the narrower first: `host:port`, and the host for each of its ports.
+pub fn names_of(url: &Url) -> impl Iterator<Item = String> {
+    let host = url.host_str().map(str::to_owned);
+    place_of(url).into_iter().chain(host)
 }
 
 fn place_of(url: &Url) -> Option<String> {

@@ -5,16 +5,20 @@ pub mod agents;
 pub mod approvals;
 pub mod attest;
 pub mod audit;
+pub mod backends;
 pub mod blast_radius;
 pub mod clients;
 pub mod delegations;
 pub mod exports;
+pub mod feed;
 pub mod health;
+mod holder;
 pub mod join_tokens;
 pub mod leases;
 pub mod live;
 pub mod metadata;
 pub mod oauth;
+pub mod points;
 pub mod policy;
 pub mod privacy;
 pub mod revocations;
@@ -110,12 +114,15 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(delegations::routes())
         .merge(approvals::routes(app))
         .merge(revocations::routes(app))
+        .merge(points::routes(app))
+        .merge(feed::routes())
         .merge(policy::routes(app))
         .merge(accounts::routes(app))
         .merge(sessions::routes(app))
         .merge(live::routes(app))
         .merge(secrets::routes(app))
         .merge(leases::routes(app))
+        .merge(backends::routes(app))
         .merge(audit::routes(app))
         .merge(timeline::routes(app))
         .merge(exports::routes(app))

@@ -42,6 +42,8 @@ pub struct SignIns {
 pub struct Asked {
     /// Its id.
     pub client: String,
+    /// The document in which it says who it is, if it was not registered.
+    pub document: Option<Digest>,
     /// Where the answer goes: one of the client's.
     pub redirect_uri: String,
     /// Goes back with the answer.

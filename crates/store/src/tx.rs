@@ -3,9 +3,10 @@
 use crate::{
     Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Clients, ClientsMut,
     Erasures, ErasuresMut, Feed, Fences, FencesMut, Instances, InstancesMut, JoinTokens,
-    JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Policies,
-    PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut, Sessions,
-    SessionsMut, SpentMut, Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut,
+    JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Points,
+    PointsMut, Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers,
+    ServersMut, Sessions, SessionsMut, SpentMut, Tasks, TasksMut, Tokens, TokensMut, Tools,
+    ToolsMut, Users, UsersMut,
     Vouchers, VouchersMut,
 };
 
@@ -25,6 +26,7 @@ pub trait Reads:
     + Secrets
     + Keys
     + Tokens
+    + Points
     + Policies
     + Accounts
     + Sessions
@@ -55,6 +57,7 @@ pub trait Tx:
     + SecretsMut
     + KeysMut
     + TokensMut
+    + PointsMut
     + PoliciesMut
     + AccountsMut
     + SessionsMut

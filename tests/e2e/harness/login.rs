@@ -29,6 +29,11 @@ pub(crate) const SECRET: &str = "canary-login-secret-0123456789";
 impl Login {
     /// A provider, a node that knows it, and a client.
     pub(crate) fn start() -> Self {
+        Self::with("")
+    }
+
+    /// The same, with more keys of `[oauth]`.
+    pub(crate) fn with(oauth: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut command = Command::new(deps::node());
         command
@@ -45,7 +50,7 @@ impl Login {
         std::fs::set_permissions(&secret, PermissionsExt::from_mode(0o600)).unwrap();
         let setup = Setup {
             oauth: format!(
-                r#"login = {{ issuer = "{issuer}", client_id = "bailiwick", secret_file = "login-secret", name = "corp" }}"#
+                "login = {{ issuer = \"{issuer}\", client_id = \"bailiwick\", secret_file = \"login-secret\", name = \"corp\" }}\n{oauth}"
             ),
             ..Setup::default()
         };

@@ -271,6 +271,9 @@ impl Walk<'_> {
         let mut tools = Vec::new();
         let mut needed: BTreeSet<ServerName> = self.servers.keys().cloned().collect();
         for (tool, approved) in &self.tools {
+            if tool.tool.is_prompt() {
+                continue;
+            }
             needed.insert(tool.server.clone());
             let row = rows.tools.iter().find(|row| row.tool == *tool);
             let text = approved

@@ -112,3 +112,43 @@ fn a_client_id_is_a_name() {
         assert!(bad.parse::<ClientId>().is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_client_id_is_a_name_or_the_url_of_a_document() {
+    for good in [
+        "https://app.example/client.json",
+        "https://app.example:8443/oauth/client?v=2",
+        "https://app.example/",
+        "http://127.0.0.1:8080/client.json",
+    ] {
+        let id: ClientId = good.parse().unwrap();
+        assert_eq!(id.url(), Some(good));
+    }
+    assert_eq!("ide".parse::<ClientId>().unwrap().url(), None);
+    for bad in [
+        "",
+        "https://app.example",
+        "https://app.example?client.json",
+        "https:///client.json",
+        "https://App.example/client.json",
+        "https://user@app.example/client.json",
+        "https://user:pw@app.example/client.json",
+        "https://app.example/client.json#me",
+        "https://app.example/./client.json",
+        "https://app.example/a/../client.json",
+        "https://app.example/a/%2E%2e/client.json",
+        "https://app.example/%2e",
+        "https://app.example/a b",
+        "https://app.example\\@evil.example/",
+        "https://app.example/\u{e9}",
+        "https://[::1]/client.json",
+        "http://app.example/client.json",
+        "http://localhost.evil.example/client.json",
+        "ftp://app.example/client.json",
+        "urn:client",
+    ] {
+        assert_eq!(bad.parse::<ClientId>(), Err(BadClient::Id), "{bad}");
+    }
+    let long = format!("https://app.example/{}", "a".repeat(256));
+    assert_eq!(long.parse::<ClientId>(), Err(BadClient::Id));
+}

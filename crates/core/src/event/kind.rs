@@ -27,6 +27,8 @@ event_types! {
     ToolHeld "tool.held";
     ToolRefused "tool.refused";
     ToolResult "tool.result";
+    ToolAsked "tool.asked";
+    ToolAnswered "tool.answered";
     ToolDrifted "tool.drifted";
     CallerRefused "caller.refused";
     InstanceAttested "instance.attested";
@@ -65,6 +67,8 @@ event_types! {
     LeaseActive "lease.active";
     LeaseRevoking "lease.revoking";
     LeaseDead "lease.dead";
+    LeaseRefused "lease.refused";
+    LeaseOrphaned "lease.orphaned";
     AdminChanged "admin.changed";
     AdminRefused "admin.refused";
     LogOpened "log.opened";

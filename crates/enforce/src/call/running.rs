@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
+use crate::ask::{self, Asking, Offers, Resumed};
 use crate::decider::Decided;
 use crate::gateway::Gateway;
 use crate::live::Entered;
@@ -24,26 +25,32 @@ use crate::ports::{Leased, Wanted};
 use crate::record;
 
 /// A call that ran and was answered.
-pub(super) struct Done {
-    pub(super) body: Bytes,
-    pub(super) outcome: &'static str,
+pub(crate) struct Done {
+    /// HTTP status, where the transport has one.
+    pub(crate) status: u16,
+    pub(crate) body: Bytes,
+    pub(crate) outcome: &'static str,
 }
 
 /// A call whose intent is on record. Its result will be too.
-pub(super) struct Running<'a> {
-    pub(super) gateway: &'a Gateway,
-    pub(super) session: &'a Arc<Session>,
-    pub(super) context: &'a Context,
-    pub(super) intent: Event,
-    pub(super) entered: Entered,
-    pub(super) started: Duration,
+pub(crate) struct Running<'a> {
+    pub(crate) gateway: &'a Gateway,
+    pub(crate) session: &'a Arc<Session>,
+    pub(crate) context: &'a Context,
+    pub(crate) intent: Event,
+    pub(crate) entered: Entered,
+    pub(crate) started: Duration,
+    /// What the server may ask of this client.
+    pub(crate) offers: Offers,
+    /// The round that the request is in, and the approval that it has.
+    pub(crate) resumed: Resumed,
 }
 
 impl Running<'_> {
     /// Leases, forwards, and puts on record how it ended.
-    pub(super) async fn run(
+    pub(crate) async fn run(
         &mut self,
-        envelope: &Envelope,
+        (envelope, raw): (&Envelope, &Bytes),
         context: &Context,
         outlet: &Outlet,
         cancelled: &CancellationToken,
@@ -55,20 +62,20 @@ impl Running<'_> {
         };
         let id = envelope.id().unwrap_or("null");
         let bearer = leased.as_ref().map(|leased| &leased.bearer);
-        let outbound = forward::outbound(id, envelope.raw(), envelope, context, bearer);
+        let outbound = forward::outbound(id, raw, envelope, context, bearer);
         let lease_cut = async {
             match &lease_entry {
                 Some(entry) => entry.cut().await,
                 None => std::future::pending().await,
             }
         };
-        // What was decided, and so what goes out, are the bytes as received.
+        // What was decided, and so what goes out, are the bytes as received, but for what the client may not offer.
         let stopped = tokio::select! {
             biased;
             cut = self.entered.cut() => Stopped::Cut(cut),
             cut = lease_cut => Stopped::Cut(cut),
             answer = self.gateway.forward(self.session, outbound, context, outlet, cancelled) => match answer {
-                Ok(answer) => return self.answered(answer, decided).await,
+                Ok(answer) => return self.answered(envelope, answer, decided).await,
                 Err(stopped) => stopped,
             },
         };
@@ -98,14 +105,14 @@ impl Running<'_> {
         let point = &self.gateway.decider;
         let may = point.lease(view, &self.session.server.name, credential);
         may.await.map_err(|problem| Refusal::of(&problem))?;
-        let wanted = Wanted {
-            server: self.session.server.name.clone(),
-            credential: credential.clone(),
-            task: view.task.id,
-            instance: self.context.caller.instance,
-            agent: view.agent.name.clone(),
-            cause: Some(self.intent.id),
-        };
+        let wanted = Wanted::injected(
+            self.session.server.name.clone(),
+            credential.clone(),
+            view.task.id,
+            self.context.caller.instance,
+            view.agent.name.clone(),
+            Some(self.intent.id),
+        );
         let leased = tokio::select! {
             biased;
             cut = self.entered.cut() => return Err(forward::refusal_of(&Stopped::Cut(cut))),
@@ -136,7 +143,12 @@ impl Running<'_> {
     }
 
     /// The server answered: its result is durable before the first byte of it is released.
-    async fn answered(&self, answer: Answer, decided: &Decided) -> Result<Done, Refusal> {
+    async fn answered(
+        &self,
+        request: &Envelope,
+        answer: Answer,
+        decided: &Decided,
+    ) -> Result<Done, Refusal> {
         let raw = answer.envelope.raw().clone();
         let result = answer.envelope.result();
         let failed = result.as_ref().is_none_or(|result| {
@@ -144,15 +156,7 @@ impl Running<'_> {
                 .member("isError")
                 .is_some_and(|flag| flag.as_str() == "true")
         });
-        let asks = result
-            .as_ref()
-            .and_then(|result| result.member("resultType")?.string());
-        if asks.as_deref() == Some("input_required") {
-            let refusal = Refusal::new(
-                Code::AskRefused,
-                "the tool server asked for input, which is not passed on",
-                "the call has run",
-            );
+        if let Err(refusal) = self.judge(request, &answer).await {
             return Err(self.end(Status::Error, refusal, Some(&raw)).await);
         }
         if let Some(bound) = max_bytes(decided).filter(|bound| raw.len() > *bound) {
@@ -188,8 +192,34 @@ impl Running<'_> {
             return Err(forward::refusal_of(&Stopped::Cut(cut)).on_record(Some(self.intent.id)));
         }
         Ok(Done {
+            status: answer.status,
             body: raw,
             outcome: if failed { "error" } else { "ok" },
+        })
+    }
+
+    /// Decides what the server asks in its answer, if it does.
+    async fn judge(&self, request: &Envelope, answer: &Answer) -> Result<(), Refusal> {
+        let Some(asking) = Asking::of(&answer.envelope) else {
+            return Ok(());
+        };
+        let caller = &self.context.caller;
+        let judged = ask::judge(
+            self.gateway,
+            self.session,
+            caller,
+            self.offers,
+            &asking,
+            &answer.envelope,
+        );
+        let now = self.gateway.ports.clock.monotonic();
+        let noted = judged.await.and_then(|()| {
+            let rounds = &self.session.rounds;
+            rounds.add(request, &self.resumed, &asking, now)
+        });
+        noted.map_err(|refusal| Refusal {
+            help: "the call has run".to_owned(),
+            ..refusal
         })
     }
 

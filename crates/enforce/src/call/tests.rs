@@ -65,9 +65,9 @@ async fn what_is_denied_never_reaches_the_server_and_is_on_record() {
     let unknown = pipe.ask(&call(3, "nothing")).await;
     assert_eq!(unknown["error"]["code"], -32_602);
     for refused in [
-        "prompts/get",
-        "resources/read",
-        "completion/complete",
+        "prompts/delete",
+        "resources/write",
+        "completion/accept",
         "tasks/list",
         "x/y",
     ] {
@@ -107,7 +107,7 @@ async fn a_list_keeps_bytes_and_order_of_what_may_be_seen() {
     pipe.send(r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#)
         .await;
     let line = pipe.line().await;
-    let shown = ["get", "slow", "ask", "put"].map(|name| {
+    let shown = ["get", "slow", "ask", "put", "interview"].map(|name| {
         World::tool(
             name,
             bailiwick_core::Effect::Read,
@@ -316,7 +316,8 @@ async fn what_lets_a_server_ask_is_withheld_and_probes_are_answered_as_the_serve
     let sent: Value = serde_json::from_slice(&journal.last().unwrap().body).unwrap();
     assert_eq!(
         sent["params"]["capabilities"],
-        json!({ "experimental": {} })
+        // Directories are resources, which this task may read.
+        json!({ "roots": { "x": 1 }, "experimental": {} })
     );
     assert_eq!(sent["params"]["protocolVersion"], "2026-07-28");
 }
@@ -378,11 +379,13 @@ async fn two_look_ups_that_differ_raise_an_alarm() {
     let world = World::new().await;
     let context = Context {
         headers: HeaderMap::new(),
+        parameters: HeaderMap::new(),
         stateless: false,
         caller: World::caller(),
     };
     let (server, tool) = (World::server(), "get".parse().unwrap());
     let named = Named {
+        op: "tools/call",
         server: &server,
         tool: Some(&tool),
         request_id: "1",

@@ -1,11 +1,14 @@
 //! The refusals before policy, each with its reason and what to do: fence, definition, scope, stage. Nothing overrides them.
 
+use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::scope;
 use bailiwick_core::{Code, Fault};
 use bailiwick_policy::Workflows;
 
 use super::Call;
 use super::rows::Rows;
+use crate::caller::Caller;
+use crate::catalogue::LastShown;
 
 /// Code, name of the check, reason, and what a person can do.
 pub(super) type Refusal = (Code, &'static str, String, String);
@@ -26,31 +29,32 @@ pub(super) fn fence_refusal(rows: &Rows) -> Option<Refusal> {
 }
 
 /// The tool is not the approved one, as it is shown now.
-pub(super) fn definition_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
+pub(super) fn definition_refusal(
+    (server, tool): (&ServerName, &ToolName),
+    shown: LastShown,
+    rows: &Rows,
+) -> Option<Refusal> {
     let refuse = |code: Code, reason: String| {
-        let review = format!(
-            "an operator looks at it: bailiwick tool review {}/{}",
-            call.server, call.tool
-        );
+        let review = format!("an operator looks at it: bailiwick tool review {server}/{tool}");
         Some((code, "definition", reason, review))
     };
-    let Some(tool) = &rows.tool else {
+    let Some(row) = &rows.tool else {
         return refuse(
             Code::ToolUnknown,
-            format!("server {} has shown no tool {}", call.server, call.tool),
+            format!("server {server} has shown no tool {tool}"),
         );
     };
-    if let Some(code) = tool.state.refusal() {
+    if let Some(code) = row.state.refusal() {
         return refuse(
             code,
             format!(
                 "the tool is not approved: {code}, since it was seen at {}",
-                tool.seen_at
+                row.seen_at
             ),
         );
     }
-    match call.shown {
-        Some(Some(shown)) if Some(shown) == tool.approved => None,
+    match shown {
+        Some(Some(shown)) if Some(shown) == row.approved => None,
         Some(_) => refuse(
             Code::ToolChanged,
             "the server shows another definition than the approved one".to_owned(),
@@ -65,14 +69,19 @@ pub(super) fn definition_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal
 /// No grant covers the call.
 pub(super) fn scope_refusal(call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
     as_scopes_ask(call, rows, "scope", |asked| {
-        if let Err(missing) = rows.view.task.scope.permits(asked) {
-            return Some((missing.code(), "scope", missing.to_string(), missing.help()));
-        }
-        let missing = call.caller.part()?.permits(asked).err()?;
-        let reason = format!("the token is good for a part of its task alone: {missing}");
-        let fix = "ask for a token of the whole task, if the agent may have it".to_owned();
-        Some((missing.code(), "token", reason, fix))
+        uncovered(call.caller, rows, asked)
     })
+}
+
+/// The task's scope, or the token's part of it, does not cover what is asked.
+pub(super) fn uncovered(caller: &Caller, rows: &Rows, asked: &scope::Call<'_>) -> Option<Refusal> {
+    if let Err(missing) = rows.view.task.scope.permits(asked) {
+        return Some((missing.code(), "scope", missing.to_string(), missing.help()));
+    }
+    let missing = caller.part()?.permits(asked).err()?;
+    let reason = format!("the token is good for a part of its task alone: {missing}");
+    let fix = "ask for a token of the whole task, if the agent may have it".to_owned();
+    Some((missing.code(), "token", reason, fix))
 }
 
 /// The workflow does not let the task do this in its stage. A stage that the bundle no longer has lets it do nothing.
@@ -81,11 +90,20 @@ pub(super) fn stage_refusal(
     rows: &Rows,
     workflows: &Workflows,
 ) -> Option<Refusal> {
-    let task = &rows.view.task;
     as_scopes_ask(call, rows, "stage", |asked| {
-        let refusal = workflows.refusal(&task.workflow, &task.stage, asked)?;
-        Some((refusal.code, "stage", refusal.reason, refusal.fix))
+        out_of_stage(rows, workflows, asked)
     })
+}
+
+/// The stage's cap does not cover what is asked.
+pub(super) fn out_of_stage(
+    rows: &Rows,
+    workflows: &Workflows,
+    asked: &scope::Call<'_>,
+) -> Option<Refusal> {
+    let task = &rows.view.task;
+    let refusal = workflows.refusal(&task.workflow, &task.stage, asked)?;
+    Some((refusal.code, "stage", refusal.reason, refusal.fix))
 }
 
 fn as_scopes_ask(

@@ -1,5 +1,7 @@
 //! Authentication of callers over HTTP: a task token bound to a key, and a proof of that key made just now (02 §7, §8). All local.
 
+mod verdicts;
+
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,8 +11,9 @@ use bailiwick_core::name::ServerName;
 use bailiwick_core::task::Task;
 use bailiwick_core::{Clock, Code, Fault, Problem, Timestamp};
 use bailiwick_crypto::dpop::{Guard, Proof, Request};
-use bailiwick_crypto::token::Verifier;
+use bailiwick_crypto::hash::sha256;
 use bailiwick_crypto::token::task::{TaskClaims, TaskSubject, TaskToken};
+use bailiwick_crypto::token::{KeySet, TaskKeys, Verifier};
 use hyper::HeaderMap;
 
 use super::presented;
@@ -18,6 +21,7 @@ use crate::caller::{Caller, Token};
 use crate::gateway::{Gateway, Settings};
 use crate::ports::Ports;
 use crate::replica::View;
+use verdicts::{Verdict, Verdicts};
 
 /// How long a token may wait for the changes that its issuing transaction had seen.
 const BEHIND: Duration = Duration::from_millis(250);
@@ -27,6 +31,7 @@ const MAX_RECORDED: u32 = 20;
 /// What this node knows of proofs and refusals.
 pub(crate) struct Authenticator {
     guard: Guard,
+    verdicts: Verdicts,
     recorded: Mutex<(Duration, u32)>,
     issuer: String,
     epoch: u64,
@@ -36,6 +41,7 @@ impl Authenticator {
     pub(crate) fn new(settings: &Settings, ports: &Ports) -> Self {
         Self {
             guard: Guard::new(&*ports.rng),
+            verdicts: Verdicts::default(),
             recorded: Mutex::default(),
             issuer: settings.issuer.clone(),
             epoch: settings.epoch,
@@ -69,12 +75,8 @@ impl Authenticator {
         let proof = presented::proof(headers)?;
         let (ports, resource) = (&gateway.ports, gateway.resource(server));
         let now = ports.clock.wall();
-        let verified = self
-            .verifier(gateway)?
-            .verify(token, &resource, now)
-            .map_err(|error| error.problem())?;
-        let expires = verified.expires();
-        let claims = verified.claims();
+        let verdict = self.verdict(gateway, token, &resource, now)?;
+        let (claims, expires) = (&verdict.claims, verdict.expires);
         let request = Request {
             method,
             url: &resource,
@@ -103,7 +105,7 @@ impl Authenticator {
     ) -> Result<TaskClaims, Problem> {
         let now = gateway.ports.clock.wall();
         let verified = self
-            .verifier(gateway)?
+            .verifier(keys(gateway)?, gateway)
             .verify_as_issuer(token, now)
             .map_err(|error| error.problem())?;
         let caller = self
@@ -124,21 +126,30 @@ impl Authenticator {
         Ok(claims)
     }
 
-    fn verifier(&self, gateway: &Gateway) -> Result<Verifier<TaskToken>, Problem> {
-        let keys = gateway
-            .decider
-            .replica()
-            .view(|state| state.keys().cloned())
-            .map_err(|behind| behind.problem())?;
-        let keys = keys.ok_or_else(|| {
-            Problem::new(
-                Code::ReplicaBehind,
-                "this node has no keys to verify task tokens with",
-                "try again in a moment",
-            )
-        })?;
+    /// What a token for this resource says. Its signature is verified once, everything else each time.
+    fn verdict(
+        &self,
+        gateway: &Gateway,
+        token: &str,
+        resource: &str,
+        now: Timestamp,
+    ) -> Result<Arc<Verdict>, Problem> {
+        let keys = keys(gateway)?;
+        let digest = sha256(&[token.as_bytes()]);
+        if let Some(verdict) = self.verdicts.find(&digest, &keys, resource, now) {
+            return Ok(verdict);
+        }
+        let verified = self
+            .verifier(keys.clone(), gateway)
+            .verify(token, resource, now)
+            .map_err(|error| error.problem())?;
+        let kept = self.verdicts.keep(digest, &keys, verified);
+        kept.ok_or_else(|| Problem::new(Code::TokenInvalid, "the token's key is gone", ""))
+    }
+
+    fn verifier(&self, keys: KeySet<TaskKeys>, gateway: &Gateway) -> Verifier<TaskToken> {
         let trust_domain = gateway.settings.trust_domain.clone();
-        Ok(Verifier::new(keys, self.issuer.clone(), trust_domain))
+        Verifier::new(keys, self.issuer.clone(), trust_domain)
     }
 
     /// The caller that verified claims name, if epoch, replica and rows bear them out.
@@ -159,6 +170,22 @@ impl Authenticator {
         reached(gateway, claims.bailiwick.seq).await?;
         caller(gateway, claims, expires)
     }
+}
+
+/// The keys that task tokens are verified with.
+fn keys(gateway: &Gateway) -> Result<KeySet<TaskKeys>, Problem> {
+    let keys = gateway
+        .decider
+        .replica()
+        .view(|state| state.keys().cloned())
+        .map_err(|behind| behind.problem())?;
+    keys.ok_or_else(|| {
+        Problem::new(
+            Code::ReplicaBehind,
+            "this node has no keys to verify task tokens with",
+            "try again in a moment",
+        )
+    })
 }
 
 /// The caller that verified claims name, if the rows of this node agree with them.
@@ -268,6 +295,9 @@ fn agree(claims: &TaskClaims, view: &View, ancestors: &[Arc<Task>]) -> Result<()
 
 /// Waits until the replica has what the token's issuer had seen.
 async fn reached(gateway: &Gateway, seq: u64) -> Result<(), Problem> {
+    if gateway.decider.replica().applied() >= seq {
+        return Ok(());
+    }
     let mut applied = gateway.decider.replica().follow();
     let there = tokio::time::timeout(BEHIND, applied.wait_for(|applied| *applied >= seq)).await;
     match there {

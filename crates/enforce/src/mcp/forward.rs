@@ -8,7 +8,7 @@ use super::envelope::Envelope;
 use super::methods::Context;
 use super::outlet::Outlet;
 use super::session::Session;
-use super::upstream::{Answer, Outbound, UpstreamError};
+use super::upstream::{Answer, LONGEST, Outbound, UpstreamError};
 use crate::answer::Refusal;
 use crate::caller::Caller;
 use crate::gateway::Gateway;
@@ -36,10 +36,16 @@ impl Gateway {
         outlet: &Outlet,
         cancelled: &CancellationToken,
     ) -> Result<Answer, Stopped> {
-        let answer = tokio::time::timeout(
-            self.settings.call_timeout,
-            session.upstream.request(outbound, outlet),
-        );
+        let bound = if outbound.standing {
+            // No stream outlives the token that opened it.
+            let token = context.caller.token.as_ref();
+            token.map_or(LONGEST, |token| {
+                LONGEST.min(token.expires.since(self.ports.clock.wall()))
+            })
+        } else {
+            self.settings.call_timeout
+        };
+        let answer = tokio::time::timeout(bound, session.upstream.request(outbound, outlet));
         let gone = async {
             // With a handshake, a caller that goes away has not taken anything back.
             if context.stateless {
@@ -110,14 +116,14 @@ impl Gateway {
         self.decider
             .lease(&view, &session.server.name, credential)
             .await?;
-        let wanted = Wanted {
-            server: session.server.name.clone(),
-            credential: credential.clone(),
-            task: caller.task,
-            instance: caller.instance,
-            agent: view.agent.name.clone(),
-            cause: None,
-        };
+        let wanted = Wanted::injected(
+            session.server.name.clone(),
+            credential.clone(),
+            caller.task,
+            caller.instance,
+            view.agent.name.clone(),
+            None,
+        );
         self.ports
             .leaser
             .lease(wanted)
@@ -143,6 +149,7 @@ pub(crate) fn outbound<'a>(
         headers: &context.headers,
         bearer,
         progress: progress.map(|token| token.as_str()),
+        standing: envelope.method() == Some("subscriptions/listen"),
     }
 }
 

@@ -1,5 +1,7 @@
 //! MCP's HTTP headers: which go on to the tool server, and that they say what the body says (04 §2, §3).
 
+mod parameters;
+
 use bailiwick_core::json::Text;
 use bailiwick_core::{Code, Problem};
 use base64::Engine;
@@ -27,6 +29,8 @@ const ONWARD: &[&str] = &[
     "traceparent",
     "tracestate",
 ];
+
+pub(crate) use parameters::{candidates, parameters};
 
 /// The headers for the tool server.
 pub(crate) fn onward(headers: &HeaderMap) -> HeaderMap {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod challenge;
+mod detached;
 mod door;
 mod listen;
 
@@ -180,6 +181,7 @@ impl Gateway {
         let alone = headers::standing_alone(headers, &envelope)?;
         let context = Context {
             headers: headers::onward(headers),
+            parameters: headers::candidates(headers),
             stateless: alone.is_some(),
             caller: caller.clone(),
         };
@@ -215,9 +217,8 @@ impl Gateway {
                 self.notification(&session, &envelope, &context).await;
                 Ok(answer::accepted())
             }
-            // Nothing was asked of this client, so nothing is answered.
             Message::Response { .. } => {
-                self.metrics.drop_message();
+                self.answered_by_client(&session, &envelope, &context).await;
                 Ok(answer::accepted())
             }
         }
@@ -225,7 +226,7 @@ impl Gateway {
 
     fn open(&self, server: &Arc<Server>, caller: &Caller) -> Result<Arc<Session>, Problem> {
         let view = self.decider.admit(caller, &server.name)?;
-        Session::open(self, Arc::clone(server), caller, view)
+        Session::open(self, Arc::clone(server), caller, &view)
     }
 
     fn stateless(&self, server: &Arc<Server>, caller: &Caller) -> Result<Arc<Session>, Problem> {

@@ -1,55 +1,57 @@
-//! What a tool server sends on its own: notifications go on, requests are refused and put on record (04 §12; no policy for them yet).
+//! What a tool server sends on its own: notifications go on, requests are decided before the client sees them (04 §12).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bailiwick_core::Code;
-use bailiwick_core::event::EventType;
 use bailiwick_core::name::ServerName;
 use bytes::Bytes;
 
-use super::envelope::{Envelope, Message};
+use super::envelope::{Envelope, Message, same_id};
 use super::outlet::Outlet;
 use crate::answer::{self, Refusal};
+use crate::ask::{self, Asks, Offers};
 use crate::caller::Caller;
-use crate::catalogue::Shown;
+use crate::catalogue::{Pinned, Shown};
+use crate::decider::LocalDecider;
+use crate::gateway::Gateway;
 use crate::metrics::Metrics;
 use crate::ports::Ports;
-use crate::record;
-use crate::replica::View;
 
 /// Largest notification that is passed on, in bytes.
 pub(crate) const MAX_NOTIFICATION: usize = 64 << 10;
-/// Requests of one server in one session that are put on record; what comes after is answered alone.
-const MAX_RECORDED: usize = 64;
+/// Requests of one server in one session that are decided; what comes after is refused without a look.
+const MAX_DECIDED: usize = 1_024;
 
 /// The receiving end of one upstream session, shared by session and transport.
 pub(crate) struct Inbound {
     pub(crate) server: ServerName,
-    pub(crate) shown: Mutex<Shown>,
+    tools: Mutex<Shown>,
+    prompts: Mutex<Shown>,
     ports: Ports,
     metrics: Metrics,
+    decider: Arc<LocalDecider>,
     caller: Caller,
-    view: View,
+    /// Questions that wait for the client's answer.
+    pub(crate) asks: Asks,
+    /// What the client offered in the handshake, and what of that the server may use.
+    offers: Mutex<(Offers, Offers)>,
     /// The caller's standing stream, while there is one.
     standing: Mutex<Option<Outlet>>,
     asked: Mutex<usize>,
 }
 
 impl Inbound {
-    pub(crate) fn new(
-        server: ServerName,
-        ports: Ports,
-        metrics: Metrics,
-        caller: Caller,
-        view: View,
-    ) -> Self {
+    pub(crate) fn new(gateway: &Gateway, server: ServerName, caller: Caller) -> Self {
         Self {
             server,
-            shown: Mutex::default(),
-            ports,
-            metrics,
+            tools: Mutex::default(),
+            prompts: Mutex::default(),
+            ports: gateway.ports.clone(),
+            metrics: gateway.metrics.clone(),
+            decider: Arc::clone(&gateway.decider),
             caller,
-            view,
+            asks: Asks::default(),
+            offers: Mutex::default(),
             standing: Mutex::default(),
             asked: Mutex::default(),
         }
@@ -70,12 +72,42 @@ impl Inbound {
             Message::Request { id, method: "ping" } => {
                 Some(answer::message(id, "result", &serde_json::json!({})))
             }
-            Message::Request { id, method } => Some(self.refuse(id, method).await),
+            Message::Request { id, method } => {
+                let asked = self.ask(envelope, (id, method), raw, outlet).await;
+                asked.err().map(|refusal| {
+                    self.metrics.refuse(refusal.code);
+                    refusal.as_error(Some(id))
+                })
+            }
             Message::Response { .. } => {
                 self.metrics.drop_message();
                 None
             }
         }
+    }
+
+    /// What this session has shown of its tools or prompts.
+    pub(crate) fn shown(&self, pinned: Pinned) -> MutexGuard<'_, Shown> {
+        let shown = match pinned {
+            Pinned::Tools => &self.tools,
+            Pinned::Prompts => &self.prompts,
+        };
+        shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what the client offers: all of it, and what of that the server may use.
+    pub(crate) fn offer(&self, declared: Offers, permitted: Offers) {
+        *self.offers.lock().unwrap_or_else(PoisonError::into_inner) = (declared, permitted);
+    }
+
+    /// What the client offers: all of it, and what of that the server may use.
+    pub(crate) fn offers(&self) -> (Offers, Offers) {
+        *self.offers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the server waits for its client.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.asks.waits(self.ports.clock.monotonic())
     }
 
     /// Something on the wire that is no message.
@@ -89,11 +121,10 @@ impl Inbound {
     }
 
     fn notified(&self, method: &str, raw: Bytes, outlet: Option<&Outlet>) {
-        if method == "notifications/tools/list_changed" {
-            self.shown
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .stale();
+        match method {
+            "notifications/tools/list_changed" => self.shown(Pinned::Tools).stale(),
+            "notifications/prompts/list_changed" => self.shown(Pinned::Prompts).stale(),
+            _ => {}
         }
         let standing = self
             .standing
@@ -109,38 +140,51 @@ impl Inbound {
         }
     }
 
-    async fn refuse(&self, id: &str, method: &str) -> Bytes {
-        self.metrics.refuse(Code::AskRefused);
-        let first = {
+    /// Passes a question on to the client if it may be asked, and says why if not.
+    async fn ask(
+        &self,
+        envelope: &Envelope,
+        (id, method): (&str, &str),
+        raw: Bytes,
+        outlet: Option<&Outlet>,
+    ) -> Result<(), Refusal> {
+        let refuse = |why: &str| {
+            let help = "answer without asking the client";
+            Err(Refusal::new(Code::AskRefused, why, help))
+        };
+        {
             let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
             *asked += 1;
-            *asked <= MAX_RECORDED
-        };
-        let mut event_id = None;
-        if first {
-            let mut event = record::event(
-                &self.ports,
-                EventType::ToolRefused,
-                &self.caller,
-                Some(&self.view),
-            );
-            let named = record::Named {
-                server: &self.server,
-                tool: None,
-                request_id: id,
-                arguments: "",
-            };
-            event.action = Some(named.action(method));
-            event.outcome = Some(record::refused(Code::AskRefused));
-            event_id = record::narrow(&self.ports, event).await;
+            if *asked > MAX_DECIDED {
+                return refuse("the tool server asks too much");
+            }
         }
-        let message = "this gateway passes no requests of tool servers on to clients";
-        Refusal::new(
-            Code::AskRefused,
-            message,
-            "answer without asking the client",
-        )
-        .on_record(event_id)
-        .as_error(Some(id))
+        let params = envelope.params();
+        let request = ask::Request {
+            server: &self.server,
+            caller: &self.caller,
+            method,
+            id,
+            params: params.as_ref(),
+            offers: self.offers().1,
+        };
+        let (kind, event) = ask::decide(&self.ports, &self.decider, &request).await?;
+        let now = self.ports.clock.monotonic();
+        let id = same_id(id);
+        if !self.asks.add(&id, kind, event, now) {
+            return refuse("too many questions are open, or the id of one is in use");
+        }
+        let standing = self
+            .standing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let reached = outlet.is_some_and(|outlet| outlet.offer(raw.clone()))
+            || standing.is_some_and(|standing| standing.offer(raw));
+        if reached {
+            return Ok(());
+        }
+        self.asks.take(&id, now);
+        refuse("the client cannot be reached now")
     }
 }

@@ -3,22 +3,23 @@
 use std::sync::Arc;
 
 use bailiwick_core::event::EventType;
-use bailiwick_core::json::Kind;
 use bailiwick_core::{Code, Problem};
 use bytes::Bytes;
 use hyper::HeaderMap;
 
 use super::envelope::{Envelope, Message, same_id};
 use super::forward::{Stopped, outbound, refusal_of};
-use super::lists;
+use super::lists::{self, List};
 use super::outlet::{Outlet, Reply};
-use super::revision::{META_CAPABILITIES, WITHHELD, revision};
+use super::revision::revision;
 use super::session::Session;
-use super::splice::{Splices, member_ranges};
 use super::upstream::{Answer, UpstreamError};
 use crate::answer::Refusal;
+use crate::ask::{self, Asking};
 use crate::call;
 use crate::caller::Caller;
+use crate::catalogue::Pinned;
+use crate::fetch::{self, Fetched};
 use crate::gateway::Gateway;
 use crate::record;
 
@@ -27,6 +28,8 @@ use crate::record;
 pub(crate) struct Context {
     /// Headers that go on to an HTTP upstream.
     pub(crate) headers: HeaderMap,
+    /// Headers that repeat arguments, as far as anybody can tell yet.
+    pub(crate) parameters: HeaderMap,
     /// Whether it stands alone (revision without handshake): its caller takes it back by going away.
     pub(crate) stateless: bool,
     /// Who sent this very message: its token may be newer than the one that opened the session.
@@ -38,12 +41,14 @@ pub(crate) struct Context {
 enum Route {
     /// Decided as its tool.
     Call,
+    /// Decided as a prompt or resource.
+    Fetch(Fetched),
     /// Goes on with what clients may not offer taken out.
     Open,
     /// Goes on as it is.
     Pass,
-    /// Goes on; elements of this member are filtered.
-    List(&'static str),
+    /// Goes on; elements are filtered.
+    List(List),
     /// Refused.
     Refuse,
 }
@@ -51,12 +56,16 @@ enum Route {
 fn route(method: &str) -> Route {
     match method {
         "tools/call" => Route::Call,
+        "prompts/get" => Route::Fetch(Fetched::Prompt),
+        "resources/read" | "resources/subscribe" => Route::Fetch(Fetched::Resource),
+        "completion/complete" => Route::Fetch(Fetched::Completion),
+        "subscriptions/listen" => Route::Fetch(Fetched::Stream),
         "initialize" | "server/discover" => Route::Open,
-        "ping" | "logging/setLevel" => Route::Pass,
-        "tools/list" => Route::List("tools"),
-        "prompts/list" => Route::List("prompts"),
-        "resources/list" => Route::List("resources"),
-        "resources/templates/list" => Route::List("resourceTemplates"),
+        "ping" | "logging/setLevel" | "resources/unsubscribe" => Route::Pass,
+        "tools/list" => Route::List(List::Pinned(Pinned::Tools)),
+        "prompts/list" => Route::List(List::Pinned(Pinned::Prompts)),
+        "resources/list" => Route::List(List::Resources),
+        "resources/templates/list" => Route::List(List::Templates),
         _ => Route::Refuse,
     }
 }
@@ -94,10 +103,24 @@ impl Gateway {
             Route::Call => {
                 call::run(self, session, envelope, context, outlet, &open.cancelled).await
             }
+            Route::Fetch(fetched) => {
+                let asked = fetch::Asking {
+                    session,
+                    envelope,
+                    context,
+                    outlet,
+                    cancelled: &open.cancelled,
+                };
+                fetch::run(self, fetched, &asked).await
+            }
             Route::Refuse => self.refuse_method(session, id, method, context).await,
             Route::Open | Route::Pass | Route::List(_) => {
                 let raw = if route == Route::Open {
-                    withhold(envelope)
+                    let onward = ask::onward(self, session, envelope, context).await;
+                    if method == "initialize" {
+                        session.inbound.offer(onward.declared, onward.offers);
+                    }
+                    onward.raw
                 } else {
                     envelope.raw().clone()
                 };
@@ -136,8 +159,7 @@ impl Gateway {
                     .and_then(|params| params.member("requestId"));
                 id.is_some_and(|id| session.cancel(&same_id(id.as_str())))
             }
-            Some("notifications/initialized") => true,
-            // Nothing that a server could ask for is passed on, so nothing that would answer it is either.
+            Some("notifications/initialized" | "notifications/roots/list_changed") => true,
             _ => false,
         };
         if !passes || envelope.raw().len() > super::inbound::MAX_NOTIFICATION {
@@ -178,11 +200,17 @@ impl Gateway {
         answer: Answer,
         context: &Context,
     ) -> Reply {
+        if Asking::of(&answer.envelope).is_some() {
+            // Nothing but calls, prompts and resources is answered in rounds (2026-07-28, multi round-trip requests).
+            let message = "the tool server asks where no question may be asked";
+            let refusal = Refusal::new(Code::AskRefused, message, "");
+            return self.error(&refusal, request.id().unwrap_or("null"), 200);
+        }
+        if let Route::List(list) = route {
+            return lists::filter(self, session, request, &answer, list, context).await;
+        }
         let Answer { envelope, status } = answer;
         match (route, request.method()) {
-            (Route::List(member), _) => {
-                lists::filter(self, session, request, &envelope, member, context).await
-            }
             (_, Some("initialize")) => match agreed(&envelope) {
                 Ok(Some(revision)) => {
                     session.agree(revision);
@@ -245,18 +273,19 @@ impl Gateway {
             view.as_ref(),
         );
         let named = record::Named {
+            op: method,
             server: &session.server.name,
             tool: None,
             request_id: id,
             arguments: "",
         };
-        event.action = Some(named.action(method));
+        event.action = Some(named.action());
         event.outcome = Some(record::refused(Code::NoPermit));
         let event = record::narrow(&self.ports, event).await;
         let refusal = Refusal::new(
             Code::NoPermit,
             "this gateway does not pass this method on",
-            "call tools",
+            "call tools, get prompts, read resources",
         )
         .on_record(event);
         let status = if context.stateless { 404 } else { 200 };
@@ -283,35 +312,5 @@ fn agreed(answer: &Envelope) -> Result<Option<String>, Problem> {
             "the tool server chose an MCP revision that is not spoken here",
             "update the tool server or this node",
         )),
-    }
-}
-
-/// The request without the client capabilities that would let a server ask it something.
-fn withhold(envelope: &Envelope) -> Bytes {
-    let Some(params) = envelope.params() else {
-        return envelope.raw().clone();
-    };
-    let in_meta = params
-        .member("_meta")
-        .and_then(|meta| meta.member(META_CAPABILITIES));
-    let mut splices = Splices::default();
-    for capabilities in [params.member("capabilities"), in_meta]
-        .into_iter()
-        .flatten()
-    {
-        if capabilities.kind() == Kind::Object {
-            let members = capabilities.members().unwrap_or_default();
-            let keep = |index: usize| {
-                members
-                    .get(index)
-                    .is_some_and(|member| !WITHHELD.contains(&member.key.as_ref()))
-            };
-            splices.retain(&member_ranges(&capabilities), keep);
-        }
-    }
-    if splices.is_empty() {
-        envelope.raw().clone()
-    } else {
-        Bytes::from(splices.apply(envelope.raw()))
     }
 }

@@ -48,9 +48,6 @@ pub const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities"
 /// Prefix of the `_meta` members that the protocol itself uses.
 pub const META_PREFIX: &str = "io.modelcontextprotocol/";
 
-/// Capabilities of clients that let a server ask them something. They are withheld: nothing of the kind is passed on.
-pub const WITHHELD: &[&str] = &["sampling", "elicitation", "roots", "tasks"];
-
 /// The revision of this name.
 pub fn revision(name: &str) -> Option<&'static Revision> {
     REVISIONS.iter().find(|revision| revision.name == name)

@@ -10,8 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::inbound::Inbound;
 use super::upstream::Upstream;
+use crate::ask::Rounds;
 use crate::caller::Caller;
-use crate::catalogue::Shown;
+use crate::catalogue::{Pinned, Shown};
 use crate::gateway::Gateway;
 use crate::live::Entered;
 use crate::replica::View;
@@ -25,7 +26,9 @@ pub(crate) struct Session {
     pub(crate) caller: Caller,
     pub(crate) upstream: Upstream,
     pub(crate) inbound: Arc<Inbound>,
-    /// Held while the tool list is read, so that one reading serves all calls that wait for it.
+    /// Requests that the server answers in rounds.
+    pub(crate) rounds: Rounds,
+    /// Held while a list is read, so that one reading serves all calls that wait for it.
     pub(crate) refreshing: tokio::sync::Mutex<()>,
     /// In the live index for as long as the session lives.
     pub(crate) entered: Entered,
@@ -56,19 +59,14 @@ impl Session {
         gateway: &Gateway,
         server: Arc<Server>,
         caller: &Caller,
-        view: View,
+        view: &View,
     ) -> Result<Arc<Self>, Problem> {
         let replica = gateway.decider.replica();
-        let subjects = caller.subjects(&view, &server.name, None, None, replica.applied());
+        let subjects = caller.subjects(view, &server.name, None, None, replica.applied());
         let entered = replica.live().enter(subjects);
         gateway.decider.admit(caller, &server.name)?;
-        let inbound = Arc::new(Inbound::new(
-            server.name.clone(),
-            gateway.ports.clone(),
-            gateway.metrics.clone(),
-            caller.clone(),
-            view,
-        ));
+        let inbound = Inbound::new(gateway, server.name.clone(), caller.clone());
+        let inbound = Arc::new(inbound);
         let upstream = Upstream::open(
             gateway,
             &server,
@@ -84,6 +82,7 @@ impl Session {
             caller: caller.clone(),
             upstream,
             inbound,
+            rounds: Rounds::default(),
             refreshing: tokio::sync::Mutex::default(),
             entered,
             state: Mutex::new(state),
@@ -127,11 +126,8 @@ impl Session {
         self.lock().revision = Some(revision);
     }
 
-    pub(crate) fn shown(&self) -> MutexGuard<'_, Shown> {
-        self.inbound
-            .shown
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn shown(&self, pinned: Pinned) -> MutexGuard<'_, Shown> {
+        self.inbound.shown(pinned)
     }
 
     pub(crate) fn touch(&self, now: Duration) {

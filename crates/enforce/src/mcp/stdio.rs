@@ -92,7 +92,7 @@ impl Gateway {
                 "",
             )
         })?;
-        let session = Session::open(self, row, caller, view)?;
+        let session = Session::open(self, row, caller, &view)?;
         let (reader, mut writer) = tokio::io::split(stream);
         let mut lines = BufReader::new(reader);
         let (out, mut outgoing) = mpsc::channel::<Bytes>(MAX_WAITING);
@@ -159,6 +159,7 @@ impl Gateway {
             .is_some_and(|revision| !revision.handshake);
         let context = Context {
             headers: HeaderMap::new(),
+            parameters: HeaderMap::new(),
             stateless: alone,
             caller: session.caller.clone(),
         };
@@ -175,7 +176,9 @@ impl Gateway {
                 });
             }
             Message::Notification { .. } => self.notification(session, &envelope, &context).await,
-            Message::Response { .. } => self.metrics.drop_message(),
+            Message::Response { .. } => {
+                self.answered_by_client(session, &envelope, &context).await;
+            }
         }
     }
 }

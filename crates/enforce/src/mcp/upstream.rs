@@ -22,6 +22,8 @@ use crate::gateway::Gateway;
 pub(crate) const MAX_ANSWER: usize = 16 << 20;
 /// A server that shows no sign of life for this long after a request has failed.
 pub(crate) const SILENCE: Duration = Duration::from_mins(1);
+/// No stream stands longer.
+pub(crate) const LONGEST: Duration = Duration::from_hours(24);
 /// What is taken from a tool server: larger than what is taken from a caller, and keys may differ in case.
 pub(crate) const ANSWER_LIMITS: Limits = Limits {
     bytes: MAX_ANSWER,
@@ -51,6 +53,15 @@ pub(crate) struct Outbound<'a> {
     pub(crate) bearer: Option<&'a Secret<String>>,
     /// The progress token as JSON text, if the request carries one.
     pub(crate) progress: Option<&'a str>,
+    /// Whether it stands open until somebody ends it, such as a subscription: silence says nothing then.
+    pub(crate) standing: bool,
+}
+
+impl Outbound<'_> {
+    /// How long the server may show no sign of life.
+    pub(crate) const fn silence(&self) -> Duration {
+        if self.standing { LONGEST } else { SILENCE }
+    }
 }
 
 /// The server's answer to one request.

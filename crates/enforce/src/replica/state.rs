@@ -56,6 +56,14 @@ pub struct View {
 }
 
 impl State {
+    /// An empty one that nothing compiled for this one fits.
+    pub(super) fn anew(&self) -> Self {
+        Self {
+            registry: self.registry + 1,
+            ..Self::default()
+        }
+    }
+
     /// Takes over the new state of one thing.
     pub(super) fn put(&mut self, seq: u64, body: ChangeBody) {
         self.seq = seq;
@@ -172,6 +180,8 @@ impl State {
             .tools
             .values()
             .flat_map(BTreeMap::values)
+            // Prompts are reviewed as tools are; policy knows them by the input of its action `prompt`.
+            .filter(|tool| !tool.tool.tool.is_prompt())
             .map(|tool| Tool::clone(tool))
             .collect();
         tools.sort_by(|a, b| a.tool.cmp(&b.tool));

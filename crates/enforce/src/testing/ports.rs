@@ -229,6 +229,23 @@ forbid (principal, action == Bailiwick::Action::"lease", resource == Bailiwick::
 when { context.bw.task.labels.contains("no-lease") && context.input.server == Bailiwick::Server::"tools" };
 "#;
 
+/// Who has the label `asks` may be asked; nobody else.
+const ASKS: &str = r#"
+@id("test/asks")
+@reason("This task's user answers questions.")
+permit (principal, action in [Bailiwick::Action::"sample", Bailiwick::Action::"elicit"], resource == Bailiwick::Server::"tools")
+when { context.bw.task.labels.contains("asks") };
+"#;
+
+/// What is secret is no resource for agents.
+const NO_SECRETS: &str = r#"
+@id("test/no-secrets")
+@reason("Secrets are for people.")
+@fix("Ask for what you need.")
+forbid (principal, action == Bailiwick::Action::"resource_read", resource == Bailiwick::Server::"tools")
+when { context.input.uri like "secret://*" };
+"#;
+
 impl PolicySource for BasePolicy {
     fn tried(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
         self.active(version)
@@ -242,6 +259,12 @@ impl PolicySource for BasePolicy {
         source
             .files
             .insert("leases.cedar".to_owned(), NO_LEASE.to_owned());
+        source
+            .files
+            .insert("secrets.cedar".to_owned(), NO_SECRETS.to_owned());
+        source
+            .files
+            .insert("asks.cedar".to_owned(), ASKS.to_owned());
         Box::pin(async { Ok(source) })
     }
 }

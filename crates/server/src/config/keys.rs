@@ -133,8 +133,11 @@ keys! {
     Login "oauth" "login" Table "" "{issuer = \"https://…\", client_id = \"…\", secret_file = \"…\", name = \"login\"}; http only for loopback"
         "The OpenID provider at which people sign in when an MCP client asks for their consent. They are the users `user:<name>:<sub>`. The secret is the content of the file, which nobody else may read; a relative path starts at the configuration file. Its redirect URI there: `<console.public_url>/oauth/login`."
         "None: without one no MCP client is let in by authorization code.";
+    ClientHosts "oauth" "client_hosts" Table "" "{\"app.example\" = \"AGENT\"}: hosts, with a port if only that one is meant, or \"*\" for all others; at most 64"
+        "Clients that are not registered and publish what they are at a URL of such a host, which is their `client_id`, are let in by their user's consent, and act as this agent."
+        "None: whoever owns a host could have its clients ask your users.";
     PrivateHosts "oauth" "private_hosts" Texts "" "hosts such as login.corp.example, or login.corp.example:8443"
-        "Hosts of the provider's other endpoints that have addresses of a private network or of this machine. The issuers and the provider that the configuration names are asked wherever they are; what their documents name is not."
+        "Hosts of the provider's other endpoints, and of clients in `client_hosts`, that have addresses of a private network or of this machine. The issuers and the provider that the configuration names are asked wherever they are; what their documents name is not."
         "None: what a document of somebody else's names is asked for at public addresses alone.";
     ConsoleListen "console" "listen" Text "127.0.0.1:8420" "a loopback address with a port; 0 takes a free one"
         "Address of API, token endpoint and metadata."
@@ -157,6 +160,12 @@ keys! {
     GatewayOrigins "gateway" "origins" Texts "" "origins such as https://app.example"
         "Browser origins that may call the gateway."
         "None: agents are no browsers, and a page that can reach loopback should get nothing.";
+    Backends "broker" "backends" Tables "" "{name, kind = \"postgres\", url = \"postgresql://user@host:port/database\", secret?, ca_file?}, at most 64"
+        "Systems that credentials are made at when they are wanted. `secret` names the sealed value that is the user's password; `ca_file` has the authorities of its TLS certificate, the system's if not given. Only a server on this machine is spoken to without TLS."
+        "None: then credentials are sealed values alone.";
+    Credentials "broker" "credentials" Tables "" "{name, backend, group, owner?, database?, ttl = \"10m\" (30s to 1h), connections = \"2\", max_live = \"200\", delivery = \"api\" (some of env file api)}, at most 1024"
+        "What is made there. A lease is a role of its own, member of `group`; what it leaves behind goes to `owner`, the group if not given. `database` is what its holder is told."
+        "None. Who may lease them, the policy bundle says: by default nobody.";
     ApprovalWait "approval" "wait" Duration "120s" "1s to 10m"
         "How long a call waits for a person before its caller is told to ask again."
         "MCP clients give up after a few minutes; the approval itself lives longer.";
@@ -218,7 +227,8 @@ keys! {
 
 /// Sections in the order of the documents.
 pub const SECTIONS: &[&str] = &[
-    "node", "identity", "oauth", "console", "gateway", "approval", "audit", "admin", "log",
+    "node", "identity", "oauth", "console", "gateway", "broker", "approval", "audit", "admin",
+    "log",
 ];
 
 /// The keys of one section.

@@ -16,6 +16,7 @@ use super::keys::Key;
 use super::raw::{RawConfig, RawValue, default_of};
 use super::{Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth, WitnessAt};
 
+mod backends;
 mod elsewhere;
 mod issuers;
 
@@ -36,6 +37,7 @@ pub(super) fn resolve(
     let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
     let sessions = sessions(&mut reader);
     let gateway = gateway(&mut reader);
+    let broker = backends::broker(&mut reader, base);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
     let audit = audit(&mut reader, base);
     let admin_uids = reader.uids(Key::AdminUids);
@@ -57,6 +59,7 @@ pub(super) fn resolve(
         console: console?,
         sessions: sessions?,
         gateway: gateway?,
+        broker: broker?,
         approval_wait: approval_wait?,
         audit: audit?,
         admin_uids: admin_uids?,
@@ -127,6 +130,7 @@ fn oauth(reader: &mut Reader<'_>, base: &Path) -> Option<OAuth> {
     }
     let max_depth = reader.count(Key::MaxDepth, 1, 6);
     let login = elsewhere::login(reader, base);
+    let client_hosts = elsewhere::client_hosts(reader);
     let private_hosts = elsewhere::private_hosts(reader);
     Some(OAuth {
         issuer: issuer?,
@@ -134,6 +138,7 @@ fn oauth(reader: &mut Reader<'_>, base: &Path) -> Option<OAuth> {
         high_risk_ttl: high_risk_ttl?.min(task_ttl?),
         max_depth: max_depth?,
         login: login?,
+        client_hosts: client_hosts?,
         private_hosts: private_hosts?,
     })
 }

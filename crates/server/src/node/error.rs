@@ -42,6 +42,16 @@ pub enum StartError {
         /// The data directory.
         dir: PathBuf,
     },
+    /// The store is older than the log beside it.
+    #[error(
+        "the store is an older copy of itself: it remembers {remembered} signed events, and the log beside it has {signed}"
+    )]
+    Restored {
+        /// What the store remembers.
+        remembered: u64,
+        /// What the log has signed.
+        signed: u64,
+    },
     /// The place to ship the log to cannot be used.
     #[error(transparent)]
     Place(#[from] crate::ship::PlaceError),
@@ -115,6 +125,15 @@ pub enum StartError {
     /// The file of authorities is none.
     #[error("[identity] x509pop_ca cannot be used")]
     Pop(#[from] bailiwick_crypto::pop::PopError),
+    /// A backend cannot be used.
+    #[error("backend {name} of [[broker.backends]] cannot be used")]
+    Backend {
+        /// Which.
+        name: bailiwick_core::name::BackendName,
+        /// Why.
+        #[source]
+        source: bailiwick_broker::backend::BadAddress,
+    },
     /// Leases of an earlier run.
     #[error("leases of an earlier run cannot be ended")]
     Leases(#[from] bailiwick_broker::LeaseError),
@@ -131,10 +150,13 @@ impl Fault for StartError {
             }
             Self::Path { .. } | Self::Exposed { .. } => Code::DataDir,
             Self::SealMissing { .. } => Code::SealLocked,
+            Self::Restored { .. } => Code::FeedRegressed,
             Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
-            Self::Listen { .. } | Self::Issuers(_) | Self::Authorities { .. } | Self::Pop(_) => {
-                Code::ConfigInvalid
-            }
+            Self::Listen { .. }
+            | Self::Issuers(_)
+            | Self::Authorities { .. }
+            | Self::Pop(_)
+            | Self::Backend { .. } => Code::ConfigInvalid,
             Self::Seal(error) => error.code(),
             Self::Open(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -164,6 +186,10 @@ impl Fault for StartError {
             Self::SealMissing { .. } => {
                 "restore seal.key from its backup, or name another [node] data_dir".to_owned()
             }
+            Self::Restored { .. } => {
+                "what was revoked since that copy lives again in it: put the newer store back, or take this one into use with `bailiwick store adopt --reason …`, which ends everything it holds"
+                    .to_owned()
+            }
             Self::PortInUse { key, .. } => {
                 format!(
                     "stop what listens there, or set {key} to another port (0 takes a free one)"
@@ -187,6 +213,9 @@ impl Fault for StartError {
             Self::Place(error) => error.help(),
             Self::Authorities { .. } => "name a file that the node may read".to_owned(),
             Self::Pop(error) => error.help(),
+            Self::Backend { .. } => {
+                "look at its `url`, and at its `ca_file` if it is not on this machine".to_owned()
+            }
             Self::Issuers(_) => "name a file of PEM certificates in `ca_file`".to_owned(),
             Self::Defect(_) => "please report this with the node's log".to_owned(),
         }

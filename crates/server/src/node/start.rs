@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_audit::{Log, Recorder};
-use bailiwick_broker::Broker;
+use bailiwick_broker::backend::{Postgres, StaticSecret};
+use bailiwick_broker::{Backends, Broker, Parts as BrokerParts};
 use bailiwick_control::outbox::Outbox;
+use bailiwick_control::points::Points;
 use bailiwick_control::policies::Publications;
 use bailiwick_control::revocation::Receipts;
 use bailiwick_control::{Control, Parts as ControlParts};
+use bailiwick_core::name::CredentialName;
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
 use bailiwick_crypto::note::NoteSigner;
@@ -20,7 +23,7 @@ use bailiwick_crypto::system::{SystemClock, SystemRng};
 use bailiwick_enforce::policies::Policies;
 use bailiwick_enforce::{Budgets, Gateway, Live, Ports, Replica, Settings};
 use bailiwick_identity::authority::{Authority, Lives, Parts as AuthorityParts};
-use bailiwick_store::{Options as StoreOptions, Store, StoreError};
+use bailiwick_store::{Observer, Options as StoreOptions, Store, StoreError};
 use prometheus_client::metrics::info::Info;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
@@ -34,14 +37,16 @@ use super::log_metrics::LogMetrics;
 use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, People};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
-use super::{Addresses, Node, StartError, elsewhere, keys, log, usage};
+use super::{Addresses, Node, StartError, elsewhere, keys, log, restored, usage};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
+use crate::feed::{Feed, Parts as FeedParts, Tail};
 use crate::indexer::{self, Indexer};
 use crate::issuers::Issuers;
 use crate::login::Login;
+use crate::published_clients::PublishedClients;
 use crate::sign_ins::SignIns;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
@@ -62,6 +67,7 @@ pub(super) struct State {
     seal: Arc<Seal>,
     pub(super) log: Arc<Log>,
     evidence: Arc<NoteSigner>,
+    epoch: u64,
     pub(super) clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
 }
@@ -71,19 +77,20 @@ struct Point {
     replica: Arc<Replica>,
     budgets: Arc<Budgets>,
     identities: watch::Receiver<u64>,
+    feed: Arc<Feed>,
 }
 
 pub(super) async fn start(config: Config) -> Result<Node, StartError> {
-    bailiwick_crypto::tls::install_default_provider();
     let listeners = listen(&config).await?;
     let http = client()?;
     let state = open(&config, &http).await?;
-    let point = follow(&state).await?;
+    let point = follow(&config, &state).await?;
     let mut tasks = JoinSet::new();
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
+    let connections = TaskTracker::new();
     let outbox = outbox(&state, &mut tasks, drained.clone());
     let addresses = addresses(&config, &listeners, &state)?;
-    let broker = broker(&state, &outbox).await?;
+    let broker = broker(&config, &state, &outbox, &mut tasks, &stop).await?;
     let (publications, policies) = policy(&config, &state).await?;
     let authority = authority(&config, &state, &outbox, &addresses).await?;
     let control = Control::new(ControlParts {
@@ -95,12 +102,14 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         policy: Compiled::of(&policies, &point.replica),
         cutter: Arc::new(Here(Arc::clone(&point.replica))),
         point: state.log.origin().to_owned(),
+        points: Arc::clone(&point.feed) as Arc<dyn Points>,
         receipts: Arc::clone(&authority) as Arc<dyn Receipts>,
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
         max_depth: config.oauth.max_depth,
         sessions: config.sessions,
     });
+    restored::end_the_past(&state.store, &control, &authority).await?;
     let gateway = gateway(
         &config,
         &addresses,
@@ -120,11 +129,17 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         control: control.clone(),
         authority: Arc::clone(&authority),
         replica: Arc::clone(&point.replica),
+        feed: point.feed,
         issuers: issuers(&config, &addresses, &state)?,
         pop_authorities: pop_authorities(&config)?,
         pop_challenges: Challenges::new(&*state.rng),
         gateway: Arc::clone(&gateway),
         sign_ins: sign_ins(&config, &addresses, &state)?,
+        published_clients: PublishedClients::new(
+            config.oauth.client_hosts.clone(),
+            &config.oauth.private_hosts,
+            Arc::clone(&state.clock),
+        )?,
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),
         log: Arc::clone(&state.log),
@@ -148,7 +163,6 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
         stop: stop.clone(),
     });
-    let connections = TaskTracker::new();
     serve(Serving {
         tasks: &mut tasks,
         listeners,
@@ -159,8 +173,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop: stop.clone(),
     });
     tasks.spawn(keys::renew_keks(Arc::clone(&state.seal), Arc::clone(&app)));
-    tell_of_old_kernels();
-    tracing::info!(console = %addresses.console, gateway = %addresses.gateway, log = state.log.vkey(), "the node is ready");
+    tell(&addresses);
     Ok(Node {
         addresses,
         app,
@@ -170,6 +183,15 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop,
         drained,
     })
+}
+
+/// Outside issuers whose tokens are evidence, as the configuration names them.
+fn issuers(config: &Config, addresses: &Addresses, state: &State) -> Result<Issuers, StartError> {
+    Ok(Issuers::new(
+        &config.identity.issuers,
+        &issuer(config, addresses),
+        Arc::clone(&state.clock),
+    )?)
 }
 
 /// Authorities whose certificates are evidence, as the configuration names them.
@@ -184,17 +206,55 @@ fn pop_authorities(config: &Config) -> Result<Option<Authorities>, StartError> {
     Ok(Some(Authorities::from_pem(&pem)?))
 }
 
-/// The broker, with what a stop left half done put in order.
-async fn broker(state: &State, outbox: &Arc<Outbox>) -> Result<Broker, StartError> {
-    let broker = Broker::new(
-        state.store.clone(),
-        Arc::clone(&state.seal),
-        outbox.clone(),
-        Arc::clone(&state.clock),
-        Arc::clone(&state.rng),
-    );
+/// The broker, with what a stop left half done put in order; it looks after leases as long as the node runs.
+async fn broker(
+    config: &Config,
+    state: &State,
+    outbox: &Arc<Outbox>,
+    tasks: &mut JoinSet<&'static str>,
+    stop: &CancellationToken,
+) -> Result<Broker, StartError> {
+    let broker = Broker::new(BrokerParts {
+        store: state.store.clone(),
+        seal: Arc::clone(&state.seal),
+        journal: outbox.clone(),
+        backends: backends(config, state)?,
+        clock: Arc::clone(&state.clock),
+        rng: Arc::clone(&state.rng),
+    });
     broker.recover().await?;
+    let (running, stop) = (broker.clone(), stop.clone());
+    tasks.spawn(async move {
+        running.run(stop.cancelled_owned()).await;
+        "broker"
+    });
     Ok(broker)
+}
+
+/// What credentials are made at, beside the seal.
+fn backends(config: &Config, state: &State) -> Result<Backends, StartError> {
+    let values = StaticSecret::new(state.store.clone(), Arc::clone(&state.seal));
+    let values = Arc::new(values);
+    let mut backends = Backends {
+        credentials: config.broker.credentials.clone(),
+        ..Backends::default()
+    };
+    for (name, at) in &config.broker.postgres {
+        let here = |credential: &CredentialName| {
+            let template = config.broker.credentials.get(credential);
+            template.is_some_and(|template| template.backend == *name)
+        };
+        let roles = config.broker.roles.iter();
+        let roles = roles.filter(|(credential, _)| here(credential));
+        let roles = roles.map(|(name, role)| (name.clone(), role.clone()));
+        let postgres = Postgres::new(at, roles.collect(), Arc::clone(&values));
+        let postgres = postgres.map_err(|source| StartError::Backend {
+            name: name.clone(),
+            source,
+        })?;
+        backends.remotes.insert(name.clone(), Arc::new(postgres));
+    }
+    Ok(backends)
 }
 
 /// The outbox, carried into the log until nothing fills it any more.
@@ -239,15 +299,23 @@ async fn policy(
     Ok((publications, Arc::new(policies)))
 }
 
-fn tell_of_old_kernels() {
+fn tell(addresses: &Addresses) {
     if !bailiwick_identity::peer::pins_peers() {
         tracing::warn!(
             "this kernel (before Linux 6.5) does not pin processes that connect; see docs/threat-model.md"
         );
     }
+    let Addresses {
+        console,
+        gateway,
+        log_vkey,
+        ..
+    } = addresses;
+    tracing::info!(%console, %gateway, log = log_vkey, "the node is ready");
 }
 
 async fn listen(config: &Config) -> Result<Listeners, StartError> {
+    bailiwick_crypto::tls::install_default_provider();
     directories::ensure_private(&config.node.data_dir)?;
     directories::ensure_runtime(&config.node.runtime_dir)?;
     let paths = Paths::of(&config.node.runtime_dir);
@@ -282,6 +350,7 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
             "[audit] retention is under 183 days: the EU AI Act (articles 19 and 26) asks for six months of logs"
         );
     }
+    let epoch = restored::epoch(config, &store).await?;
     let origin = log::origin(config);
     let evidence = keys::evidence_key(&store, &seal, clock.wall(), &*rng).await?;
     let evidence = Arc::new(NoteSigner::new(&format!("{origin}/evidence"), evidence)?);
@@ -293,6 +362,7 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
         seal,
         log,
         evidence,
+        epoch,
         clock,
         rng,
     })
@@ -301,10 +371,13 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
 /// What articles 19 and 26 of the EU AI Act call at least six months.
 const SIX_MONTHS: Duration = Duration::from_hours(183 * 24);
 
-async fn follow(state: &State) -> Result<Point, StartError> {
+async fn follow(config: &Config, state: &State) -> Result<Point, StartError> {
     let replica = Arc::new(Replica::new(Arc::new(Live::default())));
     let (follower, identities) = Follower::new(Arc::clone(&replica));
     state.store.observe(Arc::new(follower));
+    let tail = Arc::new(Tail::new());
+    state.store.observe(Arc::clone(&tail) as Arc<dyn Observer>);
+    tail.begins(state.store.head());
     snapshot::load(&state.store, &replica).await?;
     let open = state.store.read(|rows| rows.open_tasks()).await;
     let open: Vec<_> = open
@@ -319,7 +392,22 @@ async fn follow(state: &State) -> Result<Point, StartError> {
         replica,
         budgets,
         identities,
+        feed: feed(config, state, tail).await?,
     })
+}
+
+/// The feed for points elsewhere.
+async fn feed(config: &Config, state: &State, tail: Arc<Tail>) -> Result<Arc<Feed>, StartError> {
+    let points = state.store.read(|rows| rows.points()).await;
+    Ok(Arc::new(Feed::new(FeedParts {
+        store: state.store.clone(),
+        tail,
+        points: points.map_err(|error: StoreError| error)?,
+        key: keys::head_key(&state.store, &state.seal, state.clock.wall(), &*state.rng).await?,
+        epoch: state.epoch,
+        node: config.node.name.clone(),
+        clock: Arc::clone(&state.clock),
+    })))
 }
 
 async fn authority(
@@ -364,7 +452,7 @@ fn gateway(
 ) -> Result<Arc<Gateway>, StartError> {
     let settings = Settings {
         origins: config.gateway.origins.clone(),
-        epoch: EPOCH,
+        epoch: state.epoch,
         approval_wait: config.approval_wait,
         scratch: listeners.paths.scratch.clone(),
         ..Settings::new(
@@ -423,14 +511,6 @@ fn issuer(config: &Config, addresses: &Addresses) -> String {
     issuer.unwrap_or_else(|| addresses.console_url.clone())
 }
 
-fn issuers(config: &Config, addresses: &Addresses, state: &State) -> Result<Issuers, StartError> {
-    Ok(Issuers::new(
-        &config.identity.issuers,
-        &issuer(config, addresses),
-        Arc::clone(&state.clock),
-    )?)
-}
-
 fn sign_ins(
     config: &Config,
     addresses: &Addresses,
@@ -445,9 +525,6 @@ fn sign_ins(
     let login = Login::open(at, url, hosts, clock, domain.clone())?;
     Ok(Some(SignIns::new(login, url, &*state.rng)))
 }
-
-/// The epoch of a store that was never restored.
-const EPOCH: u64 = 1;
 
 /// Names of this node in `Host`: its public URL's, and loopback with its own port.
 fn hosts(address: SocketAddr, public_url: &str) -> HashSet<String> {

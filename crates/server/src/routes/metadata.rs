@@ -72,6 +72,11 @@ fn server_metadata(app: &App) -> Value {
         && let Some(members) = metadata.as_object_mut()
     {
         members.extend(for_clients(url));
+        let published = json!(app.published_clients.any());
+        members.insert(
+            "client_id_metadata_document_supported".to_owned(),
+            published,
+        );
     }
     metadata
 }

@@ -11,6 +11,7 @@ pub(crate) async fn oauth_clients(store: &Store) {
         agent: "coder".parse().unwrap(),
         redirect_uris: vec!["http://127.0.0.1/cb".parse().unwrap()],
         default_server: None,
+        name: None,
         created_at: at(1),
     };
     let (ide, desk) = (client("ide"), client("desk"));

@@ -15,9 +15,10 @@ use hyper::header::{
 };
 use hyper::{HeaderMap, Response, StatusCode};
 use serde_json::json;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use super::Body;
+use super::detached::Detached;
 use crate::caller::Caller;
 use crate::gateway::Gateway;
 use crate::mcp::envelope::Envelope;
@@ -27,6 +28,7 @@ use crate::mcp::outlet::{Outlet, Reply};
 use crate::mcp::session::Session;
 use crate::mcp::splice::on_one_line;
 use crate::mcp::sse;
+use crate::mcp::upstream::LONGEST;
 use bailiwick_core::server::Server;
 
 /// A stream that says nothing says at least this often that it is alive.
@@ -45,16 +47,18 @@ impl Gateway {
         opens: bool,
     ) -> Response<Body> {
         let (outlet, mut early) = Outlet::new();
-        let (answer, mut answered) = oneshot::channel();
+        let hears = accepts_events(headers);
+        if !hears && !context.stateless {
+            // Whoever takes no stream can be told nothing on the way, and asked nothing.
+            early.close();
+        }
         let (gateway, own) = (Arc::clone(self), Arc::clone(&session));
-        // A caller that goes away has not taken its call back: what runs, runs to its record.
-        self.tasks.spawn(async move {
-            let reply = gateway.request(&own, &envelope, &context, &outlet).await;
-            let _ = answer.send(reply);
+        let mut answered = Detached::new(&self.tasks, async move {
+            gateway.request(&own, &envelope, &context, &outlet).await
         });
-        if opens || !accepts_events(headers) {
+        if opens || !hears {
             // Nothing may precede the answer that brings the session id.
-            let reply = answered.await.ok();
+            let reply = answered.await;
             drop(early);
             return self.opened(reply, session, opens);
         }
@@ -62,7 +66,7 @@ impl Gateway {
             biased;
             // What came first goes out first, even if the answer is there as well.
             Some(first) = early.recv() => events(Following { early, answered, first: Some(first), done: false }),
-            reply = &mut answered => self.opened(reply.ok(), session, false),
+            reply = &mut answered => self.opened(reply, session, false),
             () = tokio::time::sleep(KEEP_ALIVE) => events(Following { early, answered, first: None, done: false }),
         }
     }
@@ -115,14 +119,13 @@ impl Gateway {
         Ok(standing(session, messages, left))
     }
 
-    fn opened(&self, reply: Option<Reply>, session: Arc<Session>, opens: bool) -> Response<Body> {
-        let Some(reply) = reply else {
-            return empty(500);
-        };
-        let worked = Envelope::parse(reply.body.clone(), &crate::mcp::upstream::ANSWER_LIMITS)
-            .is_ok_and(|envelope| envelope.result().is_some());
+    fn opened(&self, reply: Reply, session: Arc<Session>, opens: bool) -> Response<Body> {
+        // Whether it worked matters to what opens a session alone.
+        let worked = opens
+            && Envelope::parse(reply.body.clone(), &crate::mcp::upstream::ANSWER_LIMITS)
+                .is_ok_and(|envelope| envelope.result().is_some());
         let mut response = json(reply.status, reply.body);
-        if opens && worked {
+        if worked {
             match self.sessions.keep(session, &*self.ports.rng) {
                 Ok(id) => {
                     if let Ok(id) = HeaderValue::from_str(&id) {
@@ -141,7 +144,7 @@ impl Gateway {
 /// An answer on its way, with what comes before it.
 struct Following {
     early: mpsc::Receiver<Bytes>,
-    answered: oneshot::Receiver<Reply>,
+    answered: Detached<Reply>,
     first: Option<Bytes>,
     done: bool,
 }
@@ -159,8 +162,7 @@ impl Following {
             Some(message) = self.early.recv() => Some(sse::event(&on_one_line(&message))),
             reply = &mut self.answered => {
                 self.done = true;
-                // Without an answer the stream just ends, and the client knows that its call is lost.
-                reply.ok().map(|reply| sse::event(&on_one_line(&reply.body)))
+                Some(sse::event(&on_one_line(&reply.body)))
             }
             () = tokio::time::sleep(KEEP_ALIVE) => Some(sse::keep_alive()),
         }
@@ -202,9 +204,6 @@ fn standing(
     );
     streaming(StreamBody::new(frames).boxed_unsync())
 }
-
-/// No stream stands longer, whatever its caller showed.
-const LONGEST: Duration = Duration::from_hours(24);
 
 fn streaming(body: Body) -> Response<Body> {
     let mut response = Response::new(body);

@@ -491,3 +491,21 @@ async fn a_fenced_caller_is_told_so_and_its_session_is_gone() {
     assert_eq!(world.gateway.sessions.len(), 0);
     assert!(world.tools.calls().is_empty());
 }
+
+#[tokio::test]
+async fn a_remembered_signature_is_no_remembered_token() {
+    let world = World::new().await;
+    let agent = Agent::new(&world);
+    let session = agent.session().await;
+    let headers = [("mcp-session-id", session.as_str())];
+    assert_eq!(agent.send("POST", CALL, &headers).await.status, 200);
+    // The key that signed it is withdrawn, and then it is back.
+    let keys = |key: &SigningKey| ChangeBody::TokenKeys(json!({ "keys": [key.jwk()] }).to_string());
+    world.commit(keys(&SigningKey::generate().unwrap()));
+    assert_eq!(agent.send("POST", CALL, &headers).await.status, 401);
+    world.commit(keys(&world.signer));
+    assert_eq!(agent.send("POST", CALL, &headers).await.status, 200);
+    // What it names is looked at each time.
+    world.commit(ChangeBody::Fence(world.fence(Subject::Task(TASK))));
+    assert_eq!(agent.send("POST", CALL, &headers).await.status, 401);
+}

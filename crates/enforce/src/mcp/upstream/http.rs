@@ -2,6 +2,7 @@
 //! caller's own credentials ever goes there, and no redirect is followed.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bailiwick_core::Secret;
 use bytes::{Bytes, BytesMut};
@@ -55,7 +56,7 @@ impl Remote {
         outlet: &Outlet,
     ) -> Result<Answer, UpstreamError> {
         let request = self.post(outbound.raw, outbound.headers, outbound.bearer);
-        let response = within(request.send())
+        let response = within(outbound.silence(), request.send())
             .await?
             .map_err(|error| unsent(&error))?;
         let status = response.status().as_u16();
@@ -91,7 +92,7 @@ impl Remote {
         bearer: Option<&Secret<String>>,
     ) -> Result<(), UpstreamError> {
         let request = self.post(raw, headers, bearer);
-        let response = within(request.send())
+        let response = within(SILENCE, request.send())
             .await?
             .map_err(|error| unsent(&error))?;
         match response.status().as_u16() {
@@ -109,7 +110,7 @@ impl Remote {
         let request = self
             .dress(self.client.get(&self.url), headers, bearer)
             .header(ACCEPT, "text/event-stream");
-        let response = within(request.send())
+        let response = within(SILENCE, request.send())
             .await?
             .map_err(|error| unsent(&error))?;
         let status = response.status().as_u16();
@@ -133,7 +134,7 @@ impl Remote {
             .is_some();
         if session {
             let request = self.dress(self.client.delete(&self.url), headers, bearer);
-            if let Err(error) = within(request.send()).await {
+            if let Err(error) = within(SILENCE, request.send()).await {
                 tracing::debug!(%error, "a tool server did not end its session");
             }
         }
@@ -147,7 +148,13 @@ impl Remote {
     ) -> Result<Envelope, UpstreamError> {
         let mut parser = sse::Parser::default();
         let mut chunks = response.bytes_stream();
-        while let Some(chunk) = within(chunks.next()).await? {
+        loop {
+            let chunk = match within(outbound.silence(), chunks.next()).await {
+                // Who waits for its client says nothing.
+                Err(UpstreamError::Timeout) if self.inbound.waits_for_client() => continue,
+                chunk => chunk?,
+            };
+            let Some(chunk) = chunk else { break };
             let chunk =
                 chunk.map_err(|error| UpstreamError::Lost(error.without_url().to_string()))?;
             for data in parser.push(&chunk).map_err(|_| UpstreamError::TooLarge)? {
@@ -266,8 +273,8 @@ fn answers(envelope: &Envelope, id: &str) -> bool {
     matches!(envelope.message(), Message::Response { id: Some(answered) } if same_id(answered) == same_id(id))
 }
 
-async fn within<T>(future: impl Future<Output = T>) -> Result<T, UpstreamError> {
-    tokio::time::timeout(SILENCE, future)
+async fn within<T>(silence: Duration, future: impl Future<Output = T>) -> Result<T, UpstreamError> {
+    tokio::time::timeout(silence, future)
         .await
         .map_err(|_| UpstreamError::Timeout)
 }
@@ -275,7 +282,7 @@ async fn within<T>(future: impl Future<Output = T>) -> Result<T, UpstreamError> 
 async fn collect(response: Response) -> Result<Bytes, UpstreamError> {
     let mut body = BytesMut::new();
     let mut chunks = response.bytes_stream();
-    while let Some(chunk) = within(chunks.next()).await? {
+    while let Some(chunk) = within(SILENCE, chunks.next()).await? {
         let chunk = chunk.map_err(|error| UpstreamError::Lost(error.without_url().to_string()))?;
         if body.len() + chunk.len() > MAX_ANSWER {
             return Err(UpstreamError::TooLarge);

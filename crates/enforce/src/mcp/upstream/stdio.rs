@@ -16,7 +16,7 @@ use tokio::process::{ChildStdin, Command};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::{ANSWER_LIMITS, Answer, MAX_ANSWER, Outbound, SILENCE, UpstreamError};
+use super::{ANSWER_LIMITS, Answer, MAX_ANSWER, Outbound, UpstreamError};
 use crate::gateway::Gateway;
 use crate::mcp::envelope::{Envelope, Message, same_id};
 use crate::mcp::inbound::Inbound;
@@ -165,7 +165,12 @@ impl Child {
                     return Ok(Answer { envelope, status: 200 });
                 }
                 Some(()) = signs.recv() => {}
-                () = tokio::time::sleep(SILENCE) => return Err(UpstreamError::Timeout),
+                () = tokio::time::sleep(outbound.silence()) => {
+                    // Who waits for its client says nothing.
+                    if !self.shared.inbound.waits_for_client() {
+                        return Err(UpstreamError::Timeout);
+                    }
+                }
             }
         }
     }
@@ -221,6 +226,13 @@ impl Shared {
                 .find(|waiting| waiting.progress.as_deref() == Some(token.as_str()))?;
             let _ = own.alive.try_send(());
             Some(own.outlet.clone())
+        });
+        // A question belongs to a request, and a child does not say to which: any caller's way back is this caller's.
+        let outlet = outlet.or_else(|| {
+            let asks = matches!(envelope.message(), Message::Request { .. });
+            let waiting = self.lock();
+            let first = waiting.values().next().filter(|_| asks)?;
+            Some(first.outlet.clone())
         });
         self.inbound.take(&envelope, line, outlet.as_ref()).await
     }

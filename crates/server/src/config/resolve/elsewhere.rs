@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use bailiwick_core::name::AgentName;
 use reqwest::Url;
 
 use super::{Reader, is_origin, loopback_host};
@@ -89,14 +90,47 @@ pub(super) fn login(reader: &mut Reader<'_>, base: &Path) -> Optional<LoginAt> {
     }))
 }
 
-/// Most hosts that may be private.
+/// Most hosts of one key.
 const MAX_HOSTS: usize = 64;
 
-/// Hosts as URLs have them, since that is what they are compared with.
+/// Hosts that may have addresses which are not public.
 pub(super) fn private_hosts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
     let key = Key::PrivateHosts;
     let hosts = reader.texts(key)?;
-    for host in &hosts {
+    hosts_as_in_urls(reader, key, hosts.iter())?;
+    Some(hosts)
+}
+
+/// Hosts at which clients publish themselves, and the agents that they act as.
+pub(super) fn client_hosts(reader: &mut Reader<'_>) -> Option<BTreeMap<String, AgentName>> {
+    let key = Key::ClientHosts;
+    let Some(RawValue::Table(written)) = reader.value(key) else {
+        return Some(BTreeMap::new());
+    };
+    hosts_as_in_urls(reader, key, written.keys().filter(|host| *host != "*"))?;
+    let mut hosts = BTreeMap::new();
+    for (host, agent) in written {
+        let Ok(agent) = agent.parse() else {
+            let message = format!("`{agent}` is no name of an agent");
+            reader.flaw(
+                key,
+                message,
+                "write the agent that clients of the host act as",
+            );
+            return None;
+        };
+        hosts.insert(host, agent);
+    }
+    Some(hosts)
+}
+
+/// None if one of these is not as URLs have it, since that is what it is compared with; and that is told.
+fn hosts_as_in_urls<'a>(
+    reader: &mut Reader<'_>,
+    key: Key,
+    hosts: impl Iterator<Item = &'a String>,
+) -> Option<()> {
+    for (at, host) in hosts.enumerate() {
         let url = Url::parse(&format!("https://{host}/")).ok();
         let plain = url.as_ref().and_then(Url::host_str);
         let as_written = plain.is_some_and(|plain| {
@@ -106,17 +140,15 @@ pub(super) fn private_hosts(reader: &mut Reader<'_>) -> Option<Vec<String>> {
                     .and_then(|rest| rest.strip_prefix(':'))
                     .is_some_and(|port| port.parse::<u16>().is_ok())
         });
-        if !as_written || hosts.len() > MAX_HOSTS {
+        if !as_written || at >= MAX_HOSTS {
             let message = format!("`{host}` is no host, or there are more than {MAX_HOSTS}");
-            reader.flaw(
-                key,
-                message,
-                "write a name in lower case or an address, and a port if only that one is meant",
-            );
+            let help =
+                "write a name in lower case or an address, and a port if only that one is meant";
+            reader.flaw(key, message, help);
             return None;
         }
     }
-    Some(hosts)
+    Some(())
 }
 
 /// An http or https URL without query, without a slash at its end; http for loopback alone. `what` would go over the network otherwise.

@@ -10,7 +10,7 @@ use bailiwick_control::consents::Wanted;
 use bailiwick_core::client::{ClientId, OAuthClient};
 use bailiwick_core::name::ServerName;
 use bailiwick_core::scope::{Grant, from_oauth};
-use bailiwick_core::{Code, Fault, Problem};
+use bailiwick_core::{Code, Digest, Fault, Problem};
 use bailiwick_crypto::jwk::Thumbprint;
 use bailiwick_crypto::pkce;
 use bailiwick_identity::exchange::TokenRefusal;
@@ -132,11 +132,11 @@ pub(super) fn sign_ins(app: &App) -> Result<&SignIns, Problem> {
 async fn begin(app: &App, query: &str) -> Result<Response, Failed> {
     let sign_ins = sign_ins(app)?;
     let parameters = Parameters::read(query)?;
-    let client = client(app, &parameters).await?;
+    let (client, document) = client(app, &parameters).await?;
     let redirect_uri = parameters.one("redirect_uri")?.unwrap_or_default();
     if !client.redirects_to(&redirect_uri) {
         let message = format!("that is not where {} is", client.id);
-        let help = "its redirect URI is none of those it is registered with";
+        let help = "its redirect URI is none of those it is registered with or publishes";
         return Err(Problem::new(Code::InvalidInput, message, help).into());
     }
     let back = Back {
@@ -144,7 +144,8 @@ async fn begin(app: &App, query: &str) -> Result<Response, Failed> {
         state: parameters.all("state").into_iter().next(),
     };
     let there = |refusal| Failed::There(back.clone(), refusal);
-    let asked = checked(app, &client, redirect_uri, &parameters).map_err(&there)?;
+    let mut asked = checked(app, &client, redirect_uri, &parameters).map_err(&there)?;
+    asked.document = document;
     let wanted = wanted(app, client, &asked).map_err(&there)?;
     // What cannot be had is said before anybody signs in for it.
     app.control
@@ -171,7 +172,10 @@ async fn begin(app: &App, query: &str) -> Result<Response, Failed> {
     Ok(send_to(url.as_str(), [cookie]))
 }
 
-async fn client(app: &App, parameters: &Parameters) -> Result<OAuthClient, Problem> {
+async fn client(
+    app: &App,
+    parameters: &Parameters,
+) -> Result<(OAuthClient, Option<Digest>), Problem> {
     let id = parameters.one("client_id")?.unwrap_or_default();
     let unknown = || {
         Problem::new(
@@ -181,7 +185,20 @@ async fn client(app: &App, parameters: &Parameters) -> Result<OAuthClient, Probl
         )
     };
     let id: ClientId = id.parse().map_err(|_| unknown())?;
-    app.control.asking_client(id).await?.ok_or_else(unknown)
+    known(app, id).await?.ok_or_else(unknown)
+}
+
+/// The client of this id, registered or published, and the document that says so.
+pub(super) async fn known(
+    app: &App,
+    id: ClientId,
+) -> Result<Option<(OAuthClient, Option<Digest>)>, Problem> {
+    if id.url().is_none() {
+        let registered = app.control.asking_client(id).await?;
+        return Ok(registered.map(|client| (client, None)));
+    }
+    let published = app.published_clients.client(&id).await?;
+    Ok(Some((published.client, Some(published.document))))
 }
 
 /// What else the request says, if it can be granted in principle.
@@ -245,6 +262,7 @@ fn checked(
         .unwrap_or_else(|| format!("{server}:read"));
     Ok(Asked {
         client: client.id.to_string(),
+        document: None,
         redirect_uri,
         state,
         challenge,

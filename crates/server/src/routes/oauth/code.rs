@@ -50,7 +50,7 @@ async fn issue(
     (secret, with): (&str, With),
     how_much: Wish,
 ) -> Result<Response, TokenRefusal> {
-    let client = public_client(form.client_id())?;
+    let client = let_in(app, form.client_id())?;
     let jkt = key_of(app, headers)?;
     let shown = Shown {
         secret: Secret::new(secret.to_owned()),
@@ -63,9 +63,15 @@ async fn issue(
         Ok(redeemed) => redeemed,
         Err(problem) => {
             let refusal = TokenRefusal::of("invalid_grant", problem);
-            app.authority
-                .voucher_refused(shown.client.as_str(), &refusal)
-                .await;
+            // By its id if it is known: a stranger chooses no text of the record, and cannot fill it.
+            let known = app.control.asking_client(shown.client.clone()).await;
+            let known = known.is_ok_and(|client| client.is_some());
+            let asker = if known {
+                shown.client.as_str()
+            } else {
+                "client"
+            };
+            app.authority.voucher_refused(asker, &refusal).await;
             return Err(refusal);
         }
     };
@@ -83,6 +89,24 @@ async fn issue(
 }
 
 /// The client that a request names. It has no secret: the code's verifier, and then its key, say that it is the one.
+fn let_in(app: &App, id: Option<&str>) -> Result<ClientId, TokenRefusal> {
+    let id = public_client(id)?;
+    // A host that is let in no longer gets no further tokens either.
+    if id
+        .url()
+        .is_some_and(|url| app.published_clients.agent(url).is_none())
+    {
+        return Err(TokenRefusal::new(
+            "invalid_client",
+            Code::InvalidInput,
+            "clients of that host are not let in",
+            "an operator lets them in: [oauth] client_hosts",
+        ));
+    }
+    Ok(id)
+}
+
+/// The client id of a request.
 pub(super) fn public_client(id: Option<&str>) -> Result<ClientId, TokenRefusal> {
     let id = wanted("client_id", id)?;
     id.parse().map_err(|_| {

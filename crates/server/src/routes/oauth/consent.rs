@@ -9,7 +9,7 @@ use axum::http::header::{CONTENT_TYPE, ORIGIN};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bailiwick_control::consents::{Consent, Offer, Wanted};
-use bailiwick_core::client::{ClientId, origin_of};
+use bailiwick_core::client::{ClientId, OAuthClient, origin_of};
 use bailiwick_core::scope::Grant;
 use bailiwick_core::{Code, Effect, Problem};
 use bailiwick_crypto::hash::equal;
@@ -18,7 +18,7 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::authorize::{Back, sign_ins, wanted};
+use super::authorize::{Back, known, sign_ins, wanted};
 use super::form::Form;
 use super::page::{STYLE, escaped, failure, page, send_to};
 use crate::app::App;
@@ -69,9 +69,15 @@ async fn style() -> Response {
 pub(super) async fn asked_again(app: &App, asked: &Asked) -> Result<Wanted, Problem> {
     let gone = || Problem::new(Code::Conflict, "the client was removed meanwhile", "");
     let id: ClientId = asked.client.parse().map_err(|_| gone())?;
-    let client = app.control.asking_client(id).await?;
-    let client = client.filter(|client| client.redirects_to(&asked.redirect_uri));
-    wanted(app, client.ok_or_else(gone)?, asked).map_err(|refusal| refusal.problem)
+    let (client, document) = known(app, id).await?.ok_or_else(gone)?;
+    if document != asked.document || !client.redirects_to(&asked.redirect_uri) {
+        return Err(Problem::new(
+            Code::Conflict,
+            "the client was changed meanwhile",
+            "start again from the client",
+        ));
+    }
+    wanted(app, client, asked).map_err(|refusal| refusal.problem)
 }
 
 fn step(app: &App, id: &str, headers: &HeaderMap) -> Result<AtConsent, Problem> {
@@ -92,7 +98,11 @@ async fn show(app: &App, id: &str, headers: &HeaderMap) -> Result<Response, Prob
     }
     let body = body(app, &step, &wanted, &offer)?;
     let origin = origin_of(&step.asked.redirect_uri);
-    let title = format!("Let {} act for you?", wanted.client.id);
+    let id = &wanted.client.id;
+    let title = format!(
+        "Let {} act for you?",
+        id.url().map_or(id.as_str(), origin_of)
+    );
     Ok(page(StatusCode::OK, &title, &body, Some(origin)))
 }
 
@@ -102,14 +112,7 @@ fn body(app: &App, step: &AtConsent, wanted: &Wanted, offer: &Offer) -> Result<S
     let mut row = |name: &str, html: &str| {
         let _ = write!(rows, "<dt>{name}</dt><dd>{html}</dd>");
     };
-    row(
-        "Client",
-        &format!(
-            "<strong>{}</strong>, registered here; it acts as the agent {}",
-            escaped(client.id.as_str()),
-            escaped(client.agent.as_str())
-        ),
-    );
+    row("Client", &who(client));
     row(
         "You",
         &format!(
@@ -155,6 +158,31 @@ fn body(app: &App, step: &AtConsent, wanted: &Wanted, offer: &Offer) -> Result<S
 <p class=\"note\">Each of its calls is decided by policy when it is made, and is on record.</p>",
         escaped(&step.token)
     ))
+}
+
+/// A client as a person should know it, as HTML. Of one that publishes itself the host is sure, and the name is what it says.
+fn who(client: &OAuthClient) -> String {
+    let agent = escaped(client.agent.as_str());
+    let Some(url) = client.id.url() else {
+        let name = escaped(client.id.as_str());
+        return format!("<strong>{name}</strong>, registered here; it acts as the agent {agent}");
+    };
+    let loopback = client
+        .redirect_uris
+        .iter()
+        .all(|uri| uri.origin().starts_with("http://"));
+    let doubt = if loopback {
+        " It runs on your computer, where any other program could pretend to be it."
+    } else {
+        ""
+    };
+    format!(
+        "<strong>{}</strong> publishes it (<code>{}</code>), and it calls itself <q>{}</q>. Nobody here has looked at it; it acts as the agent \
+{agent}.{doubt}",
+        escaped(origin_of(url)),
+        escaped(url),
+        escaped(client.name.as_deref().unwrap_or_default()),
+    )
 }
 
 /// A grant as a person reads it, as HTML.

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
 use bailiwick_core::Problem;
-use bailiwick_core::client::ClientId;
+use bailiwick_core::client::{ClientId, origin_of};
 use bailiwick_crypto::pkce;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -61,7 +61,13 @@ async fn come_back(
     let user = match sign_ins.login.finish(&started, returned).await {
         Ok(user) => user,
         Err(problem) => {
+            // By host where clients publish themselves: there are as many URLs as somebody likes.
             let client = &step.asked.client;
+            let client = if client.contains(':') {
+                origin_of(client)
+            } else {
+                client
+            };
             app.authority.sign_in_refused(client, &problem).await;
             return Err(problem);
         }

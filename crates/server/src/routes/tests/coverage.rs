@@ -75,6 +75,14 @@ const OPEN: [(&str, &str); 23] = [
         "tasks.delegate",
         "the caller proves its task by its token and its key",
     ),
+    (
+        "leases.take",
+        "the caller proves its task by its token and its key",
+    ),
+    (
+        "leases.acknowledge",
+        "the caller proves its task by its token and its key",
+    ),
 ];
 
 /// One operation as the document has it.

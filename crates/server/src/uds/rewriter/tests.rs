@@ -1,5 +1,8 @@
 //! Trap 5 of the identity design: C-core's authority works; hostile framing costs one connection and bounded memory.
 
+#[path = "../../../../../conformance/replay.rs"]
+mod replay;
+
 use super::{
     CONTINUATION, END_HEADERS, END_STREAM, HEADERS, PADDED, PREFACE, PRIORITY, Rewriter, ShimError,
     push_field, push_frame,
@@ -187,4 +190,28 @@ fn a_table_bomb_is_bounded() {
     let mut frames = Vec::new();
     push_frame(&mut frames, HEADERS, END_HEADERS, STREAM, &payload);
     assert!(matches!(feed(&frames), Err(ShimError::Bound(_))));
+}
+
+#[test]
+fn corpus_uds_shim() {
+    replay::replay("uds_shim", |name, bytes| {
+        let fed = |pieces: usize| {
+            let (mut rewriter, mut output) = (Rewriter::default(), Vec::new());
+            let fed = bytes
+                .chunks(pieces)
+                .try_for_each(|piece| rewriter.feed(piece, &mut output));
+            (fed.is_ok(), output)
+        };
+        let (good, whole) = fed(bytes.len().max(1));
+        if let Some(name) = name {
+            assert_eq!(good, name.starts_with("good-"), "{name}");
+        }
+        // However it arrives, and never much more than came in: a block may grow by its table, up to its bound.
+        for pieces in [1, 7] {
+            let (again, output) = fed(pieces);
+            assert_eq!(again, good);
+            assert!(!good || output == whole);
+        }
+        assert!(whole.len() <= bytes.len() + (1 << 20));
+    });
 }

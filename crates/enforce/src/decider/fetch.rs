@@ -1,0 +1,309 @@
+//! The decision about a prompt or a resource: as for a call (fences → task → definition → scope → budget → policy), where scopes are
+//! asked for `prompts/get` and `resources/read` with effect `read`, names that no tool can have, and policy for its built-in actions.
+
+use std::sync::Arc;
+
+use bailiwick_core::decision::{Decision, Outcome};
+use bailiwick_core::json::{Leaves, Limits, check};
+use bailiwick_core::name::{ServerName, ToolName};
+use bailiwick_core::{Code, Effect, Problem, Timestamp, scope};
+use bailiwick_policy::act::{self, Act, Told};
+use bailiwick_policy::{Bundle, NO_FACTS};
+use serde_json::{Value, json};
+
+use super::decided::{Asked, refused};
+use super::observed::observed;
+use super::refusals::{Refusal, definition_refusal, fence_refusal, out_of_stage, uncovered};
+use super::rows::Rows;
+use super::{Decided, LocalDecider, MAX_ROUNDS, PERFORMS};
+use crate::caller::Caller;
+use crate::catalogue::LastShown;
+use crate::policies::Compiled;
+
+/// A prompt or resource to be decided on.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetch<'a> {
+    /// Who asks.
+    pub caller: &'a Caller,
+    /// The server.
+    pub server: &'a ServerName,
+    /// What is asked for.
+    pub what: What<'a>,
+    /// Whether it is counted now, if it is allowed. A look ahead counts nothing.
+    pub count: bool,
+}
+
+/// What is fetched.
+#[derive(Debug, Clone, Copy)]
+pub enum What<'a> {
+    /// A prompt.
+    Prompt {
+        /// The name that it is pinned under.
+        pinned: &'a ToolName,
+        /// The server's name for it.
+        name: &'a str,
+        /// The digest that this upstream session showed last, as of a call.
+        shown: LastShown,
+        /// Its arguments, for scopes.
+        arguments: &'a Value,
+    },
+    /// A resource, or a template of resources.
+    Resource {
+        /// Its URI.
+        uri: &'a str,
+    },
+}
+
+impl<'a> What<'a> {
+    /// The name that scopes cover it by.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Prompt { .. } => "prompts/get",
+            Self::Resource { .. } => "resources/read",
+        }
+    }
+
+    fn pinned(self) -> Option<&'a ToolName> {
+        match self {
+            Self::Prompt { pinned, .. } => Some(pinned),
+            Self::Resource { .. } => None,
+        }
+    }
+
+    /// The arguments that scopes look at.
+    fn arguments(self) -> String {
+        match self {
+            Self::Prompt {
+                name, arguments, ..
+            } => json!({ "name": name, "arguments": arguments }).to_string(),
+            Self::Resource { uri } => json!({ "uri": uri }).to_string(),
+        }
+    }
+}
+
+impl Fetch<'_> {
+    fn as_scopes_ask<'b>(&'b self, arguments: &'b Leaves<'b>) -> scope::Call<'b> {
+        scope::Call {
+            server: self.server.as_str(),
+            tool: self.what.method(),
+            effect: Effect::Read,
+            arguments,
+            resources: match &self.what {
+                What::Prompt { .. } => None,
+                What::Resource { uri } => Some(std::slice::from_ref(uri)),
+            },
+        }
+    }
+}
+
+impl LocalDecider {
+    /// Decides whether a prompt or resource may be fetched. The caller must be in the live index already.
+    pub async fn fetch(&self, fetch: &Fetch<'_>) -> Decided {
+        let started = self.clock.monotonic();
+        for _ in 0..MAX_ROUNDS {
+            let policy = self.policies.current(&self.replica).await;
+            let rows = match self.rows(fetch.caller, fetch.server, fetch.what.pinned()) {
+                Ok(rows) => rows,
+                Err(problem) => return refused(problem),
+            };
+            if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
+                continue;
+            }
+            let now = self.clock.wall();
+            let asked = self.fetch_rows(fetch, &rows, policy.as_deref(), now);
+            let observed = rows.rollout.observes(now);
+            let Rows {
+                view, server, tool, ..
+            } = rows;
+            return Decided {
+                decision: asked.decision,
+                view: Some(view),
+                server: Some(server),
+                tool,
+                input: None,
+                tried: None,
+                observed,
+                us: super::micros(self.clock.monotonic().saturating_sub(started)),
+            };
+        }
+        refused(Problem::new(
+            Code::ReplicaBehind,
+            "the registry changes faster than policy can follow",
+            "try again",
+        ))
+    }
+
+    /// The decision about what needs a grant on the server and nothing more.
+    pub fn admitted(&self, caller: &Caller, server: &ServerName) -> Result<Decided, Problem> {
+        let view = self.admit(caller, server)?;
+        let rows = self.rows(caller, server, None)?;
+        Ok(Decided {
+            decision: Decision::allowed(rows.versions),
+            view: Some(view),
+            server: Some(rows.server),
+            tool: None,
+            input: None,
+            tried: None,
+            observed: false,
+            us: 0,
+        })
+    }
+
+    /// Which of these may be shown in a list: those that would be allowed now. Nothing is counted.
+    pub async fn visible(
+        &self,
+        caller: &Caller,
+        server: &ServerName,
+        listed: &[Option<What<'_>>],
+    ) -> Vec<bool> {
+        let Ok(policy) = self.policies.current(&self.replica).await else {
+            return vec![false; listed.len()];
+        };
+        let now = self.clock.wall();
+        let may = |what: &Option<What<'_>>| {
+            let what = (*what)?;
+            let rows = self.rows(caller, server, what.pinned()).ok()?;
+            let fetch = Fetch {
+                caller,
+                server,
+                what,
+                count: false,
+            };
+            let before = fence_refusal(&rows)
+                .or_else(|| self.task_refusal(&rows))
+                .or_else(|| pinned_refusal(&fetch, &rows))
+                .is_some();
+            let allowed = !before
+                && within_scope(&fetch, &rows)
+                && policy.registry == rows.registry
+                && self.said(&fetch, &rows, &policy, now).outcome == Outcome::Allow;
+            Some(allowed)
+        };
+        listed
+            .iter()
+            .map(|what| may(what).unwrap_or(false))
+            .collect()
+    }
+
+    fn fetch_rows(
+        &self,
+        fetch: &Fetch<'_>,
+        rows: &Rows,
+        policy: Result<&Compiled, &Problem>,
+        now: Timestamp,
+    ) -> Asked {
+        let refuse = |(code, source, reason, fix): Refusal| {
+            Asked::before_policy(Decision::refused(code, source, reason, fix, rows.versions))
+        };
+        let text = fetch.what.arguments();
+        let arguments = check(text.as_bytes(), &Limits::ENVELOPE).ok();
+        let leaves = arguments
+            .as_ref()
+            .and_then(|arguments| arguments.leaves().ok());
+        let Some(leaves) = leaves else {
+            let message = "the arguments cannot be read".to_owned();
+            return refuse((Code::ArgumentsInvalid, "scope", message, String::new()));
+        };
+        let asked = fetch.as_scopes_ask(&leaves);
+        let before = fence_refusal(rows)
+            .or_else(|| self.task_refusal(rows))
+            .or_else(|| pinned_refusal(fetch, rows))
+            .or_else(|| uncovered(fetch.caller, rows, &asked))
+            .or_else(|| self.budget_refusal(rows, Effect::Read, false));
+        if let Some(refusal) = before {
+            return refuse(refusal);
+        }
+        let compiled = match policy {
+            Ok(compiled) => compiled,
+            Err(problem) => {
+                let (message, help) = (problem.message.clone(), problem.help.clone());
+                return refuse((problem.code, "policy", message, help));
+            }
+        };
+        if let Some(refusal) = out_of_stage(rows, compiled.bundle.workflows(), &asked) {
+            return refuse(refusal);
+        }
+        let decision = self.said(fetch, rows, compiled, now);
+        if fetch.count
+            && decision.outcome == Outcome::Allow
+            && let Some(refusal) = self.budget_refusal(rows, Effect::Read, true)
+        {
+            return refuse(refusal);
+        }
+        Asked::before_policy(decision)
+    }
+
+    /// What policy says of it, as far as it is enforced.
+    fn said(
+        &self,
+        fetch: &Fetch<'_>,
+        rows: &Rows,
+        compiled: &Compiled,
+        now: Timestamp,
+    ) -> Decision {
+        let (act, input) = match fetch.what {
+            What::Prompt { name, .. } => (Act::Prompt, ("name", Told::Text(name))),
+            What::Resource { uri } => (Act::ResourceRead, ("uri", Told::Text(uri))),
+        };
+        self.act(&compiled.bundle, rows, (act, &[input]), now)
+    }
+
+    /// What policy says of a built-in action of the agent at its server, as far as it is enforced.
+    pub(super) fn act(
+        &self,
+        bundle: &Arc<Bundle>,
+        rows: &Rows,
+        (act, input): (Act, &[(&'static str, Told<'_>)]),
+        now: Timestamp,
+    ) -> Decision {
+        let decision = bundle.decide_act(&act::Asked {
+            act,
+            principal: rows.view.agent.name.as_str(),
+            resource: rows.server.name.as_str(),
+            input,
+            task: &rows.view.task,
+            chain: &rows.view.chain,
+            usage: &self.budgets.usage(rows.view.task.id),
+            now,
+            performs: PERFORMS,
+            facts: &NO_FACTS,
+            versions: rows.versions,
+        });
+        if rows.rollout.observes(now) {
+            observed(decision)
+        } else {
+            decision
+        }
+    }
+}
+
+/// Whether a scope covers it as far as a list can tell: of a prompt, the arguments are not known yet.
+fn within_scope(fetch: &Fetch<'_>, rows: &Rows) -> bool {
+    match fetch.what {
+        What::Prompt { .. } => {
+            let names = |scope: &scope::Scope| {
+                scope.names_tool(fetch.server.as_str(), fetch.what.method(), Effect::Read)
+            };
+            names(&rows.view.task.scope) && fetch.caller.part().is_none_or(names)
+        }
+        What::Resource { .. } => {
+            let text = fetch.what.arguments();
+            let Ok(arguments) = check(text.as_bytes(), &Limits::ENVELOPE) else {
+                return false;
+            };
+            arguments.leaves().is_ok_and(|leaves| {
+                uncovered(fetch.caller, rows, &fetch.as_scopes_ask(&leaves)).is_none()
+            })
+        }
+    }
+}
+
+/// A prompt is not as it was approved.
+fn pinned_refusal(fetch: &Fetch<'_>, rows: &Rows) -> Option<Refusal> {
+    match fetch.what {
+        What::Prompt { pinned, shown, .. } => {
+            definition_refusal((fetch.server, pinned), shown, rows)
+        }
+        What::Resource { .. } => None,
+    }
+}
