@@ -26,7 +26,7 @@ export const VIEWS: Shown[] = [
   { view: 'tasks', path: '/tasks', name: 'Tasks', key: 't', icon: 'tasks', body: Tasks },
   { view: 'agents', path: '/agents', name: 'Agents', key: 'e', icon: 'agents', body: Agents },
   { view: 'policy', path: '/policy', name: 'Policy', key: 'p', icon: 'policy', body: Policy },
-  { view: 'servers', path: '/servers', name: 'Servers & tools', key: 's', icon: 'servers', body: Servers },
+  { view: 'servers', path: '/servers', name: 'Tools', key: 's', icon: 'servers', body: Servers },
   { view: 'leases', path: '/leases', name: 'Leases', key: 'l', icon: 'leases', body: Leases },
   { view: 'audit', path: '/audit', name: 'Audit', key: 'i', icon: 'audit', body: Audit },
 ];

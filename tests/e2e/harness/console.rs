@@ -54,7 +54,7 @@ impl Console {
 
     /// A page of somebody who is not signed in.
     pub(crate) fn stranger(&self, who: &str) -> Page<'_> {
-        self.tell(json!({ "do": "open", "who": who }));
+        self.tell(&json!({ "do": "open", "who": who }));
         Page {
             console: self,
             who: who.to_owned(),
@@ -73,14 +73,14 @@ impl Console {
 
     /// Ends a test: nothing was on the browser's console, and no page broke the policy.
     pub(crate) fn done(self) {
-        let faults = self.tell(json!({ "do": "faults" }));
+        let faults = self.tell(&json!({ "do": "faults" }));
         assert_eq!(faults, json!([]), "on the browser's console");
         let mut driver = self.driver.into_inner().unwrap();
         driver.hang_up();
         driver.wait();
     }
 
-    fn tell(&self, what: Value) -> Value {
+    fn tell(&self, what: &Value) -> Value {
         self.driver.lock().unwrap().say(&what.to_string());
         let mut answer = self.answer();
         if let Some(error) = answer["error"].as_str() {
@@ -105,7 +105,7 @@ pub(crate) fn link(node: &Node, who: &str) -> String {
 impl Page<'_> {
     fn tell(&self, mut what: Value) -> Value {
         what["who"] = json!(self.who);
-        self.console.tell(what)
+        self.console.tell(&what)
     }
 
     /// Goes to an address of the console, or of anywhere.

@@ -12,7 +12,6 @@ use super::super::child::SOON;
 use super::super::narrate::Narrator;
 use super::super::place::copy_tree;
 use super::super::setting::{Setting, broken, until};
-use super::lease::contains;
 use crate::failure::Failure;
 
 /// Plays it.
@@ -110,7 +109,8 @@ fn proves(directory: &Directory, index: u64, keys: &[NoteVerifier]) -> bool {
     Proof::parse(&text).is_ok_and(|proof| proof.index == index && proof.verify(keys).is_ok())
 }
 
-/// Flips one bit in a call's leaf, in the published file of the copy that holds it. Gives the event's index.
+/// Flips one bit in a call's leaf, in every published file of the copy that holds it: which of several partial tiles counts is the
+/// checkpoint's matter, and the log may have grown while it was copied. Gives the event's index.
 fn flip(directory: &Directory, copy: &Path, calls: &[u64]) -> Result<u64, Failure> {
     let failed = |error: std::io::Error| broken(error.to_string());
     let index = *calls
@@ -121,7 +121,7 @@ fn flip(directory: &Directory, copy: &Path, calls: &[u64]) -> Result<u64, Failur
         .ok_or_else(|| broken(format!("event {index} is not there")))?
         .leaf;
     let mut waiting = vec![copy.join("tile/entries")];
-    let mut newest: Option<(std::path::PathBuf, Vec<u8>)> = None;
+    let mut found = false;
     while let Some(dir) = waiting.pop() {
         for entry in std::fs::read_dir(&dir).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
@@ -129,27 +129,20 @@ fn flip(directory: &Directory, copy: &Path, calls: &[u64]) -> Result<u64, Failur
                 waiting.push(path);
                 continue;
             }
-            // Of several partial tiles with the leaf only the longest counts: the checkpoint needs that one.
-            let bytes = std::fs::read(&path).map_err(failed)?;
-            if contains(&bytes, &leaf)
-                && newest
-                    .as_ref()
-                    .is_none_or(|(_, known)| known.len() < bytes.len())
-            {
-                newest = Some((path, bytes));
-            }
+            let mut bytes = std::fs::read(&path).map_err(failed)?;
+            let at = bytes
+                .windows(leaf.len())
+                .position(|window| window == leaf.as_slice());
+            let byte = at.and_then(|at| bytes.get_mut(at + leaf.len() / 2));
+            let Some(byte) = byte else { continue };
+            *byte ^= 1;
+            std::fs::write(path, bytes).map_err(failed)?;
+            found = true;
         }
     }
-    let (path, mut bytes) =
-        newest.ok_or_else(|| broken(format!("no published file holds event {index}")))?;
-    let at = bytes
-        .windows(leaf.len())
-        .position(|window| window == leaf.as_slice())
-        .unwrap_or_default();
-    let byte = bytes
-        .get_mut(at + leaf.len() / 2)
-        .ok_or_else(|| broken("the leaf is empty".to_owned()))?;
-    *byte ^= 1;
-    std::fs::write(path, bytes).map_err(failed)?;
-    Ok(index)
+    if found {
+        Ok(index)
+    } else {
+        Err(broken(format!("no published file holds event {index}")))
+    }
 }

@@ -90,7 +90,7 @@ fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         .map_err(|error| broken(format!("{} cannot be read: {error}", path.display())))
 }
 
-pub(super) fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
     bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
