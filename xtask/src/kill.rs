@@ -2,8 +2,8 @@
 //! every receipt that was given against the files. The receipts are kept here, outside of the process that is killed, and a third
 //! process checks them.
 
-mod build;
-mod moments;
+pub(crate) mod build;
+pub(crate) mod moments;
 mod writer;
 
 use std::io::Write;
@@ -39,7 +39,7 @@ const LATEST: Duration = Duration::from_millis(250);
 const EARLY: u32 = 4;
 
 pub(crate) fn run(plan: Plan, out: &mut dyn Write) -> Result<ExitCode> {
-    let storm = build::storm(plan.release)?;
+    let storm = build::example("storm", plan.release)?;
     let target = crate::repository().join("target");
     let dir = tempfile::Builder::new()
         .prefix("kill-")

@@ -1,6 +1,7 @@
 //! Tasks on this repository that need more than a line of shell: `cargo xtask --help` lists them.
 
 mod bench;
+mod chaos;
 mod codegen;
 mod kill;
 mod tidy;
@@ -36,6 +37,12 @@ enum Task {
     },
     /// Kill a log under many writers at random moments, and check that it kept every receipt
     Kill(kill::Plan),
+    /// Kill what is named under load at random moments, and check from outside that nothing is left behind
+    Chaos {
+        /// What
+        #[command(subcommand)]
+        chaos: chaos::Chaos,
+    },
 }
 
 fn main() -> ExitCode {
@@ -53,6 +60,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Codegen { check } => codegen::run(&repository(), check, &mut out)?,
         Task::Bench { name } => bench::run(name.as_deref(), &mut out)?,
         Task::Kill(plan) => kill::run(plan, &mut out)?,
+        Task::Chaos { chaos } => chaos::run(chaos, &mut out)?,
     };
     out.flush()?;
     Ok(code)

@@ -40,14 +40,16 @@ pub(crate) fn check(rows: &dyn Reads, want: &Wanted, now: Timestamp) -> Result<T
     if !live {
         return Err(denied(format!("{} is not running", want.instance)));
     }
-    let server = rows
-        .server(&want.server)?
-        .ok_or_else(|| denied(format!("there is no server {}", want.server)))?;
-    if server.credential.as_ref() != Some(&want.credential) {
-        return Err(denied(format!(
-            "server {} is not registered with it",
-            server.name
-        )));
+    if let Some(name) = &want.server {
+        let server = rows
+            .server(name)?
+            .ok_or_else(|| denied(format!("there is no server {name}")))?;
+        if server.credential.as_ref() != Some(&want.credential) {
+            return Err(denied(format!(
+                "server {} is not registered with it",
+                server.name
+            )));
+        }
     }
     if let Some(fence) = fenced(rows, want, &task)? {
         return Err(LeaseError::Revoked {
@@ -66,7 +68,13 @@ fn fenced(rows: &dyn Reads, want: &Wanted, task: &Task) -> Result<Option<Fence>,
     let mut subjects = chain.subjects();
     // What is asked for now is born now: a lifted fence on server or credential does not reach it.
     let born = rows.head().saturating_add(1);
-    subjects.push((Subject::Server(want.server.clone()), born));
+    subjects.extend(
+        want.server
+            .iter()
+            .map(|server| (Subject::Server(server.clone()), born)),
+    );
+    // What is dead of these stays dead.
+    subjects.extend(want.lineage.iter().cloned().map(|subject| (subject, 0)));
     subjects.push((Subject::Credential(want.credential.clone()), born));
     Ok(facts::fenced(rows, &subjects)?)
 }

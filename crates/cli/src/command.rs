@@ -9,9 +9,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
-    Outcome, accounts, agents, approvals, audit, clients, completion, config, demo, fences, init,
-    join_tokens, leases, mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools,
-    witness,
+    Outcome, accounts, agents, approvals, audit, backends, clients, completion, config, demo,
+    fences, init, join_tokens, leases, mcp, policies, revocations, secrets, serve, servers, svid,
+    tasks, tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -117,6 +117,9 @@ pub(crate) enum Command {
     /// Just-in-time credentials and their life.
     #[command(subcommand)]
     Lease(leases::LeaseCommand),
+    /// The systems that credentials are leased from.
+    #[command(subcommand)]
+    Backend(backends::BackendCommand),
     /// People and services that use the API.
     #[command(subcommand)]
     Account(accounts::AccountCommand),
@@ -157,6 +160,7 @@ impl Command {
             Self::Fence(command) => fences::run(context, command).await,
             Self::Secret(command) => secrets::run(context, command).await,
             Self::Lease(command) => leases::run(context, command).await,
+            Self::Backend(command) => backends::run(context, command).await,
             Self::Account(command) => accounts::run(context, command).await,
             Self::Audit(command) => audit::run(context, *command).await,
             Self::Witness(args) => witness::run(context, args).await,

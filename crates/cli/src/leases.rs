@@ -1,6 +1,6 @@
 //! `lease`: just-in-time credentials and their life. Never a value.
 
-use bailiwick_core::id::TaskId;
+use bailiwick_core::id::{LeaseId, TaskId};
 use clap::Subcommand;
 
 use crate::context::{Context, Page};
@@ -18,21 +18,35 @@ pub(crate) enum LeaseCommand {
         #[command(flatten)]
         page: Page,
     },
+    /// Shows one: where its account is, and what the backend said when it was gone.
+    #[command(after_help = "Example: bailiwick lease show lease_01h455vb4pex5vsknk084sn02q")]
+    Show {
+        /// Its id.
+        id: LeaseId,
+    },
 }
 
 /// Does it.
 pub(crate) async fn run(context: &Context, command: LeaseCommand) -> Outcome {
-    let LeaseCommand::List { task, page } = command;
-    let mut query = page.query();
-    query.extend(task.map(|task| ("task", task.to_string())));
-    let body = context.api()?.query("/v1/leases", &query).await?;
-    context.list(&body, &COLUMNS, "no leases");
+    match command {
+        LeaseCommand::List { task, page } => {
+            let mut query = page.query();
+            query.extend(task.map(|task| ("task", task.to_string())));
+            let body = context.api()?.query("/v1/leases", &query).await?;
+            context.list(&body, &COLUMNS, "no leases");
+        }
+        LeaseCommand::Show { id } => {
+            let body = context.api()?.get(&format!("/v1/leases/{id}")).await?;
+            context.record(&body);
+        }
+    }
     Ok(Exit::DONE)
 }
 
-const COLUMNS: [(&str, &str); 7] = [
+const COLUMNS: [(&str, &str); 8] = [
     ("ID", "/id"),
     ("STATE", "/state"),
+    ("CLASS", "/class"),
     ("CREDENTIAL", "/credential"),
     ("AGENT", "/agent"),
     ("TASK", "/task"),

@@ -7,6 +7,7 @@ mod agent_auth;
 mod agents;
 mod approvals;
 mod audit;
+mod backends;
 mod client;
 mod clients;
 mod command;

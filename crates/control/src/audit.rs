@@ -198,7 +198,8 @@ impl Control {
             }
             for id in &leases {
                 let lease: Option<Lease> = rows.lease(*id)?;
-                found.leases.extend(lease.map(|lease| (*id, lease.server)));
+                let server = lease.and_then(|lease| lease.server);
+                found.leases.extend(server.map(|server| (*id, server)));
             }
             for digest in &policies {
                 let source = rows.policy_source(*digest)?;

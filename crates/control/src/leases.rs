@@ -1,14 +1,201 @@
-//! Reading leases, and ending them with what they depend on. Making them is the broker's.
+//! Leases: who may take a credential is decided here, by policy; making it is the broker's. Reading them, and ending them with what they
+//! depend on. How their backends stand.
 
-use bailiwick_broker::LeasesOf;
-use bailiwick_core::id::LeaseId;
-use bailiwick_core::lease::Lease;
-use bailiwick_core::{Fault, Problem};
-use bailiwick_store::{LeaseFilter, StoreError};
+use std::time::Duration;
 
+use bailiwick_broker::{Differences, LeasesOf, Standing, Taken};
+use bailiwick_core::budget::Usage;
+use bailiwick_core::decision::Versions;
+use bailiwick_core::event::EventType;
+use bailiwick_core::fence::Subject;
+use bailiwick_core::id::{InstanceId, LeaseId, TaskId};
+use bailiwick_core::lease::{Delivery, Lease, Wanted};
+use bailiwick_core::name::{BackendName, CredentialName};
+use bailiwick_core::task::Task;
+use bailiwick_core::{Code, Digest, Fault, Problem};
+use bailiwick_policy::NO_FACTS;
+use bailiwick_policy::act::{self, Act, Asked, Told};
+use bailiwick_store::{LeaseFilter, StoreError, facts};
+
+use crate::tasks::unknown;
 use crate::{Actor, Control, Operation};
 
+/// Who asks for a credential: a process in its task.
+#[derive(Debug, Clone)]
+pub struct Holder {
+    /// Its task.
+    pub task: TaskId,
+    /// The process.
+    pub instance: InstanceId,
+    /// The token that it showed, if it showed one.
+    pub token: Option<Shown>,
+}
+
+/// What is known of a token that somebody showed.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// The token, those it was exchanged from, its key: a fence on one ends the lease.
+    pub lineage: Vec<Subject>,
+    /// The epoch in which it was issued.
+    pub epoch: u64,
+    /// Digest of its task's scope then.
+    pub scope_digest: Digest,
+}
+
+/// A credential to be taken.
+#[derive(Debug, Clone)]
+pub struct Take {
+    /// Which.
+    pub credential: CredentialName,
+    /// How it is handed over.
+    pub delivery: Delivery,
+    /// For how long at most.
+    pub ttl: Option<Duration>,
+    /// What the asker calls this request.
+    pub idempotency_key: Option<String>,
+}
+
 impl Control {
+    /// Leases a credential to a process that is to hold it itself. What this resolves with is durably on record; a refusal is too.
+    pub async fn take_lease(&self, by: Holder, ask: Take) -> Result<Taken, Problem> {
+        let (id, at) = (by.task, self.now());
+        let read = self.parts.store.read(move |rows| {
+            let task = rows.task(id)?.ok_or_else(|| unknown(id))?;
+            let chain = facts::chain(rows, &task).ok_or_else(|| unknown(id))?;
+            Ok::<_, StoreError>((task, chain, facts::epoch(rows)?, rows.head()))
+        });
+        let (task, chain, epoch, seq) = read.await.map_err(|error| error.problem())?;
+        by.check(&task, epoch)?;
+        let want = Wanted {
+            server: None,
+            credential: ask.credential,
+            task: task.id,
+            instance: by.instance,
+            agent: task.agent.clone(),
+            cause: None,
+            delivery: ask.delivery,
+            ttl: ask.ttl,
+            idempotency_key: ask.idempotency_key,
+            lineage: by.token.map(|token| token.lineage).unwrap_or_default(),
+        };
+        let policy = self.parts.policy.current().await?;
+        // What nothing makes has nothing that policy could be asked about; the broker says so.
+        if let Some((about, template)) = self.parts.broker.described(&want) {
+            let class = about.class.when(want.delivery);
+            let ttl = want.ttl.map_or(template.ttl, |ttl| ttl.min(template.ttl));
+            let input = [
+                ("server", Told::NoServer),
+                ("kind", Told::Text(about.kind.as_str())),
+                ("class", Told::Number(class.as_long().into())),
+                ("backend_class", Told::Number(about.class.as_long().into())),
+                ("delivery", Told::Text(want.delivery.as_str())),
+                ("backstop", Told::Flag(about.native_end)),
+                ("ttl_s", Told::Number(ttl.as_secs())),
+            ];
+            let decision = policy.decide_act(&Asked {
+                act: Act::Lease,
+                principal: task.agent.as_str(),
+                resource: want.credential.as_str(),
+                input: &input,
+                task: &task,
+                chain: &chain,
+                // What a task has used, its enforcement point counts.
+                usage: &Usage::default(),
+                now: at,
+                performs: &[],
+                facts: &NO_FACTS,
+                versions: Versions {
+                    bundle: Some(policy.version()),
+                    task: task.version,
+                    fence_seq: seq,
+                    replica_seq: seq,
+                },
+            });
+            if let Some(problem) = act::refusal(&decision) {
+                self.parts.broker.refused(&want, problem.code).await;
+                return Err(problem);
+            }
+        }
+        match self.parts.broker.take(want.clone()).await {
+            Ok(taken) => Ok(taken),
+            Err(error) => {
+                let problem = error.problem();
+                self.parts.broker.refused(&want, problem.code).await;
+                Err(problem)
+            }
+        }
+    }
+
+    /// Takes a holder's word that a lease arrived: without it the lease ends after a few seconds.
+    pub async fn acknowledge_lease(&self, id: LeaseId, holder: InstanceId) -> Result<(), Problem> {
+        let done = self.parts.broker.acknowledge(id, holder).await;
+        done.map_err(|error| error.problem())
+    }
+
+    /// One lease; never its value.
+    pub async fn lease(&self, actor: &Actor, id: LeaseId) -> Result<Lease, Problem> {
+        actor.may(Operation::Read)?;
+        let missing = move || StoreError::NotFound {
+            kind: "lease",
+            key: id.to_string(),
+        };
+        let read = self
+            .parts
+            .store
+            .read(move |rows| rows.lease(id)?.ok_or_else(missing));
+        read.await.map_err(|error: StoreError| error.problem())
+    }
+
+    /// How each backend stands.
+    pub fn backends(&self, actor: &Actor) -> Result<Vec<Standing>, Problem> {
+        actor.may(Operation::Read)?;
+        Ok(self.parts.broker.backends())
+    }
+
+    /// Asks a backend how it stands.
+    pub async fn probe_backend(
+        &self,
+        actor: &Actor,
+        name: &BackendName,
+    ) -> Result<Standing, Problem> {
+        actor.may(Operation::Revoke)?;
+        let standing = self.parts.broker.probe(name).await;
+        standing.map_err(|error| error.problem())
+    }
+
+    /// Compares a backend's accounts with the leases, and mends what differs; only tells it if `dry`.
+    pub async fn reconcile_backend(
+        &self,
+        actor: &Actor,
+        name: &BackendName,
+        dry: bool,
+    ) -> Result<Differences, Problem> {
+        actor.may(if dry {
+            Operation::Read
+        } else {
+            Operation::Revoke
+        })?;
+        let found = self.parts.broker.reconcile(name, dry).await;
+        found.map_err(|error| error.problem())
+    }
+
+    /// Takes this node's data for the right ones, though a backend has seen newer ones. What newer leases left there is removed.
+    pub async fn adopt_backend(
+        &self,
+        actor: &Actor,
+        name: &BackendName,
+    ) -> Result<Differences, Problem> {
+        actor.may(Operation::WriteSecrets)?;
+        let kind = EventType::AdminChanged;
+        let event = self.change_event(kind, actor, "backends.adopt", "backend", name);
+        let journal = std::sync::Arc::clone(&self.parts.journal);
+        let told = self.parts.store.write(move |tx| journal.push(tx, &event));
+        told.await.map_err(|error: StoreError| error.problem())?;
+        self.settled().await?;
+        let found = self.parts.broker.adopt(name).await;
+        found.map_err(|error| error.problem())
+    }
+
     /// Leases, newest last; never their values.
     pub async fn leases(
         &self,
@@ -35,5 +222,29 @@ impl Control {
                 0
             }
         }
+    }
+}
+
+impl Holder {
+    fn check(&self, task: &Task, epoch: u64) -> Result<(), Problem> {
+        let refuse = |code, message: &str, help: &str| Err(Problem::new(code, message, help));
+        let Some(token) = &self.token else {
+            return Ok(());
+        };
+        if token.epoch != epoch {
+            return refuse(
+                Code::EpochOld,
+                "the token is from before the store was restored",
+                "attest again and ask for a new token",
+            );
+        }
+        if task.instance != Some(self.instance) || task.scope_digest != token.scope_digest {
+            return refuse(
+                Code::TokenInvalid,
+                "the token is for another process or scope than the task has",
+                "ask for a new token",
+            );
+        }
+        Ok(())
     }
 }

@@ -276,7 +276,8 @@ fn class_of(kind: EventType) -> Class {
         | EventType::InstanceExited
         | EventType::ApprovalClosed
         | EventType::LeaseRevoking
-        | EventType::LeaseDead => Class::Narrow,
+        | EventType::LeaseDead
+        | EventType::LeaseOrphaned => Class::Narrow,
         _ => Class::Grant,
     }
 }

@@ -108,7 +108,11 @@ codes! {
     // credentials
     LeaseDenied         "lease_denied"          403 5 "The task may not lease this credential.";
     LeaseFinal          "lease_final"           409 6 "The lease has ended.";
+    LeaseQuota          "lease_quota"           429 6 "As many leases live as may.";
+    DeliveryForbidden   "delivery_forbidden"    403 5 "The credential is not handed over in this way.";
     BackendDown         "backend_down"          503 4 "The credential's backend does not answer.";
+    BackendClockSkew    "backend_clock_skew"    503 4 "The backend's clock and ours are apart.";
+    BackendReadOnly     "backend_read_only"     503 6 "The backend has seen a newer store than this one.";
     SealLocked          "seal_locked"           503 4 "The seal is not open, so secrets cannot be read.";
     // policy
     PolicyInvalid       "policy_invalid"        400 3 "The policy bundle does not parse, validate or pass its lint.";

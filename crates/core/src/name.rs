@@ -83,6 +83,8 @@ names! {
         "A workflow of the policy bundle.";
     CredentialName is_label "a credential name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
         "A named credential template at a backend.";
+    BackendName is_label "a backend name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "A system that credentials are leased from.";
     AccountName is_label "an account name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
         "Name of a person's account on this node.";
     NodeName is_label "a node name: 1 to 63 of a-z 0-9 -, not starting or ending with -"

@@ -2,6 +2,33 @@
 
 use std::sync::Once;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Authorities that TLS cannot be verified with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("these authorities cannot be used: {0}")]
+pub struct BadAuthorities(String);
+
+/// A TLS client that trusts these authorities (PEM) and no others, and shows no certificate of its own.
+pub fn client_of(authorities: &[u8]) -> Result<ClientConfig, BadAuthorities> {
+    install_default_provider();
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(authorities) {
+        let certificate = certificate.map_err(|error| BadAuthorities(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| BadAuthorities(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(BadAuthorities("there is no certificate".to_owned()));
+    }
+    Ok(ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth())
+}
+
 /// Makes aws-lc-rs the process-wide rustls provider. Call it first in `main` and in tests that open TLS; repeated calls do nothing.
 pub fn install_default_provider() {
     static INSTALLED: Once = Once::new();

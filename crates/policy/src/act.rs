@@ -60,6 +60,7 @@ pub enum Act {
 pub(crate) enum Kind {
     Text,
     Number,
+    Flag,
     Agent,
     Server,
 }
@@ -100,8 +101,12 @@ pub enum Told<'a> {
     Number(u64),
     /// An agent.
     Agent(&'a AgentName),
+    /// Whether or not.
+    Flag(bool),
     /// A server.
     Server(&'a ServerName),
+    /// No server: the entity whose id is empty, which is nobody's name.
+    NoServer,
 }
 
 impl Act {
@@ -175,7 +180,16 @@ impl Act {
     /// The members of its input; all are required.
     pub(crate) const fn input(self) -> &'static [(&'static str, Kind)] {
         match self {
-            Self::Lease => &[("server", Kind::Server)],
+            // A class is 0 to 4, as R0 to R4; `backstop`: whether it ends by itself where it was made.
+            Self::Lease => &[
+                ("server", Kind::Server),
+                ("kind", Kind::Text),
+                ("class", Kind::Number),
+                ("backend_class", Kind::Number),
+                ("delivery", Kind::Text),
+                ("backstop", Kind::Flag),
+                ("ttl_s", Kind::Number),
+            ],
             Self::Reveal | Self::Sample => &[],
             Self::Egress => &[("host", Kind::Text), ("port", Kind::Number)],
             Self::OpenTask => &[("life_s", Kind::Number)],
@@ -193,12 +207,28 @@ impl Act {
         }
     }
 
+    /// What members of its input are that are not told: those of a sealed value that is injected into calls.
+    pub(crate) const fn defaults(self) -> &'static [(&'static str, Told<'static>)] {
+        match self {
+            Self::Lease => &[
+                ("kind", Told::Text("static")),
+                ("class", Told::Number(0)),
+                ("backend_class", Told::Number(0)),
+                ("delivery", Told::Text("inject")),
+                ("backstop", Told::Flag(false)),
+                ("ttl_s", Told::Number(600)),
+            ],
+            _ => &[],
+        }
+    }
+
     /// The type of its input in Cedar's JSON schema format.
     pub(crate) fn input_type(self) -> Value {
         let members = self.input().iter().map(|(name, kind)| {
             let kind = match kind {
                 Kind::Text => json!({"type": "String"}),
                 Kind::Number => json!({"type": "Long"}),
+                Kind::Flag => json!({"type": "Boolean"}),
                 Kind::Agent => json!({"type": "Entity", "name": "Agent"}),
                 Kind::Server => json!({"type": "Entity", "name": "Server"}),
             };
@@ -214,7 +244,8 @@ impl Told<'_> {
             Self::Text(_) => Kind::Text,
             Self::Number(_) => Kind::Number,
             Self::Agent(_) => Kind::Agent,
-            Self::Server(_) => Kind::Server,
+            Self::Flag(_) => Kind::Flag,
+            Self::Server(_) | Self::NoServer => Kind::Server,
         }
     }
 }

@@ -7,13 +7,16 @@ pub mod raw;
 mod resolve;
 pub mod units;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bailiwick_audit::seal::Payload;
+use bailiwick_broker::Template;
+use bailiwick_broker::backend::{PostgresAt, RoleOf};
 use bailiwick_core::Timestamp;
-use bailiwick_core::name::{AccountName, NodeName};
+use bailiwick_core::name::{AccountName, BackendName, CredentialName, NodeName};
 use bailiwick_core::spiffe_id::TrustDomain;
 use bailiwick_crypto::cosignature::CosignatureVerifier;
 use bailiwick_crypto::jwk::Algorithm;
@@ -38,6 +41,8 @@ pub struct Config {
     pub console: Listener,
     /// The MCP gateway.
     pub gateway: Gateway,
+    /// Where credentials are leased from.
+    pub broker: Broker,
     /// How long a call waits for a person.
     pub approval_wait: Duration,
     /// The audit log.
@@ -139,6 +144,17 @@ pub struct Gateway {
     pub listener: Listener,
     /// Browser origins that may call it.
     pub origins: Vec<String>,
+}
+
+/// Where credentials are leased from, and what they are like.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Broker {
+    /// PostgreSQL servers.
+    pub postgres: BTreeMap<BackendName, PostgresAt>,
+    /// What is common to all credentials.
+    pub credentials: BTreeMap<CredentialName, Template>,
+    /// What a PostgreSQL server makes of them.
+    pub roles: BTreeMap<CredentialName, RoleOf>,
 }
 
 /// The audit log.

@@ -5,11 +5,13 @@ pub mod agents;
 pub mod approvals;
 pub mod attest;
 pub mod audit;
+pub mod backends;
 pub mod blast_radius;
 pub mod clients;
 pub mod delegations;
 pub mod exports;
 pub mod health;
+mod holder;
 pub mod join_tokens;
 pub mod leases;
 pub mod metadata;
@@ -111,6 +113,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(accounts::routes(app))
         .merge(secrets::routes(app))
         .merge(leases::routes(app))
+        .merge(backends::routes(app))
         .merge(audit::routes(app))
         .merge(timeline::routes(app))
         .merge(exports::routes(app))

@@ -36,6 +36,9 @@ pub trait Leases {
     /// The live leases of a task, oldest first.
     fn live_leases_of_task(&self, task: TaskId) -> Result<Vec<Lease>, StoreError>;
 
+    /// How many live leases are made from a credential.
+    fn count_live_leases(&self, credential: &CredentialName) -> Result<usize, StoreError>;
+
     /// The live leases of an instance, oldest first.
     fn live_leases_of_instance(&self, instance: InstanceId) -> Result<Vec<Lease>, StoreError>;
 }

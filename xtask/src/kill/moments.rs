@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 /// A linear congruential generator (Knuth's MMIX constants): only the spread matters here.
-pub(super) struct Moments(u64);
+pub(crate) struct Moments(u64);
 
 impl Moments {
-    pub(super) fn of(seed: u64) -> Self {
+    pub(crate) fn of(seed: u64) -> Self {
         Self(seed)
     }
 
     /// Some time up to `latest`.
-    pub(super) fn next(&mut self, latest: Duration) -> Duration {
+    pub(crate) fn next(&mut self, latest: Duration) -> Duration {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)

@@ -114,6 +114,17 @@ const WALLS: &[Wall] = &[
         why: "shapes of exports are made only in audit: write an Exporter there",
     },
     Wall {
+        packages: &[
+            "tokio-postgres",
+            "tokio-postgres-rustls",
+            "postgres-*",
+            "deadpool",
+        ],
+        product: &["broker"],
+        tests: &[],
+        why: "other people's databases are spoken to only by backends of leases",
+    },
+    Wall {
         packages: &["object_store"],
         product: &["server"],
         tests: &[],

@@ -1,15 +1,16 @@
 //! Static secrets: a value sealed in the store and injected by the node, in class R0 (proxied: cut at the next request). Making one
 //! opens the seal; there is nothing to remove elsewhere, so it is gone once the node injects it no more.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bailiwick_core::Secret;
-use bailiwick_core::lease::Lease;
+use bailiwick_core::lease::{BackendKind, Deployment, LeaseClass};
 use bailiwick_core::name::CredentialName;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_store::{Store, StoreError};
 
-use super::{Answer, Backend, BackendError};
+use super::{Answer, Backend, BackendError, Description, Left, Made, Object, Order, Probe, Target};
 use crate::secrets::place;
 
 /// The backend of sealed values.
@@ -44,17 +45,69 @@ impl StaticSecret {
 }
 
 impl Backend for StaticSecret {
-    fn create<'a>(&'a self, lease: &'a Lease) -> Answer<'a, Secret<String>> {
-        Box::pin(self.value(&lease.credential))
+    fn describe(&self) -> Description {
+        Description {
+            kind: BackendKind::Static,
+            class: LeaseClass::R0,
+            native_end: false,
+            remote: false,
+        }
     }
 
-    fn drop_remote<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
+    fn probe<'a>(&'a self, _ours: &'a Deployment) -> Answer<'a, Probe> {
+        refused()
     }
 
-    fn verify_gone<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, bool> {
-        Box::pin(std::future::ready(Ok(true)))
+    fn create<'a>(&'a self, order: &'a Order) -> Answer<'a, Made> {
+        Box::pin(async move {
+            Ok(Made {
+                secret: self.value(&order.credential).await?,
+                access: BTreeMap::new(),
+                serial: None,
+            })
+        })
     }
+
+    fn list<'a>(&'a self, _ours: &'a Deployment) -> Answer<'a, Vec<Object>> {
+        done(Vec::new())
+    }
+
+    fn strays(&self) -> Answer<'_, Vec<u64>> {
+        done(Vec::new())
+    }
+
+    fn disable<'a>(&'a self, _slice: &'a mut [Target]) -> Answer<'a, ()> {
+        done(())
+    }
+
+    fn kill_sessions<'a>(&'a self, _slice: &'a [Target]) -> Answer<'a, u64> {
+        done(0)
+    }
+
+    fn remove<'a>(&'a self, _slice: &'a [Target]) -> Answer<'a, ()> {
+        done(())
+    }
+
+    fn verify<'a>(&'a self, slice: &'a [Target]) -> Answer<'a, Vec<Left>> {
+        let gone = Left {
+            absent: true,
+            sessions: 0,
+        };
+        done(vec![gone; slice.len()])
+    }
+
+    fn mark<'a>(&'a self, _ours: &'a Deployment, _generation: u64) -> Answer<'a, ()> {
+        done(())
+    }
+}
+
+fn done<T: Send + 'static>(value: T) -> Answer<'static, T> {
+    Box::pin(std::future::ready(Ok(value)))
+}
+
+fn refused<T: Send + 'static>() -> Answer<'static, T> {
+    let why = "sealed values have no server that could be asked".to_owned();
+    Box::pin(std::future::ready(Err(BackendError::Permanent(why))))
 }
 
 /// The value as it can stand in a header. One line break at its end is that of the file it came from, not part of it.

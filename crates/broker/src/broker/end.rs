@@ -4,12 +4,14 @@
 use bailiwick_core::Timestamp;
 use bailiwick_core::event::{Event, EventType};
 use bailiwick_core::id::LeaseId;
-use bailiwick_core::lease::{Lease, LeaseState, LeaseStep};
+use bailiwick_core::lease::{Evidence, Lease, LeaseState, LeaseStep};
 use bailiwick_core::task::Task;
 use bailiwick_store::{StoreError, Tx};
 
 use super::{Broker, LeasesOf};
-use crate::{CREATION_LIMIT, LeaseError, events};
+use crate::backend::Target;
+use crate::steps::{Side, Step};
+use crate::{ACKNOWLEDGE_LIMIT, CREATION_LIMIT, LeaseError, events};
 
 impl Broker {
     /// Moves these leases to REVOKING, in the transaction that takes their authority away: from its commit on they serve no new call.
@@ -40,6 +42,7 @@ impl Broker {
 
     /// Takes these leases away at their backend and verifies that they are gone; gives how many are. What fails stays REVOKING, serves
     /// nobody, and is tried again by [`Self::sweep`].
+    /// What was made elsewhere is taken away by [`Self::run`], which this wakes: a backend that does not answer delays nobody.
     pub async fn finish(&self, leases: &[LeaseId]) -> Result<usize, LeaseError> {
         let mut gone = 0;
         for id in leases {
@@ -52,6 +55,7 @@ impl Broker {
     /// [`Self::revoke_leases`] in a transaction of its own, then [`Self::finish`]. Gives how many leases were live.
     pub async fn end_leases(&self, which: &[LeasesOf], cause: &str) -> Result<usize, LeaseError> {
         let (broker, which, cause) = (self.clone(), which.to_vec(), cause.to_owned());
+        self.at(Step::Fence, Side::Before);
         let ending = self
             .inner
             .store
@@ -61,6 +65,7 @@ impl Broker {
                     .map_err(LeaseError::from)
             })
             .await?;
+        self.at(Step::Fence, Side::After);
         self.finish(&ending).await?;
         Ok(ending.len())
     }
@@ -68,8 +73,11 @@ impl Broker {
     /// Ends what is past its time and finishes what was interrupted; gives how many are gone now. Call it every few seconds.
     pub async fn sweep(&self) -> Result<usize, LeaseError> {
         let now = self.clock().wall();
-        let due =
-            move |lease: &Lease| lease.state == LeaseState::Revoking || over(lease, now).is_some();
+        // What was made elsewhere is the work of [`Self::run`] once it is REVOKING.
+        let due = move |lease: &Lease| {
+            (lease.state == LeaseState::Revoking && lease.remote.is_none())
+                || over(lease, now).is_some()
+        };
         let read = self.inner.store.read(move |rows| {
             Ok::<_, LeaseError>(rows.live_leases()?.into_iter().any(|lease| due(&lease)))
         });
@@ -77,6 +85,7 @@ impl Broker {
             return Ok(0);
         }
         let broker = self.clone();
+        self.at(Step::Fence, Side::Before);
         let write = self.inner.store.write(move |tx| {
             let mut ending = Vec::new();
             for lease in tx.live_leases()?.into_iter().filter(due) {
@@ -87,12 +96,29 @@ impl Broker {
             Ok::<_, LeaseError>(ending)
         });
         let ending = write.await?;
+        self.at(Step::Fence, Side::After);
         self.finish(&ending).await
     }
 
-    /// Ends the leases that an earlier run of the node left: their values were in its memory alone.
+    /// Ends the leases that an earlier run of the node left: those whose values were in its memory alone, and those that it was making.
+    /// What a holder has it keeps.
     pub async fn recover(&self) -> Result<usize, LeaseError> {
-        self.end_leases(&[LeasesOf::Every], "holder_lost").await
+        self.identity().await?;
+        let broker = self.clone();
+        let write = self.inner.store.write(move |tx| {
+            let mut ending = Vec::new();
+            for lease in tx.live_leases()? {
+                let kept = lease.state == LeaseState::Active && lease.remote.is_some();
+                if !kept {
+                    ending.push(lease.id);
+                    broker.revoke_one(tx, lease, "holder_lost")?;
+                }
+            }
+            Ok::<_, LeaseError>(ending)
+        });
+        let ending = write.await?;
+        self.finish(&ending).await?;
+        Ok(ending.len())
     }
 
     fn revoke_one(&self, tx: &mut dyn Tx, mut lease: Lease, cause: &str) -> Result<(), StoreError> {
@@ -104,6 +130,7 @@ impl Broker {
         }
         lease.state = next;
         lease.cause = Some(cause.to_owned());
+        lease.revoked_at = Some(self.clock().wall());
         lease.version = lease.version.saturating_add(1);
         tx.put_lease(&lease)?;
         let task = tx.task(lease.task)?;
@@ -119,14 +146,28 @@ impl Broker {
         if lease.state != LeaseState::Revoking {
             return Ok(lease.state == LeaseState::Tombstone);
         }
-        let backend = &self.inner.backend;
-        let dropped = match backend.drop_remote(&lease).await {
-            Ok(()) => backend.verify_gone(&lease).await,
-            Err(error) => Err(error),
+        if let Some(remote) = &lease.remote {
+            match self.inner.desks.get(&remote.backend) {
+                Some(desk) => desk.wake.notify_one(),
+                None => {
+                    tracing::error!(lease = %id, backend = %remote.backend, "a revoked lease is at a backend that is not configured any more");
+                }
+            }
+            return Ok(false);
+        }
+        let target = Target {
+            name: String::new(),
+            credential: Some(lease.credential.clone()),
+            serial: None,
         };
-        match dropped {
-            Ok(true) => {}
-            Ok(false) => {
+        match self
+            .inner
+            .values
+            .verify(std::slice::from_ref(&target))
+            .await
+        {
+            Ok(left) if left.iter().all(|left| left.absent && left.sessions == 0) => {}
+            Ok(_) => {
                 tracing::warn!(lease = %id, "the backend still knows a revoked lease; it is tried again");
                 return Ok(false);
             }
@@ -136,11 +177,16 @@ impl Broker {
             }
         }
         let broker = self.clone();
-        let write = self.inner.store.write(move |tx| broker.bury(tx, id));
+        let write = self.inner.store.write(move |tx| broker.bury(tx, id, None));
         write.await
     }
 
-    fn bury(&self, tx: &mut dyn Tx, id: LeaseId) -> Result<bool, LeaseError> {
+    pub(super) fn bury(
+        &self,
+        tx: &mut dyn Tx,
+        id: LeaseId,
+        evidence: Option<Evidence>,
+    ) -> Result<bool, LeaseError> {
         let Some(mut lease) = tx.lease(id)? else {
             return Ok(false);
         };
@@ -152,6 +198,7 @@ impl Broker {
             .step(LeaseStep::VerifiedGone)
             .map_err(|_| LeaseError::Ended)?;
         lease.verified_at = Some(self.clock().wall());
+        lease.evidence = evidence;
         lease.version = lease.version.saturating_add(1);
         tx.put_lease(&lease)?;
         let task = tx.task(lease.task)?;
@@ -178,6 +225,13 @@ fn over(lease: &Lease, now: Timestamp) -> Option<&'static str> {
             Some("creation_unknown")
         }
         LeaseState::Intent | LeaseState::Active if now >= lease.not_after => Some("expired"),
+        LeaseState::Active if is_unheard_of(lease, now) => Some("undelivered"),
         _ => None,
     }
+}
+
+/// Whether nobody said that a lease arrived, though it is time.
+fn is_unheard_of(lease: &Lease, now: Timestamp) -> bool {
+    let issued = lease.issued_at.unwrap_or(lease.created_at);
+    lease.remote.is_some() && !lease.acknowledged && now >= issued.plus(ACKNOWLEDGE_LIMIT)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
 use bailiwick_core::id::{EventId, LeaseId};
-use bailiwick_core::lease::{Lease, LeaseState, LeaseStep};
+use bailiwick_core::lease::{Delivery, Lease, LeaseClass, LeaseState, LeaseStep};
 use bailiwick_core::name::{CredentialName, ServerName};
 use bailiwick_core::task::Task;
 use bailiwick_core::{Secret, Timestamp};
@@ -13,13 +13,22 @@ use bailiwick_store::Reads;
 use bailiwick_core::lease::Wanted;
 
 use super::{Broker, Leased, LeasesOf};
-use crate::backend::StaticSecret;
+use crate::backend::{Backend, Made, Order, StaticSecret};
+use crate::steps::{Side, Step};
 use crate::{LEASE_LIFE, LeaseError, MAX_LIVE_OF_TASK, ancestry};
 
 impl Broker {
     /// The credential for a call: the active lease of this instance, task and credential, or a new one. One such lease serves all
     /// their calls. What this resolves with is durably on record.
     pub async fn lease(&self, want: Wanted) -> Result<Leased, LeaseError> {
+        if let Some(template) = self.inner.credentials.get(&want.credential) {
+            // Nothing that is made elsewhere can stand in a header.
+            return Err(LeaseError::Delivery {
+                credential: want.credential,
+                delivery: Delivery::Inject,
+                instead: template.delivery.clone(),
+            });
+        }
         if let Some(leased) = self.active(&want).await? {
             return Ok(leased);
         }
@@ -121,33 +130,64 @@ impl Broker {
 
     async fn make(&self, want: Wanted, lease: Lease) -> Result<Leased, LeaseError> {
         let id = lease.id;
-        let outcome = self.activate(want, lease).await;
+        let outcome = self.make_value(want, lease).await;
         if let Err(error) = &outcome {
-            let cause = bailiwick_core::Fault::code(error).as_str();
-            if let Err(failed) = self.end_leases(&[LeasesOf::Lease(id)], cause).await {
-                // The sweep comes back to it; its value was never delivered.
-                tracing::warn!(lease = %id, error = %failed, "a failed lease could not be ended yet");
-            }
+            self.abandon(id, error).await;
         }
         outcome
     }
 
-    async fn activate(&self, want: Wanted, lease: Lease) -> Result<Leased, LeaseError> {
-        let made = self.inner.backend.create(&lease).await;
-        let bearer: Secret<String> = made.map_err(|source| LeaseError::Backend {
+    async fn make_value(&self, want: Wanted, lease: Lease) -> Result<Leased, LeaseError> {
+        let (id, values) = (lease.id, Arc::clone(&self.inner.values));
+        let order = Order {
             credential: lease.credential.clone(),
+            name: self.identity().await?.deployment.name(id),
+            secret: Secret::new(String::new()),
+            until: lease.not_after,
+        };
+        let made = self.activate(&want, &*values, order, id).await?;
+        self.hold(id, made.secret).await
+    }
+
+    /// Ends a lease that came to nothing. If this fails, the sweep comes back to it: its value was never delivered.
+    pub(super) async fn abandon(&self, id: LeaseId, error: &LeaseError) {
+        let cause = bailiwick_core::Fault::code(error).as_str();
+        if let Err(failed) = self.end_leases(&[LeasesOf::Lease(id)], cause).await {
+            tracing::warn!(lease = %id, error = %failed, "a failed lease could not be ended yet");
+        }
+    }
+
+    /// Makes the credential and puts on record that it is made; resolves once that is durable.
+    pub(super) async fn activate(
+        &self,
+        want: &Wanted,
+        backend: &dyn Backend,
+        order: Order,
+        id: LeaseId,
+    ) -> Result<Made, LeaseError> {
+        self.at(Step::Create, Side::Before);
+        let made = backend.create(&order).await;
+        let made = made.map_err(|source| LeaseError::Backend {
+            credential: order.credential.clone(),
             source,
         })?;
-        let (broker, id) = (self.clone(), lease.id);
+        self.at(Step::Create, Side::After);
+        self.at(Step::Tx2, Side::Before);
+        let (broker, want, serial) = (self.clone(), want.clone(), made.serial);
         self.inner
             .store
             .write(move |tx| {
-                let task = ancestry::check(tx, &want, broker.clock().wall())?;
+                let now = broker.clock().wall();
+                let task = ancestry::check(tx, &want, now)?;
                 let mut lease = tx.lease(id)?.ok_or(LeaseError::Ended)?;
                 lease.state = lease
                     .state
                     .step(LeaseStep::Made)
                     .map_err(|_| LeaseError::Ended)?;
+                lease.issued_at = Some(now);
+                if let Some(remote) = &mut lease.remote {
+                    remote.serial = serial;
+                }
                 lease.version = lease.version.saturating_add(1);
                 tx.put_lease(&lease)?;
                 let mut event =
@@ -156,24 +196,34 @@ impl Broker {
                 Ok::<_, LeaseError>(broker.inner.journal.push(tx, &event)?)
             })
             .await?;
+        self.at(Step::Tx2, Side::After);
         self.inner
             .journal
             .settled()
             .await
             .map_err(LeaseError::Record)?;
+        Ok(made)
+    }
+
+    /// Keeps a value for the calls to come, if its lease still stands.
+    async fn hold(&self, id: LeaseId, bearer: Secret<String>) -> Result<Leased, LeaseError> {
         self.inner.held.put(id, bearer.clone());
-        // A revocation between the commit above and this line has looked for the value before it was there.
-        let state = self
-            .inner
-            .store
-            .read(move |rows| rows.lease(id).map_err(LeaseError::Store))
-            .await?;
-        if state.is_some_and(|lease| lease.state == LeaseState::Active) {
+        // A revocation between the commit before and this line has looked for the value before it was there.
+        if self.is_active(id).await? {
             Ok(Leased { id, bearer })
         } else {
             self.inner.held.forget(id);
             Err(LeaseError::Ended)
         }
+    }
+
+    pub(super) async fn is_active(&self, id: LeaseId) -> Result<bool, LeaseError> {
+        let state = self
+            .inner
+            .store
+            .read(move |rows| rows.lease(id).map_err(LeaseError::Store))
+            .await?;
+        Ok(state.is_some_and(|lease| lease.state == LeaseState::Active))
     }
 }
 
@@ -189,9 +239,9 @@ fn live(rows: &dyn Reads, want: &Wanted, now: Timestamp) -> Result<Option<Lease>
     }))
 }
 
-fn new_lease(id: LeaseId, want: &Wanted, task: &Task, now: Timestamp) -> Lease {
+pub(super) fn new_lease(id: LeaseId, want: &Wanted, task: &Task, now: Timestamp) -> Lease {
     let not_after = now
-        .plus(LEASE_LIFE)
+        .plus(want.ttl.unwrap_or(LEASE_LIFE))
         .min(task.expires_at)
         .min(task.scope.deadline());
     Lease {
@@ -201,6 +251,16 @@ fn new_lease(id: LeaseId, want: &Wanted, task: &Task, now: Timestamp) -> Lease {
         task: want.task,
         instance: Some(want.instance),
         agent: want.agent.clone(),
+        delivery: want.delivery,
+        class: LeaseClass::R0,
+        remote: None,
+        lineage: want.lineage.clone(),
+        idempotency_key: want.idempotency_key.clone(),
+        replaces: None,
+        issued_at: None,
+        acknowledged: want.delivery == Delivery::Inject,
+        revoked_at: None,
+        evidence: None,
         state: LeaseState::Intent,
         created_at: now,
         not_after,

@@ -1,18 +1,25 @@
 //! The lease protocol on a real store: sharing, fences at every moment, restarts, and where a value must never be.
 
-mod world;
+mod crash;
+mod remote;
+#[path = "../../../../tests/servers/postgres.rs"]
+mod server;
+pub(crate) mod world;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bailiwick_core::fence::Subject;
-use bailiwick_core::lease::{Lease, LeaseState};
+use bailiwick_core::lease::{BackendKind, Deployment, LeaseClass, LeaseState};
 use bailiwick_core::{Code, Fault, Secret};
 use bailiwick_store::{Store, StoreError};
 
 use super::{Broker, LeasesOf};
-use crate::backend::{Answer, Backend, BackendError};
-use crate::{LEASE_LIFE, LeaseError, MAX_LIVE_OF_TASK};
+use crate::backend::{
+    Answer, Backend, BackendError, Description, Left, Made, Object, Order, Probe, Target,
+};
+use crate::{Backends, LEASE_LIFE, LeaseError, MAX_LIVE_OF_TASK, Parts};
 use world::{CANARY, World, fence, wanted};
 
 #[tokio::test]
@@ -273,33 +280,74 @@ async fn the_node_reads_tools_with_a_credential_only_on_record() {
     assert_eq!(refused.unwrap_err().code(), Code::AuditUnavailable);
 }
 
-fn broker(world: &World, backend: Arc<dyn Backend>) -> Broker {
-    Broker::with_backend(
-        world.store.clone(),
-        Arc::clone(&world.seal),
-        world.journal.clone(),
-        backend,
-        world.clock.clone(),
-        world.rng.clone(),
-    )
+fn broker(world: &World, values: Arc<dyn Backend>) -> Broker {
+    let parts = Parts {
+        store: world.store.clone(),
+        seal: Arc::clone(&world.seal),
+        journal: world.journal.clone(),
+        backends: Backends::default(),
+        clock: world.clock.clone(),
+        rng: world.rng.clone(),
+    };
+    Broker::with_values(parts, values)
+}
+
+/// What is asked of backends that have a server elsewhere.
+macro_rules! nothing_elsewhere {
+    () => {
+        fn describe(&self) -> Description {
+            Description {
+                kind: BackendKind::Static,
+                class: LeaseClass::R0,
+                native_end: false,
+                remote: false,
+            }
+        }
+
+        fn probe<'a>(&'a self, _: &'a Deployment) -> Answer<'a, Probe> {
+            unreachable!("values are not asked how they stand")
+        }
+
+        fn list<'a>(&'a self, _: &'a Deployment) -> Answer<'a, Vec<Object>> {
+            unreachable!("values are not listed")
+        }
+
+        fn strays(&self) -> Answer<'_, Vec<u64>> {
+            unreachable!("values have no sessions")
+        }
+
+        fn disable<'a>(&'a self, _: &'a mut [Target]) -> Answer<'a, ()> {
+            unreachable!("values are not logged in with")
+        }
+
+        fn kill_sessions<'a>(&'a self, _: &'a [Target]) -> Answer<'a, u64> {
+            unreachable!("values have no sessions")
+        }
+
+        fn remove<'a>(&'a self, _: &'a [Target]) -> Answer<'a, ()> {
+            unreachable!("values are no accounts")
+        }
+
+        fn mark<'a>(&'a self, _: &'a Deployment, _: u64) -> Answer<'a, ()> {
+            unreachable!("values are nowhere else")
+        }
+    };
 }
 
 /// Does not answer.
 struct Stuck;
 
 impl Backend for Stuck {
-    fn create<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, Secret<String>> {
+    nothing_elsewhere!();
+
+    fn create<'a>(&'a self, _: &'a Order) -> Answer<'a, Made> {
         let down = BackendError::Transient("connection refused".to_owned());
         Box::pin(std::future::ready(Err(down)))
     }
 
-    fn drop_remote<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, ()> {
+    fn verify<'a>(&'a self, _: &'a [Target]) -> Answer<'a, Vec<Left>> {
         let down = BackendError::Transient("connection refused".to_owned());
         Box::pin(std::future::ready(Err(down)))
-    }
-
-    fn verify_gone<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, bool> {
-        Box::pin(std::future::ready(Ok(false)))
     }
 }
 
@@ -307,7 +355,9 @@ impl Backend for Stuck {
 struct Fencing(Store);
 
 impl Backend for Fencing {
-    fn create<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, Secret<String>> {
+    nothing_elsewhere!();
+
+    fn create<'a>(&'a self, _: &'a Order) -> Answer<'a, Made> {
         let store = self.0.clone();
         Box::pin(async move {
             let write = store.write(|tx| {
@@ -317,15 +367,20 @@ impl Backend for Fencing {
             write
                 .await
                 .unwrap_or_else(|error: StoreError| panic!("{error}"));
-            Ok(Secret::new("made".to_owned()))
+            Ok(Made {
+                secret: Secret::new("made".to_owned()),
+                access: BTreeMap::new(),
+                serial: None,
+            })
         })
     }
 
-    fn drop_remote<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, ()> {
-        Box::pin(std::future::ready(Ok(())))
-    }
-
-    fn verify_gone<'a>(&'a self, _lease: &'a Lease) -> Answer<'a, bool> {
-        Box::pin(std::future::ready(Ok(true)))
+    fn verify<'a>(&'a self, slice: &'a [Target]) -> Answer<'a, Vec<Left>> {
+        let gone = Left {
+            absent: true,
+            sessions: 0,
+        };
+        let gone = vec![gone; slice.len()];
+        Box::pin(std::future::ready(Ok(gone)))
     }
 }

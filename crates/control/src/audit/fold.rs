@@ -179,7 +179,7 @@ impl Fold {
                     .task
                     .as_ref()
                     .is_some_and(|task| task.id == lease.task)
-                    && server.is_none_or(|server| *server == lease.server)
+                    && server.is_none_or(|server| Some(server) == lease.server.as_ref())
                     && !other
             }
         }

@@ -94,10 +94,7 @@ pub(super) fn leases_of(subject: &Subject) -> Option<LeasesOf> {
         Subject::Server(server) => Some(LeasesOf::Server(server.clone())),
         Subject::Credential(credential) => Some(LeasesOf::Credential(credential.clone())),
         Subject::Lease(lease) => Some(LeasesOf::Lease(*lease)),
-        Subject::Owner(_)
-        | Subject::User(_)
-        | Subject::Tool(_)
-        | Subject::Token(_)
-        | Subject::Key(_) => None,
+        Subject::Token(_) | Subject::Key(_) => Some(LeasesOf::With(subject.clone())),
+        Subject::Owner(_) | Subject::User(_) | Subject::Tool(_) => None,
     }
 }

@@ -197,13 +197,14 @@ impl Bench {
             Arc::new(SystemRng),
         );
         let journal: Arc<dyn Journal> = Arc::clone(&outbox) as Arc<dyn Journal>;
-        let broker = Broker::new(
-            store.clone(),
+        let broker = Broker::new(bailiwick_broker::Parts {
+            store: store.clone(),
             seal,
-            Arc::clone(&journal),
-            Arc::clone(&clock) as Arc<dyn Clock>,
-            Arc::new(SystemRng),
-        );
+            journal: Arc::clone(&journal),
+            backends: bailiwick_broker::Backends::default(),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            rng: Arc::new(SystemRng),
+        });
         let point = Arc::new(Point::default());
         let signer = NoteSigner::new("example.org/node-1/policy", Ed25519Key::generate().unwrap());
         let publications = Publications::new(store.clone(), signer.unwrap()).unwrap();

@@ -67,6 +67,8 @@ event_types! {
     LeaseActive "lease.active";
     LeaseRevoking "lease.revoking";
     LeaseDead "lease.dead";
+    LeaseRefused "lease.refused";
+    LeaseOrphaned "lease.orphaned";
     AdminChanged "admin.changed";
     AdminRefused "admin.refused";
     LogOpened "log.opened";

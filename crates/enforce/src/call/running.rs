@@ -105,14 +105,14 @@ impl Running<'_> {
         let point = &self.gateway.decider;
         let may = point.lease(view, &self.session.server.name, credential);
         may.await.map_err(|problem| Refusal::of(&problem))?;
-        let wanted = Wanted {
-            server: self.session.server.name.clone(),
-            credential: credential.clone(),
-            task: view.task.id,
-            instance: self.context.caller.instance,
-            agent: view.agent.name.clone(),
-            cause: Some(self.intent.id),
-        };
+        let wanted = Wanted::injected(
+            self.session.server.name.clone(),
+            credential.clone(),
+            view.task.id,
+            self.context.caller.instance,
+            view.agent.name.clone(),
+            Some(self.intent.id),
+        );
         let leased = tokio::select! {
             biased;
             cut = self.entered.cut() => return Err(forward::refusal_of(&Stopped::Cut(cut))),

@@ -116,14 +116,14 @@ impl Gateway {
         self.decider
             .lease(&view, &session.server.name, credential)
             .await?;
-        let wanted = Wanted {
-            server: session.server.name.clone(),
-            credential: credential.clone(),
-            task: caller.task,
-            instance: caller.instance,
-            agent: view.agent.name.clone(),
-            cause: None,
-        };
+        let wanted = Wanted::injected(
+            session.server.name.clone(),
+            credential.clone(),
+            caller.task,
+            caller.instance,
+            view.agent.name.clone(),
+            None,
+        );
         self.ports
             .leaser
             .lease(wanted)

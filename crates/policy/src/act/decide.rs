@@ -11,7 +11,7 @@ use cedar_policy_core::ast::{EntityUID, Request, Value};
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
 
-use super::{Act, Asked, BUILT_IN, Told};
+use super::{Asked, BUILT_IN, Told};
 use crate::annotation::duration;
 use crate::bundle::Bundle;
 use crate::call::{Setting, TaskFacts};
@@ -215,23 +215,28 @@ fn keys(bundle: &Bundle, uid: &EntityUID) -> Keys {
 
 /// The input as the schema has it; none if it is another.
 fn input(bundle: &Bundle, asked: &Asked<'_>) -> Option<Value> {
-    let fits = |act: Act| {
-        let members = act.input();
-        members.len() == asked.input.len()
-            && members.iter().all(|(name, kind)| {
-                let told = asked.input.iter().find(|(told, _)| told == name);
-                told.is_some_and(|(_, told)| told.kind() == *kind)
-            })
+    let told_of = |name: &str| {
+        let told = asked.input.iter().chain(asked.act.defaults());
+        told.into_iter().find(|(told, _)| *told == name)
     };
+    let members = asked.act.input();
+    let known = |(name, _): &(&str, Told<'_>)| members.iter().any(|(known, _)| known == name);
+    let fits = asked.input.iter().all(known)
+        && members
+            .iter()
+            .all(|(name, kind)| told_of(name).is_some_and(|(_, told)| told.kind() == *kind));
     let types = &bundle.types;
     let value = |told: &Told<'_>| match *told {
         Told::Text(text) => text.into(),
         Told::Number(number) => context::long(number),
         Told::Agent(agent) => uid(&types.agent, agent.as_str()).into(),
+        Told::Flag(flag) => flag.into(),
         Told::Server(server) => uid(&types.server, server.as_str()).into(),
+        Told::NoServer => uid(&types.server, "").into(),
     };
-    fits(asked.act).then(|| {
-        let members = asked.input.iter().map(|(name, told)| (*name, value(told)));
+    fits.then(|| {
+        let told = members.iter().filter_map(|(name, _)| told_of(name));
+        let members = told.map(|(name, told)| (*name, value(told)));
         Value::record(members, None)
     })
 }

@@ -343,14 +343,21 @@ impl Names {
         for &(name, kind) in act.input() {
             let unfit =
                 || CaseError::new(format!("arguments: `{name}` is missing or unfit"), help());
-            let value = members.get(name).ok_or_else(unfit)?;
+            let default = act.defaults().iter().any(|(known, _)| *known == name);
+            let value = match members.get(name) {
+                None if default => continue,
+                value => value.ok_or_else(unfit)?,
+            };
             match kind {
                 Kind::Text => drop(value.as_str().ok_or_else(unfit)?),
                 Kind::Number => drop(value.as_u64().ok_or_else(unfit)?),
+                Kind::Flag => drop(value.as_bool().ok_or_else(unfit)?),
                 Kind::Agent => {
                     let read = value.as_str().and_then(|text| text.parse().ok());
                     names.agents.push((name, read.ok_or_else(unfit)?));
                 }
+                // An empty name is no server's: the agent itself is to hold it.
+                Kind::Server if value.as_str() == Some("") => {}
                 Kind::Server => {
                     let read = value.as_str().and_then(|text| text.parse().ok());
                     names.servers.push((name, read.ok_or_else(unfit)?));
@@ -369,7 +376,9 @@ impl Names {
             let told = match kind {
                 Kind::Text => Told::Text(members.get(name)?.as_str()?),
                 Kind::Number => Told::Number(members.get(name)?.as_u64()?),
+                Kind::Flag => Told::Flag(members.get(name)?.as_bool()?),
                 Kind::Agent => Told::Agent(&self.agents.iter().find(|(of, _)| *of == name)?.1),
+                Kind::Server if members.get(name)?.as_str() == Some("") => Told::NoServer,
                 Kind::Server => Told::Server(&self.servers.iter().find(|(of, _)| *of == name)?.1),
             };
             Some((name, told))

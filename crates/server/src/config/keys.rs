@@ -151,6 +151,12 @@ keys! {
     GatewayOrigins "gateway" "origins" Texts "" "origins such as https://app.example"
         "Browser origins that may call the gateway."
         "None: agents are no browsers, and a page that can reach loopback should get nothing.";
+    Backends "broker" "backends" Tables "" "{name, kind = \"postgres\", url = \"postgresql://user@host:port/database\", secret?, ca_file?}, at most 64"
+        "Systems that credentials are made at when they are wanted. `secret` names the sealed value that is the user's password; `ca_file` has the authorities of its TLS certificate, the system's if not given. Only a server on this machine is spoken to without TLS."
+        "None: then credentials are sealed values alone.";
+    Credentials "broker" "credentials" Tables "" "{name, backend, group, owner?, database?, ttl = \"10m\" (30s to 1h), connections = \"2\", max_live = \"200\", delivery = \"api\" (some of env file api)}, at most 1024"
+        "What is made there. A lease is a role of its own, member of `group`; what it leaves behind goes to `owner`, the group if not given. `database` is what its holder is told."
+        "None. Who may lease them, the policy bundle says: by default nobody.";
     ApprovalWait "approval" "wait" Duration "120s" "1s to 10m"
         "How long a call waits for a person before its caller is told to ask again."
         "MCP clients give up after a few minutes; the approval itself lives longer.";
@@ -212,7 +218,8 @@ keys! {
 
 /// Sections in the order of the documents.
 pub const SECTIONS: &[&str] = &[
-    "node", "identity", "oauth", "console", "gateway", "approval", "audit", "admin", "log",
+    "node", "identity", "oauth", "console", "gateway", "broker", "approval", "audit", "admin",
+    "log",
 ];
 
 /// The keys of one section.

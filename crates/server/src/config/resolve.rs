@@ -15,6 +15,7 @@ use super::keys::Key;
 use super::raw::{RawConfig, RawValue, default_of};
 use super::{Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth, WitnessAt};
 
+mod backends;
 mod elsewhere;
 mod issuers;
 
@@ -34,6 +35,7 @@ pub(super) fn resolve(
     let oauth = oauth(&mut reader, base);
     let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
     let gateway = gateway(&mut reader);
+    let broker = backends::broker(&mut reader, base);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
     let audit = audit(&mut reader, base);
     let admin_uids = reader.uids(Key::AdminUids);
@@ -54,6 +56,7 @@ pub(super) fn resolve(
         oauth: oauth?,
         console: console?,
         gateway: gateway?,
+        broker: broker?,
         approval_wait: approval_wait?,
         audit: audit?,
         admin_uids: admin_uids?,

@@ -61,6 +61,11 @@ fn an_empty_document_is_all_defaults() {
                     },
                     origins: [],
                 },
+                broker: Broker {
+                    postgres: {},
+                    credentials: {},
+                    roles: {},
+                },
                 approval_wait: 120s,
                 audit: Audit {
                     segment: 67108864,
@@ -167,6 +172,11 @@ filter = "warn,bailiwick_enforce=debug"
                     origins: [
                         "https://app.example",
                     ],
+                },
+                broker: Broker {
+                    postgres: {},
+                    credentials: {},
+                    roles: {},
                 },
                 approval_wait: 1s,
                 audit: Audit {
@@ -321,6 +331,79 @@ fn what_sends_the_record_elsewhere_is_checked() {
         let text = format!("version = 1\n[audit]\n{line}\n");
         let flaws = Config::parse(&text, "f", Path::new("/"), Path::new("/d")).unwrap_err();
         assert!(flaws.to_string().contains(message), "{line}: {flaws}");
+    }
+}
+
+#[test]
+fn what_credentials_are_leased_from_is_checked() {
+    let backend = "[[broker.backends]]\nname = \"db\"\nkind = \"postgres\"\nurl = \"postgresql://b@127.0.0.1/x\"\n";
+    let credential = |more: &str| {
+        format!(
+            "version = 1\n{backend}[[broker.credentials]]\nname = \"ro\"\nbackend = \"db\"\n{more}"
+        )
+    };
+    let parsed = |text: &str| Config::parse(text, "f", Path::new("/etc"), Path::new("/data"));
+    let broker = parsed(&credential(
+        "group = \"app\"\nttl = \"1m\"\ndelivery = \"api env\"",
+    ))
+    .unwrap()
+    .broker;
+    let name = "ro".parse().unwrap();
+    let (template, role) = (&broker.credentials[&name], &broker.roles[&name]);
+    assert_eq!(
+        (template.ttl, template.max_live, template.delivery.len()),
+        (Duration::from_mins(1), 200, 2)
+    );
+    assert_eq!(
+        (
+            role.group.as_str(),
+            role.database.as_str(),
+            role.connections
+        ),
+        ("app", "x", 2)
+    );
+    for (text, why) in [
+        (credential(""), "`group` is missing"),
+        (
+            credential("group = \"a\"\nttl = \"2h\""),
+            "`ttl` is out of range",
+        ),
+        (
+            credential("group = \"a\"\nconnections = \"0\""),
+            "`connections` is out of range",
+        ),
+        (
+            credential("group = \"a\"\nmax_live = \"-1\""),
+            "`max_live` is out of range",
+        ),
+        (
+            credential("group = \"a\"\ndelivery = \"inject\""),
+            "no role is handed over",
+        ),
+        (
+            credential("group = \"a\"\ndelivery = \"mail\""),
+            "`delivery`",
+        ),
+        (
+            credential("group = \"a\"\ngrop = \"a\""),
+            "unknown key `grop`",
+        ),
+        (
+            credential("group = \"a\"").replace("backend = \"db\"", "backend = \"other\""),
+            "there is no backend other",
+        ),
+        (
+            credential("group = \"a\"").replace("b@127", "b:secret@127"),
+            "a password does not belong into it",
+        ),
+        (
+            credential("group = \"a\"").replace("\"postgres\"", "\"oracle\""),
+            "`kind` \"oracle\" is none",
+        ),
+    ] {
+        let flaws = parsed(&text).unwrap_err().to_string();
+        assert!(flaws.contains(why), "{why}: {flaws}");
+        assert!(!flaws.contains("secret@"), "{flaws}");
     }
 }
 

@@ -115,6 +115,15 @@ pub enum StartError {
     /// The file of authorities is none.
     #[error("[identity] x509pop_ca cannot be used")]
     Pop(#[from] bailiwick_crypto::pop::PopError),
+    /// A backend cannot be used.
+    #[error("backend {name} of [[broker.backends]] cannot be used")]
+    Backend {
+        /// Which.
+        name: bailiwick_core::name::BackendName,
+        /// Why.
+        #[source]
+        source: bailiwick_broker::backend::BadAddress,
+    },
     /// Leases of an earlier run.
     #[error("leases of an earlier run cannot be ended")]
     Leases(#[from] bailiwick_broker::LeaseError),
@@ -132,9 +141,11 @@ impl Fault for StartError {
             Self::Path { .. } | Self::Exposed { .. } => Code::DataDir,
             Self::SealMissing { .. } => Code::SealLocked,
             Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
-            Self::Listen { .. } | Self::Issuers(_) | Self::Authorities { .. } | Self::Pop(_) => {
-                Code::ConfigInvalid
-            }
+            Self::Listen { .. }
+            | Self::Issuers(_)
+            | Self::Authorities { .. }
+            | Self::Pop(_)
+            | Self::Backend { .. } => Code::ConfigInvalid,
             Self::Seal(error) => error.code(),
             Self::Open(error) => error.code(),
             Self::Store(error) => error.code(),
@@ -187,6 +198,9 @@ impl Fault for StartError {
             Self::Place(error) => error.help(),
             Self::Authorities { .. } => "name a file that the node may read".to_owned(),
             Self::Pop(error) => error.help(),
+            Self::Backend { .. } => {
+                "look at its `url`, and at its `ca_file` if it is not on this machine".to_owned()
+            }
             Self::Issuers(_) => "name a file of PEM certificates in `ca_file`".to_owned(),
             Self::Defect(_) => "please report this with the node's log".to_owned(),
         }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_audit::{Log, Recorder};
-use bailiwick_broker::Broker;
+use bailiwick_broker::backend::{Postgres, StaticSecret};
+use bailiwick_broker::{Backends, Broker, Parts as BrokerParts};
 use bailiwick_control::outbox::Outbox;
 use bailiwick_control::policies::Publications;
 use bailiwick_control::revocation::Receipts;
 use bailiwick_control::{Control, Parts as ControlParts};
+use bailiwick_core::name::CredentialName;
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
 use bailiwick_crypto::note::NoteSigner;
@@ -83,7 +85,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
     let outbox = outbox(&state, &mut tasks, drained.clone());
     let addresses = addresses(&config, &listeners, &state)?;
-    let broker = broker(&state, &outbox).await?;
+    let broker = broker(&config, &state, &outbox, &mut tasks, &stop).await?;
     let (publications, policies) = policy(&config, &state).await?;
     let authority = authority(&config, &state, &outbox, &addresses).await?;
     let control = Control::new(ControlParts {
@@ -186,17 +188,55 @@ fn pop_authorities(config: &Config) -> Result<Option<Authorities>, StartError> {
     Ok(Some(Authorities::from_pem(&pem)?))
 }
 
-/// The broker, with what a stop left half done put in order.
-async fn broker(state: &State, outbox: &Arc<Outbox>) -> Result<Broker, StartError> {
-    let broker = Broker::new(
-        state.store.clone(),
-        Arc::clone(&state.seal),
-        outbox.clone(),
-        Arc::clone(&state.clock),
-        Arc::clone(&state.rng),
-    );
+/// The broker, with what a stop left half done put in order; it looks after leases as long as the node runs.
+async fn broker(
+    config: &Config,
+    state: &State,
+    outbox: &Arc<Outbox>,
+    tasks: &mut JoinSet<&'static str>,
+    stop: &CancellationToken,
+) -> Result<Broker, StartError> {
+    let broker = Broker::new(BrokerParts {
+        store: state.store.clone(),
+        seal: Arc::clone(&state.seal),
+        journal: outbox.clone(),
+        backends: backends(config, state)?,
+        clock: Arc::clone(&state.clock),
+        rng: Arc::clone(&state.rng),
+    });
     broker.recover().await?;
+    let (running, stop) = (broker.clone(), stop.clone());
+    tasks.spawn(async move {
+        running.run(stop.cancelled_owned()).await;
+        "broker"
+    });
     Ok(broker)
+}
+
+/// What credentials are made at, beside the seal.
+fn backends(config: &Config, state: &State) -> Result<Backends, StartError> {
+    let values = StaticSecret::new(state.store.clone(), Arc::clone(&state.seal));
+    let values = Arc::new(values);
+    let mut backends = Backends {
+        credentials: config.broker.credentials.clone(),
+        ..Backends::default()
+    };
+    for (name, at) in &config.broker.postgres {
+        let here = |credential: &CredentialName| {
+            let template = config.broker.credentials.get(credential);
+            template.is_some_and(|template| template.backend == *name)
+        };
+        let roles = config.broker.roles.iter();
+        let roles = roles.filter(|(credential, _)| here(credential));
+        let roles = roles.map(|(name, role)| (name.clone(), role.clone()));
+        let postgres = Postgres::new(at, roles.collect(), Arc::clone(&values));
+        let postgres = postgres.map_err(|source| StartError::Backend {
+            name: name.clone(),
+            source,
+        })?;
+        backends.remotes.insert(name.clone(), Arc::new(postgres));
+    }
+    Ok(backends)
 }
 
 /// The outbox, carried into the log until nothing fills it any more.

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::header::WWW_AUTHENTICATE;
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bailiwick_control::delegation::{Delegated, Delegation};
 use bailiwick_core::id::TaskId;
@@ -14,16 +13,14 @@ use bailiwick_core::name::WorkflowName;
 use bailiwick_core::scope::{Scope, Wish};
 use bailiwick_core::spiffe_id::SpiffeId;
 use bailiwick_core::{Code, Problem};
-use bailiwick_crypto::dpop::ALGORITHMS;
-use bailiwick_enforce::mcp::presented;
 use bailiwick_identity::exchange::{SubjectToken, TokenRefusal};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::holder::{answered, holder};
 use super::oauth::delegator;
 use crate::app::App;
-use crate::http::dpop::{NONCE, proven};
 use crate::http::{At, Body, Refused};
 
 /// A part of a task to hand on.
@@ -74,45 +71,24 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
               (status = 401, description = "no task token of this task with a fresh proof of its key; the nonce is in DPoP-Nonce", body = Object)))]
 async fn delegate(State(app): State<Arc<App>>, At(id): At<TaskId>, request: Request) -> Response {
     let url = format!("{}/v1/tasks/{id}/delegations", app.console_url);
-    let mut response = match holder(&app, request.headers(), &url, id) {
+    let done = match held(&app, request.headers(), &url, id) {
         Ok(subject) => match hand_on(&app, &subject, request).await {
-            Ok(answer) => (StatusCode::CREATED, Json(answer)).into_response(),
+            Ok(answer) => Ok(Ok((StatusCode::CREATED, Json(answer)).into_response())),
             Err(refused) => {
                 let refusal = TokenRefusal::of("invalid_request", refused.0.clone());
                 let asker = subject.holder_id().as_str();
                 app.authority.delegation_refused(asker, &refusal).await;
-                refused.into_response()
+                Ok(Err(refused))
             }
         },
-        Err(problem) => challenge(problem),
+        Err(problem) => Err(problem),
     };
-    if let Ok(nonce) = HeaderValue::from_str(&app.dpop.nonce(&*app.clock)) {
-        response.headers_mut().insert(NONCE, nonce);
-    }
-    response
+    answered(&app, done)
 }
 
-/// The task token that a request shows, if it is for this task and the proof was made with its key. Whether it still stands is asked in
-/// the transaction that grants.
-fn holder(
-    app: &App,
-    headers: &HeaderMap,
-    url: &str,
-    task: TaskId,
-) -> Result<SubjectToken, Problem> {
-    let token = presented::token(headers)?;
-    let subject = app
-        .authority
-        .subject(token)
-        .map_err(|refusal| refusal.problem)?;
-    let key = proven(app, headers, &Method::POST, url, Some(token))?;
-    if key != *subject.key() {
-        return Err(Problem::new(
-            Code::KeyMismatch,
-            "the proof was made with another key than the token is bound to",
-            format!("the token is bound to {}", subject.key()),
-        ));
-    }
+/// The task token that a request shows and proves, if it is for this task.
+fn held(app: &App, headers: &HeaderMap, url: &str, task: TaskId) -> Result<SubjectToken, Problem> {
+    let subject = holder(app, headers, &Method::POST, url)?;
     if subject.task() != task {
         return Err(Problem::new(
             Code::TokenInvalid,
@@ -165,21 +141,4 @@ impl From<Delegated> for DelegationAnswer {
             narrowed_by: delegated.narrowed_by.iter().map(|by| by.as_str()).collect(),
         }
     }
-}
-
-/// RFC 9449 §7.1, §9: what is missing, and by which algorithms it can be made.
-fn challenge(problem: Problem) -> Response {
-    let error = match problem.code {
-        Code::NotSignedIn => "",
-        Code::DpopNonce => r#"error="use_dpop_nonce", "#,
-        Code::DpopProof => r#"error="invalid_dpop_proof", "#,
-        _ => r#"error="invalid_token", "#,
-    };
-    let algorithms: Vec<&str> = ALGORITHMS.iter().map(|alg| alg.as_str()).collect();
-    let value = format!(r#"DPoP {error}algs="{}""#, algorithms.join(" "));
-    let mut response = Refused(problem).into_response();
-    if let Ok(value) = HeaderValue::from_str(&value) {
-        response.headers_mut().insert(WWW_AUTHENTICATE, value);
-    }
-    response
 }

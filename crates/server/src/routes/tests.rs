@@ -47,7 +47,7 @@ fn sample(path: &str) -> String {
 const READS: [&str; 2] = ["audit.blast_radius", "audit.export"];
 
 /// Operations of agents: no bearer token of whomever opens them.
-const AGENTS: [&str; 1] = ["tasks.delegate"];
+const AGENTS: [&str; 3] = ["tasks.delegate", "leases.take", "leases.acknowledge"];
 
 /// Operations whose credential is evidence in the body: a bearer token, whoever's, is none.
 const EVIDENCE: [&str; 2] = ["attest", "attest.renew"];

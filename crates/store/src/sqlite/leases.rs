@@ -56,6 +56,17 @@ impl Leases for View<'_> {
         )
     }
 
+    fn count_live_leases(&self, credential: &CredentialName) -> Result<usize, StoreError> {
+        let count: i64 = self
+            .row(
+                "SELECT count(*) FROM lease WHERE credential = ?1 AND state <> 'tombstone'",
+                [credential.as_str()],
+                |row| row.get(0),
+            )?
+            .unwrap_or(0);
+        Ok(usize::try_from(count).unwrap_or(usize::MAX))
+    }
+
     fn live_leases_of_instance(&self, instance: InstanceId) -> Result<Vec<Lease>, StoreError> {
         self.many(
             KIND,

@@ -1,6 +1,6 @@
 //! A real store with one agent, its instance, a server and a task; time that the test moves; a journal that keeps what it is given.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -24,28 +24,48 @@ use bailiwick_store::{Journal, Options, Settled, Store, StoreError, Tx};
 
 use bailiwick_core::lease::Wanted;
 
-use crate::Broker;
+use bailiwick_crypto::system::{SystemClock, SystemRng};
+
+use crate::{Backends, Broker, Parts};
 
 pub(crate) const CANARY: &str = "canary-9d1f2b7c";
 const START: Timestamp = Timestamp::from_secs(1_800_000_000);
 
+/// Time that the test moves: from a fixed start, or ahead of the machine's own.
 #[derive(Default)]
-pub(crate) struct TestClock(AtomicI64);
+pub(crate) struct TestClock {
+    moved: AtomicI64,
+    real: bool,
+}
 
 impl TestClock {
+    pub(crate) fn real() -> Self {
+        Self {
+            real: true,
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn advance(&self, by: Duration) {
         let micros = i64::try_from(by.as_micros()).unwrap();
-        self.0.fetch_add(micros, Ordering::SeqCst);
+        self.moved.fetch_add(micros, Ordering::SeqCst);
     }
 }
 
 impl Clock for TestClock {
     fn wall(&self) -> Timestamp {
-        Timestamp::from_micros(START.as_micros() + self.0.load(Ordering::SeqCst))
+        let start = if self.real { SystemClock.wall() } else { START };
+        Timestamp::from_micros(start.as_micros() + self.moved.load(Ordering::SeqCst))
     }
 
     fn monotonic(&self) -> Duration {
-        Duration::from_micros(u64::try_from(self.0.load(Ordering::SeqCst)).unwrap())
+        let moved = u64::try_from(self.moved.load(Ordering::SeqCst)).unwrap();
+        let start = if self.real {
+            SystemClock.monotonic()
+        } else {
+            Duration::ZERO
+        };
+        start + Duration::from_micros(moved)
     }
 }
 
@@ -83,12 +103,14 @@ impl Journal for Kept {
 }
 
 pub(crate) struct World {
-    pub(crate) dir: tempfile::TempDir,
+    dir: PathBuf,
+    /// Removed with it, if it is the world's own.
+    own: Option<tempfile::TempDir>,
     pub(crate) store: Store,
     pub(crate) seal: Arc<Seal>,
     pub(crate) journal: Arc<Kept>,
     pub(crate) clock: Arc<TestClock>,
-    pub(crate) rng: Arc<Counting>,
+    pub(crate) rng: Arc<dyn Rng>,
     pub(crate) broker: Broker,
     pub(crate) task: Task,
 }
@@ -96,21 +118,42 @@ pub(crate) struct World {
 impl World {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let data = dir.path().join("data");
-        let store = Store::open(&data, Options::default()).unwrap();
         let rng = Arc::new(Counting::default());
-        let seal = Arc::new(Seal::create(&dir.path().join("seal.key"), &*rng).unwrap());
-        let (journal, clock) = (Arc::new(Kept::default()), Arc::new(TestClock::default()));
-        let broker = Broker::new(
-            store.clone(),
-            Arc::clone(&seal),
-            journal.clone(),
-            clock.clone(),
-            rng.clone(),
-        );
-        let task = task(1);
-        let world = Self {
-            dir,
+        let clock = TestClock::default();
+        let mut world = Self::open(dir.path(), clock, rng, |_, _| Backends::default());
+        world.own = Some(dir);
+        world.populate().await;
+        world
+    }
+
+    /// In the machine's time, with backends that may open its sealed values; what the directory has is kept.
+    pub(crate) fn real(dir: &Path, backends: impl FnOnce(&Store, &Arc<Seal>) -> Backends) -> Self {
+        Self::open(dir, TestClock::real(), Arc::new(SystemRng), backends)
+    }
+
+    fn open(
+        dir: &Path,
+        clock: TestClock,
+        rng: Arc<dyn Rng>,
+        backends: impl FnOnce(&Store, &Arc<Seal>) -> Backends,
+    ) -> Self {
+        let data = dir.join("data");
+        let store = Store::open(&data, Options::default()).unwrap();
+        let seal = Seal::open_or_create(&dir.join("seal.key"), &*rng).unwrap();
+        let (seal, clock) = (Arc::new(seal), Arc::new(clock));
+        let journal = Arc::new(Kept::default());
+        let broker = Broker::new(Parts {
+            store: store.clone(),
+            seal: Arc::clone(&seal),
+            journal: journal.clone(),
+            backends: backends(&store, &seal),
+            clock: clock.clone(),
+            rng: Arc::clone(&rng),
+        });
+        let task = task(1, clock.wall());
+        Self {
+            dir: dir.to_owned(),
+            own: None,
             store,
             seal,
             journal,
@@ -118,12 +161,10 @@ impl World {
             rng,
             broker,
             task,
-        };
-        world.populate().await;
-        world
+        }
     }
 
-    async fn populate(&self) {
+    pub(crate) async fn populate(&self) {
         let (task, broker) = (self.task.clone(), self.broker.clone());
         self.store
             .write(move |tx| {
@@ -146,7 +187,7 @@ impl World {
     }
 
     pub(crate) async fn add_task(&self, number: u128) -> TaskId {
-        let task = task(number);
+        let task = task(number, self.clock.wall());
         let id = task.id;
         let write = self.store.write(move |tx| tx.put_task(&task));
         write.await.unwrap();
@@ -182,19 +223,19 @@ impl World {
     }
 
     pub(crate) fn data(&self) -> &Path {
-        self.dir.path()
+        &self.dir
     }
 }
 
 pub(crate) fn wanted(task: TaskId) -> Wanted {
-    Wanted {
-        server: "files".parse().unwrap(),
-        credential: "files-token".parse().unwrap(),
+    Wanted::injected(
+        "files".parse().unwrap(),
+        "files-token".parse().unwrap(),
         task,
-        instance: InstanceId::from_bits(7),
-        agent: "coder".parse().unwrap(),
-        cause: None,
-    }
+        InstanceId::from_bits(7),
+        "coder".parse().unwrap(),
+        None,
+    )
 }
 
 pub(crate) fn fence(subject: Subject, seq: u64) -> Fence {
@@ -253,7 +294,7 @@ fn server() -> Server {
     }
 }
 
-fn task(number: u128) -> Task {
+fn task(number: u128, now: Timestamp) -> Task {
     Task {
         id: TaskId::from_bits(number),
         parent: None,
@@ -273,8 +314,8 @@ fn task(number: u128) -> Task {
         risk: Risk::Low,
         labels: Labels::default(),
         lineage: Vec::new(),
-        created_at: START,
-        expires_at: START.plus(Duration::from_hours(1)),
+        created_at: now,
+        expires_at: now.plus(Duration::from_hours(1)),
         state: TaskState::Open,
         born_seq: 1,
         version: 1,

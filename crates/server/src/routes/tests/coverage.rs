@@ -12,7 +12,7 @@ use super::sample;
 use crate::node::tests::running::Running;
 
 /// Operations that ask for no role, and why.
-const OPEN: [(&str, &str); 21] = [
+const OPEN: [(&str, &str); 23] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
     (
@@ -65,6 +65,14 @@ const OPEN: [(&str, &str); 21] = [
     ("oauth.style", "a style sheet"),
     (
         "tasks.delegate",
+        "the caller proves its task by its token and its key",
+    ),
+    (
+        "leases.take",
+        "the caller proves its task by its token and its key",
+    ),
+    (
+        "leases.acknowledge",
         "the caller proves its task by its token and its key",
     ),
 ];
