@@ -86,7 +86,25 @@ impl Broker {
             .ok_or_else(|| LeaseError::NoBackend(name.clone()))
     }
 
+    /// Compares a backend with our leases if nobody has done so since the start; all who ask at once wait for one comparison.
+    pub(super) async fn check_once(&self, desk: &Arc<Desk>) -> Result<(), LeaseError> {
+        if desk.is_checked() {
+            return Ok(());
+        }
+        let _turn = desk.turn.lock().await;
+        if desk.is_checked() {
+            return Ok(());
+        }
+        self.compare(desk).await.map(drop)
+    }
+
     pub(crate) async fn reconcile_desk(&self, desk: &Arc<Desk>) -> Result<Differences, LeaseError> {
+        let _turn = desk.turn.lock().await;
+        self.compare(desk).await
+    }
+
+    /// For whoever has the desk's turn: two that set a marker at once would be in each other's way.
+    async fn compare(&self, desk: &Arc<Desk>) -> Result<Differences, LeaseError> {
         let identity = self.identity().await?;
         self.look(desk).await?;
         let mut found = Differences {
@@ -100,7 +118,6 @@ impl Broker {
         desk.begin_marking();
         let marked = desk.backend.mark(&identity.deployment, self.generation());
         marked.await.map_err(|error| unfit(desk, &error))?;
-        let _turn = desk.turn.lock().await;
         found = self.differences(desk).await?;
         let lost: Vec<LeasesOf> = found.lost.iter().copied().map(LeasesOf::Lease).collect();
         if !lost.is_empty() {

@@ -46,10 +46,8 @@ impl Broker {
     /// Makes a credential and hands it over, durably on record. It has to be acknowledged ([`Self::acknowledge`]).
     pub async fn take(&self, want: Wanted) -> Result<Taken, LeaseError> {
         let (desk, template) = self.way(&want)?;
-        if !desk.is_checked() {
-            // Nothing is made where nobody has looked since the start: this could be an older copy of the store.
-            self.reconcile_desk(&desk).await?;
-        }
+        // Nothing is made where nobody has looked since the start: this could be an older copy of the store.
+        self.check_once(&desk).await?;
         desk.admits()?;
         let lease = self.intend_remote(&want, &desk, &template).await?;
         // What follows ends either delivered or revoked, even if the caller goes away: a started lease is never left behind.

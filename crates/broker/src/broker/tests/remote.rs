@@ -528,6 +528,32 @@ async fn a_credential_is_had_as_it_is_configured_and_not_more_often() {
 }
 
 #[tokio::test]
+async fn those_who_ask_first_and_at_once_all_get_theirs() {
+    let bench = Bench::new().await;
+    let take = || bench.world.broker.take(wanted(&bench.world));
+    let (first, second, third, compared) = tokio::join!(
+        take(),
+        take(),
+        take(),
+        bench
+            .world
+            .broker
+            .reconcile_desk(bench.world.broker.inner.desks.values().next().unwrap())
+    );
+    let mut names: Vec<String> = [first, second, third]
+        .into_iter()
+        .map(|taken| user(&taken.unwrap()).to_owned())
+        .collect();
+    compared.unwrap();
+    names.sort();
+    let mut roles = bench.server.roles();
+    roles.sort();
+    assert_eq!(roles, names);
+    let markers = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'bw-%-gen-%'";
+    assert_eq!(bench.server.sql(markers), "1");
+}
+
+#[tokio::test]
 async fn what_the_log_does_not_take_is_not_handed_over() {
     let bench = Bench::new().await;
     let journal = &bench.world.journal;
