@@ -52,6 +52,8 @@ mod policy_life;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod scan;
+#[cfg(test)]
 mod ship;
 #[cfg(test)]
 mod spiffe_clients;

@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
     Outcome, accounts, agents, approvals, audit, clients, completion, config, demo, fences, init,
-    join_tokens, leases, mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools,
-    witness,
+    join_tokens, leases, mcp, policies, revocations, scan, secrets, serve, servers, svid, tasks,
+    tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -123,6 +123,9 @@ pub(crate) enum Command {
     /// The record: read it, prove it, verify it.
     #[command(subcommand)]
     Audit(Box<audit::AuditCommand>),
+    /// Finds the credentials that lie around: in a repository, a process, on this host.
+    #[command(subcommand)]
+    Scan(scan::ScanCommand),
     /// Runs a witness: cosigns checkpoints of logs, each only if it continues the one before.
     Witness(witness::WitnessArgs),
     /// This process's own identity, from the Workload API.
@@ -159,6 +162,7 @@ impl Command {
             Self::Lease(command) => leases::run(context, command).await,
             Self::Account(command) => accounts::run(context, command).await,
             Self::Audit(command) => audit::run(context, *command).await,
+            Self::Scan(command) => scan::run(context, &command),
             Self::Witness(args) => witness::run(context, args).await,
             Self::Svid(command) => svid::run(context, command).await,
             Self::Mcp(args) => mcp::run(context, args).await,

@@ -24,6 +24,7 @@ mod output;
 mod policies;
 mod process;
 mod revocations;
+mod scan;
 mod scopes;
 mod secrets;
 mod serve;

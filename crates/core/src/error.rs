@@ -144,6 +144,13 @@ codes! {
     ReplicaBehind       "replica_behind"        503 4 "This enforcement point does not know the newest state.";
     Overloaded          "overloaded"            503 4 "A bounded queue is full; try again.";
     TimedOut            "timed_out"             504 7 "A wait reached its limit.";
+    // posture
+    ProcessGone         "process_gone"          404 6 "The process to be scanned has ended, or another has its number now.";
+    ScanNotPermitted    "scan_not_permitted"    403 5 "This user may not read what is to be scanned.";
+    RepoUnreadable      "repo_unreadable"       400 3 "What is to be scanned is no directory, or its objects cannot be listed.";
+    RuleInvalid         "rule_invalid"          400 3 "A file of rules for scans cannot be read.";
+    RuleFeatureUnsupported "rule_feature_unsupported" 400 3 "A file of rules needs what scans here do not do.";
+    // the demo
     DemoStepFailed      "demo_step_failed"      500 1 "A step of the demo did not behave.";
     Internal            "internal"              500 70 "A defect of Bailiwick.";
 }

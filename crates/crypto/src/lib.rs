@@ -19,6 +19,7 @@ pub mod keys;
 pub mod note;
 pub mod pkce;
 pub mod pop;
+pub mod public_half;
 pub mod seal;
 pub mod svid;
 pub mod system;

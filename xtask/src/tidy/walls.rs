@@ -114,6 +114,19 @@ const WALLS: &[Wall] = &[
         why: "shapes of exports are made only in audit: write an Exporter there",
     },
     Wall {
+        packages: &[
+            "gix",
+            "regex",
+            "regex-syntax",
+            "globset",
+            "walkdir",
+            "flate2",
+        ],
+        product: &["posture"],
+        tests: &[],
+        why: "foreign bytes are searched only in posture: give it a source to scan",
+    },
+    Wall {
         packages: &["object_store"],
         product: &["server"],
         tests: &[],
