@@ -1,12 +1,14 @@
 """Writes a corpus of planted secrets and near misses: `generate.py DIR SEED`.
 
-DIR/corpus holds the files, DIR/truth.tsv one line per planted secret: family, context, encoding, file, and the secret in base64.
+DIR/corpus holds the files, DIR/truth.tsv one line per planted secret: family, context, encoding, file, the secret and what stands for it in
+base64, and SHA-1 of both.
 Nothing is fixed but the alphabets: every value is drawn. Formats are those that issuers publish; contexts and encodings are
 crossed at random, so that each family meets each of them.
 """
 
 import base64
 import gzip
+import hashlib
 import json
 import os
 import random
@@ -168,9 +170,18 @@ def planted():
         context = "json"
     if how == "percent":
         text = f"POST /login?user={R.choice(WORDS)}&{name.lower()}={encoded(how, name, value)}&next=home HTTP/1.1\n"
-        return family, "query", how, ".http", text, secret
+        return family, "query", how, ".http", text, secret, encoded(how, name, value)
     ending, write = CONTEXTS[context]
-    return family, context, how, ending, write(name, encoded(how, name, value)), secret
+    return family, context, how, ending, write(name, encoded(how, name, value)), secret, encoded(how, name, value)
+
+
+def line(*columns):
+    return "\t".join(columns) + "\n"
+
+
+def known(text):
+    """A text in base64, and its SHA-1."""
+    return base64.b64encode(text.encode()).decode(), hashlib.sha1(text.encode()).hexdigest()
 
 
 NAMES = ["API_TOKEN", "DB_PASSWORD", "SECRET_KEY", "CLIENT_SECRET", "ACCESS_TOKEN", "API_KEY", "PASSWORD"]
@@ -206,8 +217,8 @@ def main():
     secrets, misses, per_file = 3600, 12000, 26
     items = []
     for _ in range(secrets):
-        family, context, how, ending, text, secret = planted()
-        items.append((ending, text, (family, context, how, secret)))
+        family, context, how, ending, text, secret, written = planted()
+        items.append((ending, text, (family, context, how, secret, written)))
     for _ in range(misses):
         ending, text = near_miss()
         items.append((ending, text, None))
@@ -225,8 +236,9 @@ def main():
                     file.write("".join(text for text, _ in chunk))
                 for _, truth in chunk:
                     if truth:
-                        family, context, how, secret = truth
-                        truths.write("\t".join([family, context, how, name, base64.b64encode(secret.encode()).decode()]) + "\n")
+                        family, context, how, secret, written = truth
+                        (plain, hashed), (wrapped, hashed_too) = known(secret), known(written)
+                        truths.write(line(family, context, how, name, plain, wrapped, hashed, hashed_too))
     # An environment of 34 variables, 19 of them secret; separated by NUL as the kernel gives it, and by line ends.
     environ = [FORMATS[f]() for f in ("github-classic", "openai", "anthropic", "aws-secret", "stripe", "slack-bot", "sendgrid", "vault", "npm", "jwt", "hex-secret", "random-token", "base64-secret", "datadog", "twilio", "huggingface")]
     names = {}
@@ -248,7 +260,8 @@ def main():
     with open(OUT + "/environ.tsv", "w") as file:
         for name, value in names.items():
             secret = password if name == "DATABASE_URL" else value
-            file.write(base64.b64encode(secret.encode()).decode() + "\n")
+            (plain, hashed), (wrapped, hashed_too) = known(secret), known(value)
+            file.write(line("environ", "environ", "plain", "environ", plain, wrapped, hashed, hashed_too))
 
 
 main()

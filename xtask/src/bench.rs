@@ -28,6 +28,7 @@ const BENCHES: &[Bench] = &[
     product::AUDIT,
     product::INDEX,
     product::GATEWAY,
+    product::SCAN,
     tidy::BENCH,
 ];
 

@@ -40,3 +40,9 @@ pub(super) const GATEWAY: Bench = Bench {
     name: "gateway",
     run: |figure| cargo::run("bailiwick-cli", "gateway", figure),
 };
+
+/// Scans for secrets: recall, precision and speed beside other scanners, on the same bytes.
+pub(super) const SCAN: Bench = Bench {
+    name: "scan",
+    run: |figure| cargo::run("bailiwick-posture", "scan", figure),
+};

@@ -64,6 +64,21 @@ fn decoded(run: &[u8]) -> Option<(&'static str, Zeroizing<Vec<u8>>)> {
     is_text(&bytes).then_some(("base64", bytes))
 }
 
+/// The text that a whole value stands for in base64 or hex, as passwords in manifests do. Twelve characters of base64 that were drawn decode
+/// to text once in many thousands.
+pub(super) fn of_value(value: &[u8]) -> Option<(&'static str, Zeroizing<Vec<u8>>)> {
+    if value.len() >= 16 && value.len().is_multiple_of(2) && value.iter().all(u8::is_ascii_hexdigit)
+    {
+        let bytes = hex(value)?;
+        return is_text(&bytes).then_some(("hex", bytes));
+    }
+    if value.len() < 12 || !value.len().is_multiple_of(4) {
+        return None;
+    }
+    let bytes = decoded_base64(value)?;
+    is_text(&bytes).then_some(("base64", bytes))
+}
+
 /// A gzip member (RFC 1952), if it is one and stays within bounds.
 pub(super) fn gunzip(packed: &[u8], length: usize) -> Option<Zeroizing<Vec<u8>>> {
     if !packed.starts_with(&[0x1f, 0x8b]) {

@@ -278,9 +278,13 @@ impl<'a, 'm> Layer<'a, 'm> {
             .as_ref()
             .map_or(written, |plain| plain.as_slice())
             .trim_ascii();
-        if !is_secret(value, kind) {
-            return;
-        }
+        // Base64 of a password is no less that password.
+        let inner = decode::of_value(value).filter(|(_, text)| is_secret(text, kind));
+        let (value, wrapped) = match &inner {
+            Some((how, text)) => (text.trim_ascii(), vec![*how]),
+            None if is_secret(value, kind) => (value, Vec::new()),
+            None => return,
+        };
         self.names.push(Candidate {
             check: match promise {
                 Promise::Password => "named-password",
@@ -297,7 +301,7 @@ impl<'a, 'm> Layer<'a, 'm> {
             length: value.len(),
             digest: Digest::of(value),
             public: Vec::new(),
-            wrapped: Vec::new(),
+            wrapped,
             remedy: REPLACE.into(),
         });
     }
