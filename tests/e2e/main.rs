@@ -48,7 +48,11 @@ mod oauth_client;
 #[cfg(test)]
 mod outside_verifiers;
 #[cfg(test)]
+mod points;
+#[cfg(test)]
 mod policy_life;
+#[cfg(test)]
+mod restored;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]

@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
     Outcome, accounts, agents, approvals, audit, clients, completion, config, demo, fences, init,
-    join_tokens, leases, mcp, policies, revocations, secrets, serve, servers, svid, tasks, tools,
-    witness,
+    join_tokens, leases, mcp, points, policies, revocations, secrets, serve, servers, store, svid,
+    tasks, tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -76,6 +76,9 @@ pub(crate) enum Command {
     Init(init::InitArgs),
     /// Runs a node.
     Serve(serve::ServeArgs),
+    /// The store of a node that does not run.
+    #[command(subcommand)]
+    Store(store::StoreCommand),
     /// Reads and explains the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -111,6 +114,9 @@ pub(crate) enum Command {
     /// What is revoked.
     #[command(subcommand)]
     Fence(fences::FenceCommand),
+    /// Enforcement points in other processes.
+    #[command(subcommand)]
+    Point(points::PointCommand),
     /// Credentials that are leased and injected; values never come back out.
     #[command(subcommand)]
     Secret(secrets::SecretCommand),
@@ -143,6 +149,7 @@ impl Command {
             Self::Demo(args) => demo::run(context, args).await,
             Self::Init(args) => init::run(context, &args),
             Self::Serve(args) => serve::run(context, args).await,
+            Self::Store(command) => store::run(context, command).await,
             Self::Config(command) => config::run(context, command),
             Self::Agent(command) => agents::run(context, command).await,
             Self::JoinToken(command) => join_tokens::run(context, command).await,
@@ -155,6 +162,7 @@ impl Command {
             Self::Revoke(args) => revocations::run(context, args).await,
             Self::Revocation(command) => revocations::look(context, command).await,
             Self::Fence(command) => fences::run(context, command).await,
+            Self::Point(command) => points::run(context, command).await,
             Self::Secret(command) => secrets::run(context, command).await,
             Self::Lease(command) => leases::run(context, command).await,
             Self::Account(command) => accounts::run(context, command).await,

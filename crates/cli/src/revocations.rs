@@ -225,6 +225,20 @@ fn report(out: &Out, report: &Value) -> String {
     for lease in items("pending") {
         lines.push(format!("not dead    {}", table::cell(out, Some(lease))));
     }
+    if report.get("points").is_some() {
+        let all = items("points").count();
+        let lapsed = items("points")
+            .filter(|point| point.get("how").and_then(Value::as_str) == Some("lapsed"));
+        let lapsed: Vec<String> = lapsed
+            .map(|point| table::cell(out, point.get("id")))
+            .collect();
+        let by_lease = if lapsed.is_empty() {
+            String::new()
+        } else {
+            format!("; by the end of their lease: {}", lapsed.join(" "))
+        };
+        lines.push(format!("closed      {all} of {all} points{by_lease}"));
+    }
     if report.get("receipt").is_some() {
         lines.push("receipt     signed; `bailiwick revocation receipt` prints it".to_owned());
     }

@@ -97,6 +97,8 @@ pub enum Operation {
     WritePolicy,
     /// Make accounts and their tokens.
     WriteAccounts,
+    /// Add and remove enforcement points.
+    WritePoints,
     /// Set and remove secrets.
     WriteSecrets,
     /// Make the index of the record anew.
@@ -111,7 +113,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Read,
         Self::WriteAgents,
         Self::WriteServers,
@@ -122,6 +124,7 @@ impl Operation {
         Self::LiftFences,
         Self::WritePolicy,
         Self::WriteAccounts,
+        Self::WritePoints,
         Self::WriteSecrets,
         Self::Reindex,
         Self::Reveal,
@@ -142,6 +145,7 @@ impl Operation {
             Self::LiftFences => "lift_fences",
             Self::WritePolicy => "write_policy",
             Self::WriteAccounts => "write_accounts",
+            Self::WritePoints => "write_points",
             Self::WriteSecrets => "write_secrets",
             Self::Reindex => "reindex",
             Self::Reveal => "reveal",

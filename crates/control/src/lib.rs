@@ -14,6 +14,7 @@ pub mod delegation;
 pub mod join_tokens;
 pub mod leases;
 pub mod outbox;
+pub mod points;
 pub mod policies;
 pub mod revocation;
 pub mod secrets;
@@ -75,6 +76,8 @@ pub struct Parts {
     pub cutter: Arc<dyn Cutter>,
     /// The enforcement point of this process, as receipts name it: `<trust domain>/<node>`.
     pub point: String,
+    /// The enforcement points in other processes.
+    pub points: Arc<dyn points::Points>,
     /// Signs receipts of revocations.
     pub receipts: Arc<dyn revocation::Receipts>,
     /// Time.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bailiwick_core::event::{ChangeRef, EventType, Sealed, SealedClass};
 use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::{EventId, LeaseId, RevocationId, TaskId, TokenId};
+use bailiwick_core::receipt::Point;
 use bailiwick_core::spiffe_id::SpiffeId;
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Code, Fault, Problem, Timestamp};
@@ -58,6 +59,8 @@ pub struct RevocationReport {
     pub cut: Cut,
     /// Leases whose credential may still live where it was issued. No point uses them any more.
     pub pending: Vec<LeaseId>,
+    /// The enforcement points, each closed to the subjects; none are named if nothing was waited for.
+    pub points: Vec<Point>,
     /// The signed receipt; none yet if nothing was waited for, or while the audit log is down.
     pub receipt: Option<String>,
 }
@@ -216,8 +219,9 @@ impl Control {
     /// Fences, ended tasks, void approvals and their events, in one transaction.
     async fn commit(&self, order: Order) -> Result<Committed, Problem> {
         let ending = self.ending(&order.actor, "revoke").caused_by(order.event);
-        let control = self.clone();
-        self.parts
+        let (control, created_at) = (self.clone(), self.now());
+        let mut committed = self
+            .parts
             .store
             .write(move |tx| {
                 let subjects = order.subjects();
@@ -249,13 +253,12 @@ impl Control {
                     cut.tasks += ended.tasks;
                     cut.approvals += ended.approvals;
                 }
-                let at = control.now();
                 tx.put_revocation(&RevocationRow {
                     id: order.id,
                     subjects,
                     reason: order.reason.clone(),
                     actor: order.actor.name.clone(),
-                    created_at: at,
+                    created_at,
                     seq: last_seq(&fences),
                     cut: BTreeMap::new(),
                     event: Some(order.event),
@@ -268,12 +271,16 @@ impl Control {
                     tasks: ended_ids,
                     leases,
                     cut,
-                    at,
-                    since: control.parts.clock.monotonic(),
+                    at: created_at,
+                    since: Duration::ZERO,
                 })
             })
             .await
-            .map_err(Refusal::problem)
+            .map_err(Refusal::problem)?;
+        // Only now are the fences durable, and with every point that follows the feed.
+        committed.at = self.now();
+        committed.since = self.parts.clock.monotonic();
+        Ok(committed)
     }
 
     /// One revocation.
@@ -347,6 +354,7 @@ impl Committed {
                 ..self.cut
             },
             pending: self.leases.clone(),
+            points: Vec::new(),
             receipt: None,
         }
     }

@@ -142,6 +142,8 @@ codes! {
     StoreUnavailable    "store_unavailable"     503 4 "The store cannot commit.";
     FenceNotDurable     "fence_not_durable"     503 4 "The fence holds here but is not yet durable.";
     ReplicaBehind       "replica_behind"        503 4 "This enforcement point does not know the newest state.";
+    LeaseExpired        "lease_expired"         503 4 "This enforcement point has heard nothing valid from its node for longer than its lease; it denies everything.";
+    FeedRegressed       "feed_regressed"        409 6 "The store is an older copy of what enforcement points have seen already.";
     Overloaded          "overloaded"            503 4 "A bounded queue is full; try again.";
     TimedOut            "timed_out"             504 7 "A wait reached its limit.";
     DemoStepFailed      "demo_step_failed"      500 1 "A step of the demo did not behave.";

@@ -217,6 +217,11 @@ impl FenceSet {
             .find_map(|(subject, born)| self.dead(subject, *born))
     }
 
+    /// All fences, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &Fence> {
+        self.by_subject.values().flatten()
+    }
+
     /// Highest feed sequence of a fence in the set.
     pub fn seq(&self) -> u64 {
         self.seq

@@ -87,6 +87,8 @@ names! {
         "Name of a person's account on this node.";
     NodeName is_label "a node name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
         "Name of one node; part of its log's origin.";
+    PointName is_label "a point name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "Name of an enforcement point in another process than the node.";
 }
 
 /// Name of a tool with its server, written `server/tool`; also the id of its Cedar action.

@@ -7,12 +7,15 @@ pub mod aead;
 mod base64url;
 pub mod bundle;
 pub mod ca;
+#[cfg(test)]
+mod corpora;
 pub mod cosignature;
 pub mod csr;
 pub mod dpop;
 #[cfg(test)]
 mod fixture;
 pub mod hash;
+pub mod head;
 pub mod jose;
 pub mod jwk;
 pub mod keys;

@@ -13,6 +13,7 @@ mod gateway;
 pub mod live;
 pub mod mcp;
 pub mod metrics;
+pub mod point;
 pub mod policies;
 pub mod ports;
 mod record;

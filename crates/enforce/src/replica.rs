@@ -1,18 +1,22 @@
 //! This point's copy of what decisions rest on: agents, instances, tasks, servers, tools, fences, keys, the active policy version.
 //!
 //! Changes are applied in commit order. A gap, or a change of a shape that cannot be applied, closes the replica: everything is denied
-//! and everything live is cut until it is loaded again. Fences of this process are added before they are durable (02 §9).
+//! and everything live is cut until it is loaded again. Fences of this process are added before they are durable (02 §9). In another
+//! process than the node it is good for as long as its lease lasts (02 §10).
 
+mod lease;
 mod state;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use bailiwick_core::change::{Change, ChangeBody};
 use bailiwick_core::fence::Fence;
-use bailiwick_core::{Code, Fault};
-use tokio::sync::watch;
+use bailiwick_core::{Clock, Code, Fault};
+use tokio::sync::{Notify, watch};
 
 use crate::live::Live;
+use lease::Lease;
 pub use state::{State, View};
 
 /// Changes kept while the replica is not loaded yet; beyond this it stays closed.
@@ -24,6 +28,8 @@ pub struct Replica {
     inner: RwLock<Inner>,
     applied: watch::Sender<u64>,
     live: Arc<Live>,
+    /// Told when a lease begins or goes on.
+    held: Notify,
 }
 
 #[derive(Debug)]
@@ -34,6 +40,8 @@ struct Inner {
     waiting: Vec<Change>,
     /// Fences of this process that are not durable yet; survive a load.
     local: Vec<Fence>,
+    /// None in the process of the node.
+    lease: Option<Lease>,
 }
 
 /// Whether the replica can be decided on.
@@ -49,12 +57,23 @@ pub enum Status {
 
 /// The replica cannot be decided on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("this enforcement point does not know the newest state: {0}")]
-pub struct Behind(pub String);
+pub enum Behind {
+    /// It is not in step with the feed.
+    #[error("this enforcement point does not know the newest state: {0}")]
+    Step(String),
+    /// It has heard nothing for longer than its lease.
+    #[error(
+        "this enforcement point has heard nothing valid from its node for its lease and {} ms more", .0.as_millis()
+    )]
+    Lease(Duration),
+}
 
 impl Fault for Behind {
     fn code(&self) -> Code {
-        Code::ReplicaBehind
+        match self {
+            Self::Step(_) => Code::ReplicaBehind,
+            Self::Lease(_) => Code::LeaseExpired,
+        }
     }
 
     fn help(&self) -> String {
@@ -65,17 +84,28 @@ impl Fault for Behind {
 impl Replica {
     /// An empty replica, closed until [`Self::load`].
     pub fn new(live: Arc<Live>) -> Self {
+        Self::with(live, None)
+    }
+
+    /// One in another process than the node: also closed whenever its lease is over.
+    pub fn leased(live: Arc<Live>, clock: Arc<dyn Clock>) -> Self {
+        Self::with(live, Some(Lease::none(clock)))
+    }
+
+    fn with(live: Arc<Live>, lease: Option<Lease>) -> Self {
         let inner = Inner {
             state: State::default(),
             status: Status::Empty,
             loaded_at: 0,
             waiting: Vec::new(),
             local: Vec::new(),
+            lease,
         };
         Self {
             inner: RwLock::new(inner),
             applied: watch::Sender::new(0),
             live,
+            held: Notify::new(),
         }
     }
 
@@ -83,7 +113,7 @@ impl Replica {
     /// on top. Call it after the observer is registered; may be called again to reopen a closed replica.
     pub fn load(&self, snapshot: Vec<ChangeBody>, head: u64) {
         let mut inner = self.write();
-        inner.state = State::default();
+        inner.state = inner.state.anew();
         for body in snapshot {
             inner.state.put(head, body);
         }
@@ -129,10 +159,66 @@ impl Replica {
     pub fn view<T>(&self, look: impl FnOnce(&State) -> T) -> Result<T, Behind> {
         let inner = self.read();
         match &inner.status {
-            Status::Open => Ok(look(&inner.state)),
-            Status::Empty => Err(Behind("it has not been loaded yet".to_owned())),
-            Status::Closed(reason) => Err(Behind(reason.clone())),
+            Status::Open => match inner.lease.as_ref().and_then(Lease::over) {
+                Some(over) => Err(Behind::Lease(over)),
+                None => Ok(look(&inner.state)),
+            },
+            Status::Empty => Err(Behind::Step("it has not been loaded yet".to_owned())),
+            Status::Closed(reason) => Err(Behind::Step(reason.clone())),
         }
+    }
+
+    /// Closes it until it is loaded again, and cuts everything live.
+    pub fn close(&self, reason: &str) {
+        close(&mut self.write(), &self.live, reason.to_owned());
+    }
+
+    /// It is good until then, on the clock it was made with, if it is in step. Without a lease nothing changes.
+    pub fn hold(&self, until: Duration) {
+        let mut inner = self.write();
+        let open = inner.status == Status::Open;
+        let Some(lease) = inner.lease.as_mut().filter(|_| open) else {
+            return;
+        };
+        // What was decided under a lease that has run out meanwhile goes before a new one begins.
+        if lease.lapses() {
+            self.live.cut_all(LAPSED);
+        }
+        lease.hold(until);
+        drop(inner);
+        self.held.notify_one();
+    }
+
+    /// What is left of its lease; none if it needs none.
+    pub fn lease_left(&self) -> Option<Duration> {
+        self.read().lease.as_ref().map(Lease::left)
+    }
+
+    /// Cuts everything live each time the lease ends. Runs until it is dropped.
+    pub async fn watch_lease(&self) {
+        loop {
+            let Some(left) = self.lease_left() else {
+                return;
+            };
+            if !left.is_zero() {
+                tokio::time::sleep(left).await;
+                continue;
+            }
+            if self.lapse() {
+                tracing::error!("the lease is over: everything is denied");
+            }
+            self.held.notified().await;
+        }
+    }
+
+    /// Cuts everything live if the lease is over and that was not done yet; true if so.
+    pub fn lapse(&self) -> bool {
+        let mut inner = self.write();
+        let lapses = inner.lease.as_mut().is_some_and(Lease::lapses);
+        if lapses {
+            self.live.cut_all(LAPSED);
+        }
+        lapses
     }
 
     /// Whether it can be decided on.
@@ -195,6 +281,9 @@ impl Replica {
         self.inner.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// What agents are told whose calls are cut when a lease ends.
+const LAPSED: &str = "this enforcement point has lost its node";
 
 fn close(inner: &mut Inner, live: &Live, reason: String) {
     tracing::error!(reason, "the replica is closed: everything is denied");

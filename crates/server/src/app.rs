@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
+use crate::feed::Feed;
 use crate::indexer::Indexer;
 use crate::issuers::Issuers;
 use crate::node::LogKeys;
@@ -40,6 +41,8 @@ pub struct App {
     pub authority: Arc<Authority>,
     /// What this enforcement point knows.
     pub replica: Arc<Replica>,
+    /// The change feed, for points in other processes.
+    pub feed: Arc<Feed>,
     /// Outside issuers whose tokens are evidence.
     pub issuers: Issuers,
     /// Authorities whose certificates are evidence; none: no certificate is.

@@ -11,8 +11,9 @@ mod log_metrics;
 mod ports;
 mod reindex;
 pub mod repair;
+mod restored;
 mod serve;
-mod snapshot;
+pub(crate) mod snapshot;
 mod start;
 mod usage;
 
@@ -34,6 +35,7 @@ pub use directories::ensure_private;
 pub use error::{NodeError, StartError};
 pub use log_keys::{Former, LogKeys, OVERLAP};
 pub use reindex::reindex;
+pub use restored::adopt;
 
 /// What is running may go on for this long after the node was told to stop.
 pub const DRAIN: Duration = Duration::from_secs(10);

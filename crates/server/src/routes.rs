@@ -9,11 +9,13 @@ pub mod blast_radius;
 pub mod clients;
 pub mod delegations;
 pub mod exports;
+pub mod feed;
 pub mod health;
 pub mod join_tokens;
 pub mod leases;
 pub mod metadata;
 pub mod oauth;
+pub mod points;
 pub mod policy;
 pub mod privacy;
 pub mod revocations;
@@ -107,6 +109,8 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(delegations::routes())
         .merge(approvals::routes(app))
         .merge(revocations::routes(app))
+        .merge(points::routes(app))
+        .merge(feed::routes())
         .merge(policy::routes(app))
         .merge(accounts::routes(app))
         .merge(secrets::routes(app))

@@ -20,6 +20,7 @@ mod leases;
 mod meta;
 mod migrate;
 mod outbox;
+mod points;
 mod policies;
 mod readers;
 mod revocations;

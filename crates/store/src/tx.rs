@@ -3,9 +3,10 @@
 use crate::{
     Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Clients, ClientsMut,
     Erasures, ErasuresMut, Feed, Fences, FencesMut, Instances, InstancesMut, JoinTokens,
-    JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Policies,
-    PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut, SpentMut,
-    Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
+    JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Points,
+    PointsMut, Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers,
+    ServersMut, SpentMut, Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut,
+    Vouchers, VouchersMut,
 };
 
 /// Everything that can be read, as of one commit.
@@ -24,6 +25,7 @@ pub trait Reads:
     + Secrets
     + Keys
     + Tokens
+    + Points
     + Policies
     + Accounts
     + Users
@@ -53,6 +55,7 @@ pub trait Tx:
     + SecretsMut
     + KeysMut
     + TokensMut
+    + PointsMut
     + PoliciesMut
     + AccountsMut
     + UsersMut

@@ -28,6 +28,7 @@ fn every_operation_has_a_rule_and_this_is_what_the_rules_say() {
         lift_fences: admin
         write_policy: admin
         write_accounts: admin
+        write_points: admin
         write_secrets: admin
         reindex: operator
         reveal: operator

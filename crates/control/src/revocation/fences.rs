@@ -1,16 +1,34 @@
 //! The fences that stand, and lifting them.
 
+use bailiwick_core::account::Role;
 use bailiwick_core::event::EventType;
-use bailiwick_core::fence::Fence;
+use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::FenceId;
 use bailiwick_core::{Code, Fault, Problem};
 use bailiwick_store::StoreError;
 
-use super::{MAX_REASON, reason_of};
+use super::{MAX_REASON, Wait, reason_of};
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 
 impl Control {
+    /// Ends everything that was ever issued, for a store that is an older copy of itself: nothing in it can be told from what was revoked since.
+    /// What is born from here on lives.
+    pub async fn begin_anew(&self, by: &str, reason: &str) -> Result<(), Problem> {
+        let actor = Actor {
+            name: by.to_owned(),
+            roles: Role::ALL.to_vec(),
+            account: None,
+            uid: None,
+        };
+        let order = self.order(&actor, vec![Subject::TrustDomain], reason.to_owned());
+        let report = self.carry_out(order, Wait::None).await?;
+        for fence in report.fences {
+            self.lift(&actor, fence.id, reason.to_owned()).await?;
+        }
+        Ok(())
+    }
+
     /// All fences, oldest first.
     pub async fn fences(&self, actor: &Actor) -> Result<Vec<Fence>, Problem> {
         actor.may(Operation::Read)?;

@@ -29,12 +29,21 @@ impl Control {
         wait: Wait,
     ) -> RevocationReport {
         let subjects = order.subjects();
+        let elsewhere = self.parts.points.closed(report.seq, committed.since);
         let streams = self.cut_streams(&committed.tasks);
         report.cut.streams += u64::try_from(streams).unwrap_or(u64::MAX);
         let swept = self.parts.clock.monotonic().saturating_sub(committed.since);
         let tasks = committed.tasks.iter().copied().map(LeasesOf::Task);
         let of: Vec<LeasesOf> = tasks.chain(subjects.iter().filter_map(leases_of)).collect();
-        self.end_leases(&of, "revoked").await;
+        let (_, elsewhere) = tokio::join!(self.end_leases(&of, "revoked"), elsewhere);
+        // The fence held here before it was durable.
+        report.points = vec![Point {
+            id: self.parts.point.clone(),
+            how: How::Acked,
+            applied_ms: 0,
+            swept_ms: u64::try_from(swept.as_millis()).unwrap_or(u64::MAX),
+        }];
+        report.points.extend(elsewhere);
         let until = self.parts.clock.monotonic() + MAX_WAIT_DEAD;
         loop {
             report.pending = self.still_live(&committed.leases).await;
@@ -53,13 +62,7 @@ impl Control {
         report.cut.leases = leases.dead;
         let reach = Reach {
             committed_at: committed.at,
-            // The fence held here before it was durable.
-            points: vec![Point {
-                id: self.parts.point.clone(),
-                how: How::Acked,
-                applied_ms: 0,
-                swept_ms: u64::try_from(swept.as_millis()).unwrap_or(u64::MAX),
-            }],
+            points: report.points.clone(),
             leases,
         };
         self.finish(&order, report.cut, reach).await;

@@ -7,7 +7,7 @@ use bailiwick_core::receipt::Receipt;
 use bailiwick_core::{Code, Fault, Problem};
 use bailiwick_crypto::token::{TokenError, receipt};
 use bailiwick_identity::authority::Authority;
-use bailiwick_store::{Reach, RevocationRow, StoreError};
+use bailiwick_store::{Reach, RevocationRow, StoreError, facts};
 
 use crate::{Actor, Control, Operation};
 
@@ -84,7 +84,7 @@ impl Control {
                 "ask again; while the audit log is down there are no receipts, and the fence holds all the same",
             ));
         };
-        let epoch = self.parts.store.read(|rows| rows.meta("epoch")).await;
+        let epoch = self.parts.store.read(facts::epoch).await;
         let epoch = epoch.map_err(|error: StoreError| error.problem())?;
         let Reach {
             committed_at,
@@ -95,7 +95,7 @@ impl Control {
             iss: self.parts.receipts.issuer().to_owned(),
             jti: row.id,
             iat: self.now().as_secs(),
-            epoch: epoch.and_then(|epoch| epoch.parse().ok()).unwrap_or(0),
+            epoch,
             seq: row.seq,
             subjects: row.subjects.clone(),
             committed_at,

@@ -10,7 +10,9 @@ use bailiwick_audit::{Leaf, Log, Options, Recorder};
 use bailiwick_broker::Broker;
 use bailiwick_core::event::EventType;
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::receipt::Receipt;
+use bailiwick_core::name::PointName;
+use bailiwick_core::point::Registration;
+use bailiwick_core::receipt::{self as receipts, Receipt};
 use bailiwick_core::task::{Request, RequestSource, Task};
 use bailiwick_core::{Clock, Digest, Effect, Problem, Secret, Timestamp};
 use bailiwick_crypto::keys::{Ed25519Key, SigningKey};
@@ -25,6 +27,7 @@ use tokio::task::JoinHandle;
 
 use crate::agents::NewAgent;
 use crate::outbox::Outbox;
+use crate::points::{Points, Standing};
 use crate::policies::Publications;
 use crate::revocation::Receipts;
 use crate::servers::NewServer;
@@ -96,6 +99,29 @@ impl ActivePolicy for Fresh {
                 Bundle::compile_lenient(&source, digest, &registry).unwrap(),
             ))
         })
+    }
+}
+
+/// There are none elsewhere.
+struct NoPoints;
+
+impl Points for NoPoints {
+    fn closed(&self, _: u64, _: Duration) -> BoxFuture<'_, Vec<receipts::Point>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn add(&self, _: &Registration, _: Digest) {}
+
+    fn leave(&self, _: &PointName) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
+    fn standing(&self, _: &PointName) -> Standing {
+        Standing::default()
+    }
+
+    fn keys(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 
@@ -220,6 +246,7 @@ impl Bench {
             }),
             cutter: Arc::clone(&point) as Arc<dyn Cutter>,
             point: log.origin().to_owned(),
+            points: Arc::new(NoPoints),
             receipts: Arc::clone(&receipts) as Arc<dyn Receipts>,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             rng: Arc::new(SystemRng),

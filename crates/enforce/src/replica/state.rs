@@ -56,6 +56,14 @@ pub struct View {
 }
 
 impl State {
+    /// An empty one that nothing compiled for this one fits.
+    pub(super) fn anew(&self) -> Self {
+        Self {
+            registry: self.registry + 1,
+            ..Self::default()
+        }
+    }
+
     /// Takes over the new state of one thing.
     pub(super) fn put(&mut self, seq: u64, body: ChangeBody) {
         self.seq = seq;

@@ -33,11 +33,11 @@ impl CheckpointStore for StoredCheckpoints {
     }
 }
 
-fn key(origin: &str) -> String {
+pub(super) fn key(origin: &str) -> String {
     format!("audit_log/{origin}")
 }
 
-fn held(tx: &dyn Tx, key: &str) -> Result<Standing, StoreError> {
+pub(super) fn held(tx: &dyn Tx, key: &str) -> Result<Standing, StoreError> {
     let Some(text) = tx.meta(key)? else {
         return Ok(Standing::default());
     };

@@ -42,6 +42,16 @@ pub enum StartError {
         /// The data directory.
         dir: PathBuf,
     },
+    /// The store is older than the log beside it.
+    #[error(
+        "the store is an older copy of itself: it remembers {remembered} signed events, and the log beside it has {signed}"
+    )]
+    Restored {
+        /// What the store remembers.
+        remembered: u64,
+        /// What the log has signed.
+        signed: u64,
+    },
     /// The place to ship the log to cannot be used.
     #[error(transparent)]
     Place(#[from] crate::ship::PlaceError),
@@ -131,6 +141,7 @@ impl Fault for StartError {
             }
             Self::Path { .. } | Self::Exposed { .. } => Code::DataDir,
             Self::SealMissing { .. } => Code::SealLocked,
+            Self::Restored { .. } => Code::FeedRegressed,
             Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
             Self::Listen { .. } | Self::Issuers(_) | Self::Authorities { .. } | Self::Pop(_) => {
                 Code::ConfigInvalid
@@ -163,6 +174,10 @@ impl Fault for StartError {
             Self::Exposed { path, .. } => format!("run: chmod 700 {}", path.display()),
             Self::SealMissing { .. } => {
                 "restore seal.key from its backup, or name another [node] data_dir".to_owned()
+            }
+            Self::Restored { .. } => {
+                "what was revoked since that copy lives again in it: put the newer store back, or take this one into use with `bailiwick store adopt --reason …`, which ends everything it holds"
+                    .to_owned()
             }
             Self::PortInUse { key, .. } => {
                 format!(

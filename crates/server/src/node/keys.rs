@@ -48,6 +48,16 @@ pub(super) async fn policy_key(
     lasting(KeyClass::Policy, store, seal, now, rng).await
 }
 
+/// The key that signs heads of the feed; made once.
+pub(super) async fn head_key(
+    store: &Store,
+    seal: &Seal,
+    now: Timestamp,
+    rng: &dyn Rng,
+) -> Result<Ed25519Key, StartError> {
+    lasting(KeyClass::Head, store, seal, now, rng).await
+}
+
 /// The one key of a class, which is made when it is first asked for.
 pub(super) async fn lasting(
     class: KeyClass,

@@ -136,13 +136,13 @@ pub async fn succeed(
 }
 
 /// A node that does not run; its data directory is held.
-struct Stopped {
-    store: Store,
+pub(super) struct Stopped {
+    pub(super) store: Store,
     seal: Arc<Seal>,
 }
 
 impl Stopped {
-    async fn open(config: &Config) -> Result<Self, RepairError> {
+    pub(super) async fn open(config: &Config) -> Result<Self, RepairError> {
         let dir = config.node.data_dir.clone();
         if !dir.join("store.db").exists() {
             return Err(RepairError::Start(StartError::Path {
@@ -239,7 +239,7 @@ fn own_event(actor: &str) -> Event {
     event
 }
 
-fn reason_of(reason: &str) -> Result<String, RepairError> {
+pub(super) fn reason_of(reason: &str) -> Result<String, RepairError> {
     let reason = reason.trim();
     if reason.is_empty() || reason.len() > MAX_REASON {
         return Err(RepairError::Reason);

@@ -38,12 +38,13 @@ impl Observer for Follower {
 
 /// Loads the replica.
 pub(super) async fn load(store: &Store, replica: &Replica) -> Result<(), StoreError> {
-    let (snapshot, head) = store.read(snapshot).await?;
+    let (snapshot, head) = store.read(everything).await?;
     replica.load(snapshot, head);
     Ok(())
 }
 
-fn snapshot(rows: &dyn Reads) -> Result<(Vec<ChangeBody>, u64), StoreError> {
+/// The newest state of every thing, and the change that it is as of.
+pub(crate) fn everything(rows: &dyn Reads) -> Result<(Vec<ChangeBody>, u64), StoreError> {
     let mut all: Vec<ChangeBody> = Vec::new();
     all.extend(rows.agents()?.into_iter().map(ChangeBody::Agent));
     all.extend(rows.servers()?.into_iter().map(ChangeBody::Server));

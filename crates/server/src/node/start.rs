@@ -8,6 +8,7 @@ use std::time::Duration;
 use bailiwick_audit::{Log, Recorder};
 use bailiwick_broker::Broker;
 use bailiwick_control::outbox::Outbox;
+use bailiwick_control::points::Points;
 use bailiwick_control::policies::Publications;
 use bailiwick_control::revocation::Receipts;
 use bailiwick_control::{Control, Parts as ControlParts};
@@ -20,7 +21,7 @@ use bailiwick_crypto::system::{SystemClock, SystemRng};
 use bailiwick_enforce::policies::Policies;
 use bailiwick_enforce::{Budgets, Gateway, Live, Ports, Replica, Settings};
 use bailiwick_identity::authority::{Authority, Lives, Parts as AuthorityParts};
-use bailiwick_store::{Options as StoreOptions, Store, StoreError};
+use bailiwick_store::{Observer, Options as StoreOptions, Store, StoreError};
 use prometheus_client::metrics::info::Info;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
@@ -34,11 +35,12 @@ use super::log_metrics::LogMetrics;
 use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, People};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
-use super::{Addresses, Node, StartError, elsewhere, keys, log, usage};
+use super::{Addresses, Node, StartError, elsewhere, keys, log, restored, usage};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::erasures::Waiting;
+use crate::feed::{Feed, Parts as FeedParts, Tail};
 use crate::indexer::{self, Indexer};
 use crate::issuers::Issuers;
 use crate::login::Login;
@@ -62,6 +64,7 @@ pub(super) struct State {
     seal: Arc<Seal>,
     pub(super) log: Arc<Log>,
     evidence: Arc<NoteSigner>,
+    epoch: u64,
     pub(super) clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
 }
@@ -71,16 +74,17 @@ struct Point {
     replica: Arc<Replica>,
     budgets: Arc<Budgets>,
     identities: watch::Receiver<u64>,
+    feed: Arc<Feed>,
 }
 
 pub(super) async fn start(config: Config) -> Result<Node, StartError> {
-    bailiwick_crypto::tls::install_default_provider();
     let listeners = listen(&config).await?;
     let http = client()?;
     let state = open(&config, &http).await?;
-    let point = follow(&state).await?;
+    let point = follow(&config, &state).await?;
     let mut tasks = JoinSet::new();
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
+    let connections = TaskTracker::new();
     let outbox = outbox(&state, &mut tasks, drained.clone());
     let addresses = addresses(&config, &listeners, &state)?;
     let broker = broker(&state, &outbox).await?;
@@ -95,11 +99,13 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         policy: Compiled::of(&policies, &point.replica),
         cutter: Arc::new(Here(Arc::clone(&point.replica))),
         point: state.log.origin().to_owned(),
+        points: Arc::clone(&point.feed) as Arc<dyn Points>,
         receipts: Arc::clone(&authority) as Arc<dyn Receipts>,
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
         max_depth: config.oauth.max_depth,
     });
+    restored::end_the_past(&state.store, &control, &authority).await?;
     let gateway = gateway(
         &config,
         &addresses,
@@ -119,11 +125,8 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         control: control.clone(),
         authority: Arc::clone(&authority),
         replica: Arc::clone(&point.replica),
-        issuers: Issuers::new(
-            &config.identity.issuers,
-            &issuer(&config, &addresses),
-            Arc::clone(&state.clock),
-        )?,
+        feed: point.feed,
+        issuers: issuers(&config, &addresses, &state)?,
         pop_authorities: pop_authorities(&config)?,
         pop_challenges: Challenges::new(&*state.rng),
         gateway: Arc::clone(&gateway),
@@ -150,7 +153,6 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
         stop: stop.clone(),
     });
-    let connections = TaskTracker::new();
     serve(Serving {
         tasks: &mut tasks,
         listeners,
@@ -161,8 +163,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop: stop.clone(),
     });
     tasks.spawn(keys::renew_keks(Arc::clone(&state.seal), Arc::clone(&app)));
-    tell_of_old_kernels();
-    tracing::info!(console = %addresses.console, gateway = %addresses.gateway, log = state.log.vkey(), "the node is ready");
+    tell(&addresses);
     Ok(Node {
         addresses,
         app,
@@ -172,6 +173,15 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop,
         drained,
     })
+}
+
+/// Outside issuers whose tokens are evidence, as the configuration names them.
+fn issuers(config: &Config, addresses: &Addresses, state: &State) -> Result<Issuers, StartError> {
+    Ok(Issuers::new(
+        &config.identity.issuers,
+        &issuer(config, addresses),
+        Arc::clone(&state.clock),
+    )?)
 }
 
 /// Authorities whose certificates are evidence, as the configuration names them.
@@ -241,15 +251,23 @@ async fn policy(
     Ok((publications, Arc::new(policies)))
 }
 
-fn tell_of_old_kernels() {
+fn tell(addresses: &Addresses) {
     if !bailiwick_identity::peer::pins_peers() {
         tracing::warn!(
             "this kernel (before Linux 6.5) does not pin processes that connect; see docs/threat-model.md"
         );
     }
+    let Addresses {
+        console,
+        gateway,
+        log_vkey,
+        ..
+    } = addresses;
+    tracing::info!(%console, %gateway, log = log_vkey, "the node is ready");
 }
 
 async fn listen(config: &Config) -> Result<Listeners, StartError> {
+    bailiwick_crypto::tls::install_default_provider();
     directories::ensure_private(&config.node.data_dir)?;
     directories::ensure_runtime(&config.node.runtime_dir)?;
     let paths = Paths::of(&config.node.runtime_dir);
@@ -284,6 +302,7 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
             "[audit] retention is under 183 days: the EU AI Act (articles 19 and 26) asks for six months of logs"
         );
     }
+    let epoch = restored::epoch(config, &store).await?;
     let origin = log::origin(config);
     let evidence = keys::evidence_key(&store, &seal, clock.wall(), &*rng).await?;
     let evidence = Arc::new(NoteSigner::new(&format!("{origin}/evidence"), evidence)?);
@@ -295,6 +314,7 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
         seal,
         log,
         evidence,
+        epoch,
         clock,
         rng,
     })
@@ -303,10 +323,13 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
 /// What articles 19 and 26 of the EU AI Act call at least six months.
 const SIX_MONTHS: Duration = Duration::from_hours(183 * 24);
 
-async fn follow(state: &State) -> Result<Point, StartError> {
+async fn follow(config: &Config, state: &State) -> Result<Point, StartError> {
     let replica = Arc::new(Replica::new(Arc::new(Live::default())));
     let (follower, identities) = Follower::new(Arc::clone(&replica));
     state.store.observe(Arc::new(follower));
+    let tail = Arc::new(Tail::new());
+    state.store.observe(Arc::clone(&tail) as Arc<dyn Observer>);
+    tail.begins(state.store.head());
     snapshot::load(&state.store, &replica).await?;
     let open = state.store.read(|rows| rows.open_tasks()).await;
     let open: Vec<_> = open
@@ -321,7 +344,22 @@ async fn follow(state: &State) -> Result<Point, StartError> {
         replica,
         budgets,
         identities,
+        feed: feed(config, state, tail).await?,
     })
+}
+
+/// The feed for points elsewhere.
+async fn feed(config: &Config, state: &State, tail: Arc<Tail>) -> Result<Arc<Feed>, StartError> {
+    let points = state.store.read(|rows| rows.points()).await;
+    Ok(Arc::new(Feed::new(FeedParts {
+        store: state.store.clone(),
+        tail,
+        points: points.map_err(|error: StoreError| error)?,
+        key: keys::head_key(&state.store, &state.seal, state.clock.wall(), &*state.rng).await?,
+        epoch: state.epoch,
+        node: config.node.name.clone(),
+        clock: Arc::clone(&state.clock),
+    })))
 }
 
 async fn authority(
@@ -366,7 +404,7 @@ fn gateway(
 ) -> Result<Arc<Gateway>, StartError> {
     let settings = Settings {
         origins: config.gateway.origins.clone(),
-        epoch: EPOCH,
+        epoch: state.epoch,
         approval_wait: config.approval_wait,
         scratch: listeners.paths.scratch.clone(),
         ..Settings::new(
@@ -439,9 +477,6 @@ fn sign_ins(
     let login = Login::open(at, url, hosts, clock, domain.clone())?;
     Ok(Some(SignIns::new(login, url, &*state.rng)))
 }
-
-/// The epoch of a store that was never restored.
-const EPOCH: u64 = 1;
 
 /// Names of this node in `Host`: its public URL's, and loopback with its own port.
 fn hosts(address: SocketAddr, public_url: &str) -> HashSet<String> {

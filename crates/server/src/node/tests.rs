@@ -2,6 +2,7 @@
 
 mod index;
 mod privacy;
+mod restored;
 pub(crate) mod running;
 
 use bailiwick_core::{Code, Fault};

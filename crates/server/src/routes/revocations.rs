@@ -10,6 +10,7 @@ use bailiwick_control::{Actor, Operation};
 use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::{FenceId, InstanceId, LeaseId, RevocationId, TaskId};
 use bailiwick_core::name::AgentName;
+use bailiwick_core::receipt::Point;
 use bailiwick_store::RevocationRow;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
@@ -66,6 +67,9 @@ struct RevocationAnswer {
     /// Leases that may still live where they were issued.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pending: Vec<LeaseId>,
+    /// The enforcement points, each closed to the subjects.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    points: Vec<Point>,
     /// Open tasks below the subjects, for a dry run.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     subtree: Vec<BranchAnswer>,
@@ -126,6 +130,7 @@ impl From<Subtree> for RevocationAnswer {
             seq: 0,
             cut: subtree.cut.into(),
             pending: Vec::new(),
+            points: Vec::new(),
             subtree: subtree.tasks.into_iter().map(branch).collect(),
             receipt: None,
         }
@@ -140,6 +145,7 @@ impl From<RevocationReport> for RevocationAnswer {
             seq: report.seq,
             cut: report.cut.into(),
             pending: report.pending,
+            points: report.points,
             subtree: Vec::new(),
             receipt: report.receipt,
         }
@@ -158,7 +164,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
 /// Revokes subjects and everything below them.
 #[utoipa::path(post, path = "/v1/revocations", operation_id = "revocations.revoke", tag = "revocations",
     request_body = RevocationBody,
-    responses((status = 201, description = "{id, fences, seq, cut, pending, receipt}; no receipt while the audit log is down", body = Object),
+    responses((status = 201, description = "{id, fences, seq, cut, pending, points, receipt}; no receipt while the audit log is down", body = Object),
               (status = 200, description = "{cut, subtree} for a dry run, with id null", body = Object)))]
 async fn revoke(
     State(app): State<Arc<App>>,

@@ -52,6 +52,9 @@ const AGENTS: [&str; 1] = ["tasks.delegate"];
 /// Operations whose credential is evidence in the body: a bearer token, whoever's, is none.
 const EVIDENCE: [&str; 2] = ["attest", "attest.renew"];
 
+/// Operations of enforcement points: no token of anybody else opens them.
+const POINTS: [&str; 1] = ["feed"];
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_reachable_without_the_right_credential() {
     let running = Running::start().await;
@@ -82,7 +85,7 @@ async fn nothing_is_reachable_without_the_right_credential() {
         let answer = running.tcp(method, path, Some(&viewer)).await;
         if READS.contains(&id.as_str()) {
             assert_eq!(answer.status, 400, "{id}: {answer:?}");
-        } else if EVIDENCE.contains(&id.as_str()) {
+        } else if EVIDENCE.contains(&id.as_str()) || POINTS.contains(&id.as_str()) {
             assert_eq!(answer.status, 401, "{id}: {answer:?}");
             assert_eq!(answer.body["code"], "not_signed_in", "{id}");
         } else if AGENTS.contains(&id.as_str()) {

@@ -3,6 +3,7 @@
 use bailiwick_core::change::ChangeBody;
 use bailiwick_core::instance::{Attestor, Instance, InstanceState, Place, Remote};
 use bailiwick_core::join_token::{JoinToken, JoinUse};
+use bailiwick_core::point::Registration;
 use bailiwick_core::rollout::{Rollout, Shadow};
 
 use super::fixture::{agent, at, digest, id, instance, read, server, tool, write};
@@ -248,6 +249,43 @@ pub(crate) async fn join_tokens(store: &Store) {
         .unwrap();
     let gone = write(store, |tx| tx.remove_join_token(id(2))).await;
     assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
+}
+
+pub(crate) async fn points(store: &Store) {
+    let point = |name: &str| Registration {
+        name: name.parse().unwrap(),
+        made_by: "uid:0".to_owned(),
+        made_at: at(1),
+    };
+    let (north, south) = (point("north"), point("south"));
+    let both = (south.clone(), north.clone());
+    write(store, move |tx| {
+        tx.put_point(&both.0, digest(2))?;
+        tx.put_point(&both.1, digest(1))
+    })
+    .await
+    .unwrap();
+    // Neither a name nor a token stands for two.
+    for (name, token) in [("north", 3), ("east", 1)] {
+        let again = point(name);
+        let refused = write(store, move |tx| tx.put_point(&again, digest(token))).await;
+        assert!(
+            matches!(refused, Err(StoreError::AlreadyExists { .. })),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(
+        read(store, |db| db.points()).await,
+        [(north.clone(), digest(1)), (south, digest(2))]
+    );
+    let name = north.name;
+    let gone = name.clone();
+    write(store, move |tx| tx.remove_point(&name))
+        .await
+        .unwrap();
+    let gone = write(store, move |tx| tx.remove_point(&gone)).await;
+    assert!(matches!(gone, Err(StoreError::NotFound { .. })), "{gone:?}");
+    assert_eq!(read(store, |db| db.points()).await.len(), 1);
 }
 
 pub(crate) async fn servers_and_tools(store: &Store) {
