@@ -275,13 +275,13 @@ fn a_gap_a_repetition_and_what_cannot_be_read_close_it_until_everything_is_read_
         let running = scene.running();
         let question = scene.ask();
         let answer = scene.changes(&question, 13, wrong);
-        let heard = scene.hear(&answer);
+        let taken = scene.hear(&answer);
         if wrong == [10, 11] {
             // The snapshot held it already: that is how snapshot and tail meet.
-            heard.unwrap();
+            taken.unwrap();
             continue;
         }
-        assert!(matches!(heard, Err(Refusal::Step)), "{wrong:?}");
+        assert!(matches!(taken, Err(Refusal::Step)), "{wrong:?}");
         assert!(running.was_cut().is_some(), "{wrong:?}");
         scene.is_closed(Code::ReplicaBehind);
         let question = scene.ask();
@@ -324,8 +324,8 @@ fn a_new_epoch_closes_it_and_an_older_one_stays_closed() {
     for (epoch, seq) in [(1, 90), (2, 3)] {
         let question = scene.ask();
         let head = scene.head(&question, epoch, seq, Content::Snapshot { upto: seq });
-        let heard = scene.hear(&scene.sealed(head, &[policy(1)]));
-        assert!(matches!(heard, Err(Refusal::Regressed { .. })), "{heard:?}");
+        let taken = scene.hear(&scene.sealed(head, &[policy(1)]));
+        assert!(matches!(taken, Err(Refusal::Regressed { .. })), "{taken:?}");
         scene.is_closed(Code::ReplicaBehind);
     }
 }
