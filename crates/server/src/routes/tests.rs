@@ -56,9 +56,6 @@ const EVIDENCE: [&str; 4] = ["attest", "attest.renew", "sessions.open", "session
 /// Operations of enforcement points: no token of anybody else opens them.
 const POINTS: [&str; 1] = ["feed"];
 
-/// Operations of enforcement points: no token of anybody else opens them.
-const POINTS: [&str; 1] = ["feed"];
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_reachable_without_the_right_credential() {
     let running = Running::start().await;
