@@ -42,6 +42,8 @@ mod introspection;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
+mod labels;
+#[cfg(test)]
 mod log_life;
 #[cfg(test)]
 mod oauth_client;

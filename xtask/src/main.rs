@@ -1,5 +1,6 @@
 //! Tasks on this repository that need more than a line of shell: `cargo xtask --help` lists them.
 
+mod agentdojo;
 mod bench;
 mod codegen;
 mod kill;
@@ -34,6 +35,8 @@ enum Task {
         /// A bench; an unknown name lists those there are
         name: Option<String>,
     },
+    /// Replay AgentDojo's own calls through the gateway, under three humans, and print the table
+    Agentdojo(agentdojo::Plan),
     /// Kill a log under many writers at random moments, and check that it kept every receipt
     Kill(kill::Plan),
 }
@@ -52,6 +55,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Tidy => tidy::run(&repository(), &mut out)?,
         Task::Codegen { check } => codegen::run(&repository(), check, &mut out)?,
         Task::Bench { name } => bench::run(name.as_deref(), &mut out)?,
+        Task::Agentdojo(plan) => agentdojo::run(&plan)?,
         Task::Kill(plan) => kill::run(plan, &mut out)?,
     };
     out.flush()?;

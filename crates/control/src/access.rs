@@ -89,6 +89,8 @@ pub enum Operation {
     ReadApprovals,
     /// Answer approvals.
     AnswerApprovals,
+    /// Take labels off items.
+    Declassify,
     /// Revoke.
     Revoke,
     /// Lift fences.
@@ -111,13 +113,14 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Read,
         Self::WriteAgents,
         Self::WriteServers,
         Self::WriteTasks,
         Self::ReadApprovals,
         Self::AnswerApprovals,
+        Self::Declassify,
         Self::Revoke,
         Self::LiftFences,
         Self::WritePolicy,
@@ -138,6 +141,7 @@ impl Operation {
             Self::WriteTasks => "write_tasks",
             Self::ReadApprovals => "read_approvals",
             Self::AnswerApprovals => "answer_approvals",
+            Self::Declassify => "declassify",
             Self::Revoke => "revoke",
             Self::LiftFences => "lift_fences",
             Self::WritePolicy => "write_policy",

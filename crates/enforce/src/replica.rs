@@ -3,6 +3,7 @@
 //! Changes are applied in commit order. A gap, or a change of a shape that cannot be applied, closes the replica: everything is denied
 //! and everything live is cut until it is loaded again. Fences of this process are added before they are durable (02 §9).
 
+mod items;
 mod state;
 
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -13,6 +14,7 @@ use bailiwick_core::{Code, Fault};
 use tokio::sync::watch;
 
 use crate::live::Live;
+pub use items::Items;
 pub use state::{State, View};
 
 /// Changes kept while the replica is not loaded yet; beyond this it stays closed.

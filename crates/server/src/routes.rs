@@ -10,6 +10,7 @@ pub mod clients;
 pub mod delegations;
 pub mod exports;
 pub mod health;
+pub mod items;
 pub mod join_tokens;
 pub mod leases;
 pub mod metadata;
@@ -102,6 +103,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(attest::routes())
         .merge(clients::routes(app))
         .merge(servers::routes(app))
+        .merge(items::routes(app))
         .merge(tools::routes(app))
         .merge(tasks::routes(app))
         .merge(delegations::routes())

@@ -2,10 +2,11 @@
 
 use crate::{
     Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Clients, ClientsMut,
-    Erasures, ErasuresMut, Feed, Fences, FencesMut, Instances, InstancesMut, JoinTokens,
-    JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Policies,
-    PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut, SpentMut,
-    Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
+    Erasures, ErasuresMut, Feed, Fences, FencesMut, Instances, InstancesMut, Items, ItemsMut,
+    JoinTokens, JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut,
+    Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut,
+    SpentMut, Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut, Vouchers,
+    VouchersMut,
 };
 
 /// Everything that can be read, as of one commit.
@@ -17,6 +18,7 @@ pub trait Reads:
     + Tasks
     + Servers
     + Tools
+    + Items
     + Approvals
     + Fences
     + Revocations
@@ -46,6 +48,7 @@ pub trait Tx:
     + TasksMut
     + ServersMut
     + ToolsMut
+    + ItemsMut
     + ApprovalsMut
     + FencesMut
     + RevocationsMut

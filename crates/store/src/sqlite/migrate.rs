@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_initial.sql"),
     include_str!("migrations/0002_remote_instances.sql"),
     include_str!("migrations/0003_clients.sql"),
+    include_str!("migrations/0004_items.sql"),
 ];
 
 /// Refuses a file that is not ours or is newer than we are, before anything is written to it.
