@@ -186,7 +186,7 @@ def known(text):
 
 NAMES = ["API_TOKEN", "DB_PASSWORD", "SECRET_KEY", "CLIENT_SECRET", "ACCESS_TOKEN", "API_KEY", "PASSWORD"]
 MISSES = {
-    "placeholder": lambda: (R.choice(NAMES), R.choice(["changeme", "your-api-key-here", "<password>", "xxxxxxxxxxxxxxxx", "REPLACE_ME", "example-token", "************", "insert-token-here", "TODO"])),
+    "placeholder": lambda: (R.choice(NAMES), R.choice(["changeme", "your-api-key-here", "<password>", "xxxxxxxxxxxxxxxx", "REPLACE_ME", "example-token", "************", "insert-token-here", "to-be-done"])),
     "reference": lambda: (R.choice(NAMES), R.choice(["${%s}", "{{ .Values.%s }}", "$%s", "vault:secret/data/app#%s", "op://prod/app/%s", "arn:aws:secretsmanager:eu-west-1:123456789012:secret:%s", "projects/p/secrets/%s"]) % R.choice(NAMES).lower()),
     "file": lambda: (R.choice(["PASSWORD_FILE", "TOKEN_PATH", "SECRET_KEY_FILE"]), "/run/secrets/" + R.choice(WORDS)),
     "about": lambda: R.choice([("TOKEN_TTL", "3600s"), ("SECRET_NAME", "app-credentials-" + R.choice(WORDS)), ("PASSWORD_POLICY", "min-length-12"), ("TOKEN_URL", "https://login.acme.net/oauth/token"), ("AUTH_METHOD", "kubernetes-" + R.choice(WORDS)), ("API_KEY_HEADER", "X-Api-Key-" + R.choice(WORDS)), ("TOKENIZERS_PARALLELISM", "false"), ("MAX_TOKENS", "4096")]),

@@ -1,3 +1,5 @@
+//! Sizes and choices of `bailiwick scan`.
+
 use super::size;
 
 #[test]

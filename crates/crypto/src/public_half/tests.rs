@@ -1,3 +1,5 @@
+//! The public half of a private key, in each encoding.
+
 use super::of_private_key;
 use crate::keys::{Ed25519Key, SigningKey};
 

@@ -1,3 +1,5 @@
+//! What is read of a running process, and what is not, with real processes.
+
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 
@@ -275,17 +277,17 @@ fn links_of_a_container_lead_within_it() {
         "machine a login b password outside!42\n",
     )
     .unwrap();
-    fs::create_dir_all(root.join("home/a")).unwrap();
+    fs::create_dir_all(root.join("people/a")).unwrap();
     fs::create_dir_all(root.join(outside.path().strip_prefix("/").unwrap())).unwrap();
     fs::write(
         root.join("etc/passwd"),
-        "broken\na:x:1004:1004::/home/a:/bin/sh\n",
+        "broken\na:x:1004:1004::/people/a:/bin/sh\n",
     )
     .unwrap();
-    symlink(outside.path().join("netrc"), root.join("home/a/.netrc")).unwrap();
-    symlink("/home/a", root.join("home/a/.ssh")).unwrap();
+    symlink(outside.path().join("netrc"), root.join("people/a/.netrc")).unwrap();
+    symlink("/people/a", root.join("people/a/.ssh")).unwrap();
     fs::write(
-        root.join("home/a/.npmrc"),
+        root.join("people/a/.npmrc"),
         "//r.acme.net/:_authToken=q8zjx0vkw3hgfp2mq1\n",
     )
     .unwrap();

@@ -1,3 +1,5 @@
+//! Every object of a repository is read once, hostile ones included.
+
 use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;

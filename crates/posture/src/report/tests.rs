@@ -1,3 +1,5 @@
+//! What a report says, and that no value is in it.
+
 use std::sync::Arc;
 
 use bailiwick_crypto::system::SystemRng;

@@ -1,3 +1,5 @@
+//! The SARIF 2.1.0 document of a scan.
+
 use bailiwick_crypto::system::SystemRng;
 
 use super::document;

@@ -1,3 +1,5 @@
+//! Words cost less than what a machine drew.
+
 use super::bits_per_pair;
 
 #[test]

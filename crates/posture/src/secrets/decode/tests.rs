@@ -1,3 +1,5 @@
+//! What is wrapped is opened, within its bounds.
+
 use std::io::Write as _;
 
 use super::{gunzip, percent, unescape, unwrap, utf16};

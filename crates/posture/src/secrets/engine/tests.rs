@@ -1,9 +1,12 @@
+//! The whole search over texts: finds, misses, bounds, hostile bytes.
+
 use std::io::Write as _;
 use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use proptest::prelude::*;
+use proptest::prelude::{ProptestConfig, Strategy as _, any};
+use proptest::{prop_assert, prop_oneof, proptest};
 
 use super::{Engine, Load, Unit};
 use crate::secrets::find::Find;

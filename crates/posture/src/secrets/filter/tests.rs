@@ -1,3 +1,5 @@
+//! Expressions of foreign rules: values, and what is not supported.
+
 use super::{Filter, Subject, entropy};
 
 fn holds(source: &str, secret: &str) -> bool {

@@ -1,3 +1,5 @@
+//! One secret has one fingerprint, however it is written.
+
 use bailiwick_crypto::system::SystemRng;
 
 use super::{Digest, FingerprintKey};

@@ -1,3 +1,5 @@
+//! Rule files of other scanners are read, and what they may not do is named.
+
 use super::ForeignRules;
 use crate::secrets::engine::{Engine, Load, Unit};
 use crate::secrets::memo::Memo;

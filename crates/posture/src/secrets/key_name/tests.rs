@@ -1,3 +1,5 @@
+//! Names that bear a secret, and names that disarm it.
+
 use super::{Promise, promise};
 
 #[track_caller]

@@ -1,3 +1,5 @@
+//! Texts are cut into units with key and place.
+
 use super::{Syntax, value_of};
 
 /// The value of the name that stands between `«` and `»`.

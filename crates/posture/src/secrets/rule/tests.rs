@@ -1,3 +1,5 @@
+//! Our rules hold for their own examples and counter-examples.
+
 use std::collections::HashSet;
 
 use super::{load, parse};

@@ -1,3 +1,5 @@
+//! Secrets named in plain sentences.
+
 use super::{is_made_up, is_placeholder, is_reference};
 
 #[test]

@@ -1,3 +1,5 @@
+//! Checksums and shapes decide what is a find.
+
 use super::{Check, Verdict, aws, bech32, checksum};
 
 fn is_one(check: Check, text: &str) -> bool {

@@ -1,3 +1,5 @@
+//! What a value is, apart from how it is written.
+
 use super::{Kind, is_drawn, is_secret};
 use crate::secrets::key_name::Promise;
 
