@@ -46,6 +46,8 @@ mod introspection;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
+mod labels;
+#[cfg(test)]
 mod leases;
 #[cfg(test)]
 mod log_life;

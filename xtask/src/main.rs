@@ -1,5 +1,6 @@
 //! Tasks on this repository that need more than a line of shell: `cargo xtask --help` lists them.
 
+mod agentdojo;
 mod bench;
 mod chaos;
 mod codegen;
@@ -42,6 +43,8 @@ enum Task {
         /// A bench; an unknown name lists those there are
         name: Option<String>,
     },
+    /// Replay AgentDojo's own calls through the gateway, under three humans, and print the table
+    Agentdojo(agentdojo::Plan),
     /// Kill a log under many writers at random moments, and check that it kept every receipt
     Kill(kill::Plan),
     /// Kill what is named under load at random moments, and check from outside that nothing is left behind
@@ -78,6 +81,7 @@ fn run(task: Task) -> Result<ExitCode> {
             Console::Check => console::check(&repository(), &mut out)?,
         },
         Task::Bench { name } => bench::run(name.as_deref(), &mut out)?,
+        Task::Agentdojo(plan) => agentdojo::run(&plan)?,
         Task::Kill(plan) => kill::run(plan, &mut out)?,
         Task::Chaos { chaos } => chaos::run(chaos, &mut out)?,
     };

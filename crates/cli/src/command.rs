@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
     Outcome, accounts, agents, approvals, audit, backends, clients, completion, config, demo,
-    fences, init, join_tokens, leases, mcp, points, policies, revocations, scan, secrets, serve,
-    servers, store, svid, tasks, tools, witness,
+    fences, init, items, join_tokens, leases, mcp, points, policies, revocations, scan, secrets,
+    serve, servers, store, svid, tasks, tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -97,6 +97,9 @@ pub(crate) enum Command {
     /// Tools and the review of their definitions.
     #[command(subcommand)]
     Tool(tools::ToolCommand),
+    /// What tools name, and the labels of what was written into it.
+    #[command(subcommand)]
+    Item(items::ItemCommand),
     /// Tasks: the authority for one request.
     #[command(subcommand)]
     Task(tasks::TaskCommand),
@@ -162,6 +165,7 @@ impl Command {
             Self::Client(command) => clients::run(context, command).await,
             Self::Server(command) => servers::run(context, command).await,
             Self::Tool(command) => tools::run(context, command).await,
+            Self::Item(command) => items::run(context, command).await,
             Self::Task(command) => tasks::run(context, command).await,
             Self::Policy(command) => policies::run(context, command).await,
             Self::Approval(command) => approvals::run(context, command).await,

@@ -18,6 +18,7 @@ mod demo;
 mod failure;
 mod fences;
 mod init;
+mod items;
 mod join_tokens;
 mod leases;
 mod mcp;

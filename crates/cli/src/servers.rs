@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bailiwick_core::label::Label;
 use bailiwick_core::name::{CredentialName, ServerName};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -28,6 +29,12 @@ pub(crate) enum ServerCommand {
         /// The secret that is leased and injected into its calls as a bearer token.
         #[arg(long)]
         credential: Option<CredentialName>,
+        /// A label of every answer; `untrusted` if none is given.
+        #[arg(long = "label", conflicts_with = "trusted_content")]
+        labels: Vec<Label>,
+        /// Its answers carry no label: outsiders can write nothing into them.
+        #[arg(long)]
+        trusted_content: bool,
         /// A variable for the command's environment, NAME=VALUE; never a secret.
         #[arg(long = "env", value_name = "NAME=VALUE")]
         env: Vec<String>,
@@ -56,6 +63,14 @@ pub(crate) enum ServerCommand {
         /// Its name.
         name: ServerName,
     },
+    /// Says which labels every answer of a server carries; none only where outsiders can write nothing into its answers.
+    #[command(after_help = "Example: bailiwick server label mail untrusted pii")]
+    Label {
+        /// Its name.
+        name: ServerName,
+        /// The labels.
+        labels: Vec<Label>,
+    },
     /// Removes a server and its tools.
     #[command(after_help = "Example: bailiwick server remove files")]
     Remove {
@@ -73,6 +88,8 @@ pub(crate) async fn run(context: &Context, command: ServerCommand) -> Outcome {
             url,
             trust,
             credential,
+            labels,
+            trusted_content,
             env,
             pass_env,
             accept_all,
@@ -84,7 +101,12 @@ pub(crate) async fn run(context: &Context, command: ServerCommand) -> Outcome {
                     json!({"kind": "stdio", "command": command, "env": variables(&env)?, "pass_env": pass_env})
                 }
             };
-            let body = json!({"name": name, "transport": transport, "trust": trust, "credential": credential});
+            let labels: Vec<&str> = labels.iter().map(Label::as_str).collect();
+            let labels = (trusted_content || !labels.is_empty()).then_some(labels);
+            let mut body = json!({"name": name, "transport": transport, "trust": trust, "credential": credential});
+            if let (Some(labels), Some(body)) = (labels, body.as_object_mut()) {
+                body.insert("labels".to_owned(), json!(labels));
+            }
             let mut answer = api.post("/v1/servers", &body).await?;
             if accept_all && let Some(tools) = answer.get_mut("tools") {
                 *tools = Value::Array(accept_all_new(&api, tools).await?);
@@ -113,6 +135,11 @@ pub(crate) async fn run(context: &Context, command: ServerCommand) -> Outcome {
                 &api.post(&format!("/v1/servers/{name}/refresh"), &json!({}))
                     .await?,
             );
+        }
+        ServerCommand::Label { name, labels } => {
+            let labels: Vec<&str> = labels.iter().map(Label::as_str).collect();
+            let path = format!("/v1/servers/{name}/labels");
+            context.record(&api.put(&path, &json!({ "labels": labels })).await?);
         }
         ServerCommand::Remove { name } => {
             api.delete(&format!("/v1/servers/{name}")).await?;
@@ -169,11 +196,12 @@ fn variables(given: &[String]) -> Result<BTreeMap<&str, &str>, Failure> {
         .collect()
 }
 
-const COLUMNS: [(&str, &str); 6] = [
+const COLUMNS: [(&str, &str); 7] = [
     ("NAME", "/name"),
     ("KIND", "/transport/kind"),
     ("URL", "/transport/url"),
     ("COMMAND", "/transport/command"),
     ("TRUST", "/trust"),
+    ("LABELS", "/labels"),
     ("CREDENTIAL", "/credential"),
 ];

@@ -1,11 +1,17 @@
 //! `tool`: the review of definitions. Only an accepted definition is listed or called, and only as it was accepted.
 
+mod bind;
+
+use std::path::PathBuf;
+
 use bailiwick_core::name::{ServerName, ToolRef};
 use bailiwick_core::{Code, Digest, Effect, Problem};
 use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::client::Client;
 use crate::context::{Context, Page};
+use crate::failure::Failure;
 use crate::output::{Out, Untrusted, table};
 use crate::{Exit, Outcome};
 
@@ -53,6 +59,12 @@ pub(crate) enum ToolCommand {
         /// What a call does.
         effect: Effect,
     },
+    /// Says what is known of tools' arguments and answers: labels, items, what arguments are for (docs/reference/bindings.md).
+    #[command(after_help = "Example: bailiwick tool bind bindings.toml")]
+    Bind {
+        /// A TOML file with a [[bind]] table for each tool.
+        file: PathBuf,
+    },
 }
 
 /// Does it.
@@ -66,24 +78,8 @@ pub(crate) async fn run(context: &Context, command: ToolCommand) -> Outcome {
             context.list(&body, &COLUMNS, "no tools: bailiwick server add NAME URL");
         }
         ToolCommand::Show { tool } => {
-            let query = [
-                ("server", tool.server.to_string()),
-                ("limit", "1000".to_owned()),
-            ];
-            let body = api.query("/v1/tools", &query).await?;
-            let name = tool.to_string();
-            let found = table::items(&body)
-                .iter()
-                .find(|item| reference(item).as_deref() == Some(name.as_str()));
-            let Some(found) = found else {
-                return Err(Problem::new(
-                    Code::ToolUnknown,
-                    format!("there is no tool {name}"),
-                    format!("see `bailiwick tool list --server {}`", tool.server),
-                )
-                .into());
-            };
-            context.out.show(found, definition);
+            let found = find(&api, &tool).await?;
+            context.out.show(&found, definition);
         }
         ToolCommand::Accept {
             name,
@@ -149,8 +145,35 @@ pub(crate) async fn run(context: &Context, command: ToolCommand) -> Outcome {
                 .await?,
             );
         }
+        ToolCommand::Bind { file } => {
+            let bound = bind::bind(&api, &file).await?;
+            context.list(
+                &json!({"items": bound, "next": null}),
+                &COLUMNS,
+                "the file binds nothing",
+            );
+        }
     }
     Ok(Exit::DONE)
+}
+
+async fn find(api: &Client, tool: &ToolRef) -> Result<Value, Failure> {
+    let query = [
+        ("server", tool.server.to_string()),
+        ("limit", "1000".to_owned()),
+    ];
+    let body = api.query("/v1/tools", &query).await?;
+    let name = tool.to_string();
+    let mut items = table::items(&body).iter();
+    let found = items.find(|item| reference(item).as_deref() == Some(name.as_str()));
+    found.cloned().ok_or_else(|| {
+        let problem = Problem::new(
+            Code::ToolUnknown,
+            format!("there is no tool {name}"),
+            format!("see `bailiwick tool list --server {}`", tool.server),
+        );
+        problem.into()
+    })
 }
 
 /// Path and shown digest of a tool that waits for review.

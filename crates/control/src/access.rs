@@ -89,6 +89,8 @@ pub enum Operation {
     ReadApprovals,
     /// Answer approvals.
     AnswerApprovals,
+    /// Take labels off items.
+    Declassify,
     /// Revoke.
     Revoke,
     /// Lift fences.
@@ -120,6 +122,7 @@ impl Operation {
         Self::WriteTasks,
         Self::ReadApprovals,
         Self::AnswerApprovals,
+        Self::Declassify,
         Self::Revoke,
         Self::LiftFences,
         Self::WritePolicy,
@@ -141,6 +144,7 @@ impl Operation {
             Self::WriteTasks => "write_tasks",
             Self::ReadApprovals => "read_approvals",
             Self::AnswerApprovals => "answer_approvals",
+            Self::Declassify => "declassify",
             Self::Revoke => "revoke",
             Self::LiftFences => "lift_fences",
             Self::WritePolicy => "write_policy",

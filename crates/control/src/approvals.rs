@@ -6,17 +6,19 @@ mod waiting;
 use bailiwick_core::approval::{
     Approval, ApprovalState, DEFAULT_VALID, MAX_PENDING, Question, Vote,
 };
-use bailiwick_core::decision::Needs;
+use bailiwick_core::decision::{Decision, Needs};
 use bailiwick_core::event::{
-    Action, ApprovalRef, Event, EventType, Parent, ParentRole, Sealed, SealedClass,
+    Action, ApprovalRef, DecisionRef, Event, EventType, Parent, ParentRole, Sealed, SealedClass,
 };
 use bailiwick_core::id::ApprovalId;
 use bailiwick_core::name::UserId;
-use bailiwick_core::{Code, Digest, Fault, Problem};
-use bailiwick_store::{ApprovalFilter, StoreError, Tx};
+use bailiwick_core::{Code, Digest, Fault, Problem, Timestamp};
+use bailiwick_policy::Bundle;
+use bailiwick_policy::act::{self, Act, Told};
+use bailiwick_store::{ApprovalFilter, StoreError, Tx, facts};
 use serde_json::Value;
 
-use crate::tasks::{about, sees_requests};
+use crate::tasks::{About, about, sees_requests};
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 use shown::shown;
@@ -125,7 +127,8 @@ impl Control {
             move |approval, _| {
                 approval
                     .consume(call_digest, now)
-                    .map_err(|error| error.problem())
+                    .map_err(|error| error.problem())?;
+                Ok(None)
             },
         )
         .await
@@ -149,6 +152,12 @@ impl Control {
             ));
         }
         let (now, account) = (self.now(), actor.name.clone());
+        // Only a yes asks policy: nobody is kept from saying no.
+        let policy = if approve {
+            Some(self.parts.policy.current().await?)
+        } else {
+            None
+        };
         let mut sealed = vec![seal("/reason", reason.clone().into_bytes())];
         sealed.extend(shown_digest.map(|digest| seal("/shown", digest.to_string().into_bytes())));
         self.transition(
@@ -169,7 +178,12 @@ impl Control {
                     shown_digest: current,
                     at: now,
                 };
-                approval.vote(vote).map_err(|error| error.problem())
+                let decision = match &policy {
+                    Some(policy) => Some(may_approve(policy, tx, &account, approval, now)?),
+                    None => None,
+                };
+                approval.vote(vote).map_err(|error| error.problem())?;
+                Ok(decision)
             },
         )
         .await
@@ -182,7 +196,7 @@ impl Control {
         actor: &Actor,
         op: &'static str,
         sealed: Vec<Sealed>,
-        step: impl Fn(&mut Approval, &dyn Tx) -> Result<(), Problem> + Send + 'static,
+        step: impl Fn(&mut Approval, &dyn Tx) -> Result<Option<Decision>, Problem> + Send + 'static,
     ) -> Result<Approval, Problem> {
         let mut event = self.event(kind, actor, op);
         event.sealed = sealed;
@@ -207,9 +221,10 @@ impl Control {
                         "open a new task",
                     )));
                 }
-                step(&mut approval, tx)?;
+                let decision = step(&mut approval, tx)?;
                 tx.put_approval(&approval)?;
-                let event = on_record(event.clone(), tx, &approval)?;
+                let mut event = on_record(event.clone(), tx, &approval)?;
+                event.decision = decision.map(|decision| DecisionRef::of(&decision, 0));
                 control.parts.journal.push(tx, &event)?;
                 Ok::<_, Refusal>(approval)
             })
@@ -310,6 +325,37 @@ fn withheld(approval: Approval) -> Approval {
     Approval {
         arguments: String::new(),
         ..approval
+    }
+}
+
+/// What policy says to a yes, or why it does not let `who` give it.
+fn may_approve(
+    policy: &Bundle,
+    tx: &dyn Tx,
+    who: &str,
+    approval: &Approval,
+    now: Timestamp,
+) -> Result<Decision, Problem> {
+    let missing = || unknown(approval.id).problem();
+    let task = tx.task(approval.task).map_err(|error| error.problem())?;
+    let task = task.ok_or_else(missing)?;
+    let chain = facts::chain(tx, &task).ok_or_else(missing)?;
+    let about = About {
+        policy,
+        task: &task,
+        chain: &chain,
+        now,
+        seq: tx.head(),
+    };
+    let tool = approval.tool.to_string();
+    let input = [
+        ("tool", Told::Text(&tool)),
+        ("effect", Told::Text(approval.effect.as_str())),
+    ];
+    let decision = about.decide(Act::Approve, who, &task.id.to_string(), &input);
+    match act::refusal(&decision) {
+        Some(problem) => Err(problem),
+        None => Ok(decision),
     }
 }
 

@@ -48,6 +48,7 @@ impl Control {
                 }
                 if task.instance.is_none() {
                     task.instance = Some(instance);
+                    task.labels.join(&tx.instance_labels(instance)?);
                     task.version += 1;
                     tx.put_task(&task)?;
                     let mut event = event.clone();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_core::event::{ChangeRef, Event, EventType};
+use bailiwick_core::event::{ChangeRef, DecisionRef, Event, EventType};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{InstanceId, TaskId};
 use bailiwick_core::name::{AgentName, ServerName, WorkflowName};
@@ -11,9 +11,10 @@ use bailiwick_core::scope::{Draft, Grant, Narrowing, Scope, ScopeError, Wish};
 use bailiwick_core::spiffe_id::SpiffeId;
 use bailiwick_core::task::{DEFAULT_LIFE, Request, RequestSource, Task};
 use bailiwick_core::{Code, Digest, Fault, Problem};
+use bailiwick_policy::act::{self, Act, Told};
 use bailiwick_store::{StoreError, Tx, facts};
 
-use crate::tasks::{OpenTask, Opened, Opening, about, check_request, unknown};
+use crate::tasks::{About, OpenTask, Opened, Opening, about, check_request, unknown};
 use crate::tools::Refusal;
 use crate::{Actor, Control};
 
@@ -113,12 +114,16 @@ impl Control {
                 let Opened {
                     mut task,
                     mut narrowed_by,
+                    decision,
                     ..
                 } = opening.task(tx, &parent.user_pseudonym)?;
                 if short {
                     narrowed_by.insert(0, Narrowing::Task);
                 }
                 task.instance = ask.instance;
+                if let Some(instance) = ask.instance {
+                    task.labels.join(&tx.instance_labels(instance)?);
+                }
                 task.lineage.clone_from(&by.lineage);
                 by.check(tx, &ask, &parent, &task)?;
                 let open = tx.open_children(by.task)?;
@@ -139,7 +144,8 @@ impl Control {
                 }
                 tx.put_task(&task)?;
                 for event in [&opened, &granted] {
-                    let told = told(event, tx, &task);
+                    let mut told = told(event, tx, &task);
+                    told.decision = Some(DecisionRef::of(&decision, 0));
                     journal.push(tx, &told)?;
                 }
                 Ok::<_, Refusal>(Delegated { task, narrowed_by })
@@ -148,6 +154,45 @@ impl Control {
             .map_err(Refusal::problem)?;
         self.settled().await?;
         Ok(delegated)
+    }
+
+    /// Whether the agent of a task may exchange its token for one of another audience. What policy said is on record before it is told.
+    pub async fn may_exchange(
+        &self,
+        by: &SpiffeId,
+        id: TaskId,
+        audience: String,
+    ) -> Result<(), Problem> {
+        let policy = self.parts.policy.current().await?;
+        let event = self.event(EventType::ActDecided, &Actor::agent(by), "exchange");
+        let (journal, now) = (Arc::clone(&self.parts.journal), self.now());
+        let decided = self.parts.store.write(move |tx| {
+            let task = tx.task(id)?.ok_or_else(|| unknown(id))?;
+            let chain = facts::chain(tx, &task).ok_or_else(|| unknown(id))?;
+            let asked = About {
+                policy: &policy,
+                task: &task,
+                chain: &chain,
+                now,
+                seq: tx.head(),
+            };
+            let input = [("audience", Told::Text(&audience))];
+            let agent = task.agent.as_str();
+            let decision = asked.decide(Act::Exchange, agent, &id.to_string(), &input);
+            let mut event = about(event.clone(), tx, &task);
+            event.decision = Some(DecisionRef::of(&decision, 0));
+            event.change = Some(ChangeRef {
+                kind: "audience".to_owned(),
+                id: audience.clone(),
+                before: None,
+                after: None,
+            });
+            journal.push(tx, &event)?;
+            Ok::<_, Refusal>(decision)
+        });
+        let decision = decided.await.map_err(Refusal::problem)?;
+        self.settled().await?;
+        act::refusal(&decision).map_or(Ok(()), Err)
     }
 
     /// What a task may do at most in the stage that it is in: more is not handed on either.

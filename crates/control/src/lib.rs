@@ -12,6 +12,7 @@ pub mod clients;
 pub mod consents;
 pub mod delegation;
 pub mod join_tokens;
+pub mod labels;
 pub mod leases;
 pub mod outbox;
 pub mod points;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bailiwick_broker::LeasesOf;
 use bailiwick_core::event::EventType;
 use bailiwick_core::fence::Subject;
+use bailiwick_core::label::Labels;
 use bailiwick_core::name::{CredentialName, ServerName};
 use bailiwick_core::server::{Server, Transport, Trust};
 use bailiwick_core::{Code, Fault, Problem};
@@ -27,6 +28,8 @@ pub struct NewServer {
     pub trust: Trust,
     /// The credential injected into its calls.
     pub credential: Option<CredentialName>,
+    /// Labels of every answer.
+    pub labels: Labels,
 }
 
 impl Control {
@@ -39,6 +42,7 @@ impl Control {
             transport: new.transport,
             trust: new.trust,
             credential: new.credential,
+            labels: new.labels,
             created_at: self.now(),
             version: 1,
         };
@@ -50,7 +54,7 @@ impl Control {
             &server.name,
         );
         if let Some(change) = &mut event.change {
-            change.after = Some(format!("trust {}", server.trust.as_str()));
+            change.after = Some(told(&server));
         }
         let (journal, row) = (Arc::clone(&self.parts.journal), server.clone());
         self.parts
@@ -64,6 +68,44 @@ impl Control {
                 }
                 tx.put_server(&row)?;
                 journal.push(tx, &event)
+            })
+            .await
+            .map_err(|error| error.problem())?;
+        self.settled().await?;
+        Ok(server)
+    }
+
+    /// Says which labels every answer of a server carries from now on. What was labelled stays so.
+    pub async fn label_server(
+        &self,
+        actor: &Actor,
+        name: ServerName,
+        labels: Labels,
+    ) -> Result<Server, Problem> {
+        actor.may(Operation::WriteServers)?;
+        let event = self.change_event(
+            EventType::ServerChanged,
+            actor,
+            "servers.labels",
+            "server",
+            &name,
+        );
+        let journal = Arc::clone(&self.parts.journal);
+        let server = self
+            .parts
+            .store
+            .write(move |tx| {
+                let mut server = tx.server(&name)?.ok_or_else(|| unknown(&name))?;
+                let mut event = event.clone();
+                if let Some(change) = &mut event.change {
+                    change.before = Some(told(&server));
+                    server.labels.clone_from(&labels);
+                    change.after = Some(told(&server));
+                }
+                server.version += 1;
+                tx.put_server(&server)?;
+                journal.push(tx, &event)?;
+                Ok::<_, StoreError>(server)
             })
             .await
             .map_err(|error| error.problem())?;
@@ -112,10 +154,6 @@ impl Control {
     /// One server.
     pub async fn server(&self, actor: &Actor, name: ServerName) -> Result<Server, Problem> {
         actor.may(Operation::Read)?;
-        let unknown = |name: &ServerName| StoreError::NotFound {
-            kind: "server",
-            key: name.to_string(),
-        };
         let server = self
             .parts
             .store
@@ -123,6 +161,18 @@ impl Control {
             .await;
         server.map_err(|error: StoreError| error.problem())
     }
+}
+
+fn unknown(name: &ServerName) -> StoreError {
+    StoreError::NotFound {
+        kind: "server",
+        key: name.to_string(),
+    }
+}
+
+/// What an event says of a server.
+fn told(server: &Server) -> String {
+    format!("trust {} labels {}", server.trust.as_str(), server.labels)
 }
 
 fn check_transport(transport: &Transport, credential: bool) -> Result<(), Problem> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bailiwick_broker::LeasesOf;
 use bailiwick_core::event::{
-    AgentRef, ChainRef, ChangeRef, Event, EventType, Sealed, SealedClass, TaskRef,
+    AgentRef, ChainRef, ChangeRef, DecisionRef, Event, EventType, Sealed, SealedClass, TaskRef,
 };
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{InstanceId, TaskId};
@@ -24,6 +24,7 @@ use bailiwick_store::{StoreError, TaskFilter, Tx};
 
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
+pub(crate) use deed::About;
 use deed::Deed;
 pub use ending::Ended;
 pub(crate) use opening::{Opened, Opening, check_request, root_scope};
@@ -103,10 +104,16 @@ impl Control {
             .parts
             .store
             .write(move |tx| {
-                let Opened { task, agent, .. } = draft.task(tx, &pseudonym)?;
+                let Opened {
+                    task,
+                    agent,
+                    decision,
+                    ..
+                } = draft.task(tx, &pseudonym)?;
                 tx.put_task(&task)?;
                 let mut event = about(event.clone(), tx, &task);
                 event.owner = Some(agent.owner);
+                event.decision = Some(DecisionRef::of(&decision, 0));
                 event.change = Some(ChangeRef {
                     kind: "task".to_owned(),
                     id: task.id.to_string(),
@@ -340,13 +347,12 @@ impl Control {
                         "open a new task",
                     )));
                 }
-                if let Some(problem) = deed.refusal(&policy, tx, &who, &task, now)? {
-                    return Err(problem.into());
-                }
+                let decided = deed.decided(&policy, tx, &who, &task, now)?;
                 change(&mut task)?;
                 task.version += 1;
                 tx.put_task(&task)?;
-                let event = about(event.clone(), tx, &task);
+                let mut event = about(event.clone(), tx, &task);
+                event.decision = decided.map(|decision| DecisionRef::of(&decision, 0));
                 journal.push(tx, &event)?;
                 Ok::<_, Refusal>(task)
             })

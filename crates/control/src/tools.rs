@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bailiwick_core::binding::Binding;
 use bailiwick_core::definition::{Tool, ToolState};
 use bailiwick_core::event::EventType;
 use bailiwick_core::fence::Subject;
@@ -204,6 +205,21 @@ impl Control {
         .await
     }
 
+    /// Says what is known of a tool's arguments and answers; an empty binding says nothing.
+    pub async fn bind_tool(
+        &self,
+        actor: &Actor,
+        reference: ToolRef,
+        binding: Binding,
+    ) -> Result<Tool, Problem> {
+        binding.check().map_err(|error| error.problem())?;
+        self.review(actor, "tools.bind", reference, move |tool| {
+            tool.binding.clone_from(&binding);
+            Ok(())
+        })
+        .await
+    }
+
     async fn review(
         &self,
         actor: &Actor,
@@ -229,10 +245,15 @@ impl Control {
                 let text = blobs.keep(tool.definition.as_bytes());
                 let text = text.map_err(|error| Refusal::Problem(error.problem()))?;
                 if let Some(record) = &mut event.change {
-                    record.after = Some(format!(
-                        "{:?} {} {} text {text}",
-                        tool.state, tool.effect, tool.seen
-                    ));
+                    let mut after =
+                        format!("{:?} {} {} text {text}", tool.state, tool.effect, tool.seen);
+                    if !tool.binding.is_empty() {
+                        let body = serde_json::to_vec(&tool.binding).unwrap_or_default();
+                        let kept = blobs.keep(&body);
+                        let kept = kept.map_err(|error| Refusal::Problem(error.problem()))?;
+                        after = format!("{after} binding {kept}");
+                    }
+                    record.after = Some(after);
                 }
                 journal.push(tx, &event)?;
                 Ok::<_, Refusal>(tool)
@@ -261,6 +282,7 @@ fn observed(
             candidate: None,
             effect: Effect::Write,
             decided_by: None,
+            binding: Binding::default(),
             seen_at: now,
             version: 1,
         };

@@ -7,6 +7,7 @@ use crate::agent::Agent;
 use crate::definition::Tool;
 use crate::fence::Fence;
 use crate::instance::Instance;
+use crate::item::Item;
 use crate::name::{AgentName, ServerName, ToolRef};
 use crate::rollout::Rollout;
 use crate::server::Server;
@@ -22,10 +23,6 @@ pub struct Change {
 }
 
 /// What changed: always the whole new state of one thing.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a change lives briefly and most changes are tasks"
-)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "value", rename_all = "snake_case")]
 pub enum ChangeBody {
@@ -45,6 +42,8 @@ pub enum ChangeBody {
     Tool(Tool),
     /// A tool was removed with its server.
     ToolRemoved(ToolRef),
+    /// Something that tools name took labels, or a person took one off.
+    Item(Item),
     /// A fence was set or lifted.
     Fence(Fence),
     /// A policy bundle became the active one; its text is fetched by digest.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::binding::Binding;
 use crate::digest::Digest;
 use crate::effect::Effect;
 use crate::name::ToolRef;
@@ -53,6 +54,9 @@ pub struct Tool {
     pub candidate: Option<String>,
     /// The operator's word on what a call does; `write` until somebody says otherwise.
     pub effect: Effect,
+    /// What the operator knows of its arguments and answers.
+    #[serde(default, skip_serializing_if = "Binding::is_empty")]
+    pub binding: Binding,
     /// The account that reviewed it last.
     pub decided_by: Option<String>,
     /// When it was seen first.

@@ -81,6 +81,7 @@ codes! {
     MayAct              "may_act"               400 5 "The token does not name its presenter as the one that may act next.";
     StageDenied         "stage_transition_denied" 403 5 "The workflow does not allow this change of stage.";
     BudgetExhausted     "budget_exhausted"      403 6 "The task's budget is used up.";
+    RateLimited         "rate_limited"          429 6 "Policy lets this agent call the tool less often.";
     // decisions
     NoPermit            "no_permit"             403 1 "No policy permits the call.";
     Forbidden           "forbidden"             403 1 "A policy forbids the call.";
@@ -104,6 +105,7 @@ codes! {
     UpstreamTimeout     "upstream_timeout"      504 7 "The tool server did not answer in time; the call may have run.";
     UpstreamProtocol    "upstream_protocol"     502 4 "The tool server answered with something that is not MCP.";
     AnswerTooLarge      "answer_too_large"      502 4 "The answer is over its bound; the call has run.";
+    AnswerWithheld      "answer_withheld"       502 4 "What policy wants taken out of the answer cannot be found in it; the call has run.";
     AskRefused          "ask_refused"           403 5 "The tool server asked the client for something it may not.";
     CallCut             "call_cut"              403 6 "A fence cut the call while it ran.";
     // credentials

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 use crate::chain::Chain;
-use crate::decision::{Obligation, Outcome as Verdict, Versions};
+use crate::decision::{Decision, Obligation, Outcome as Verdict, Reason, Versions};
 use crate::effect::Effect;
 use crate::id::{ApprovalId, EventId, InstanceId, LeaseId, TaskId, TokenId};
 use crate::label::Labels;
@@ -288,6 +288,30 @@ pub struct DecisionRef {
     /// What the bundle that is tried beside the active one says, where that differs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shadow: Option<ShadowRef>,
+}
+
+impl DecisionRef {
+    /// Of a decision that was enforced and took so many microseconds.
+    pub fn of(decision: &Decision, us: u64) -> Self {
+        let sources = |reasons: &[Reason]| {
+            let sources = reasons.iter();
+            sources.map(|reason| reason.source.clone()).collect()
+        };
+        Self {
+            effect: decision.outcome,
+            policies: decision.policies.clone(),
+            reasons: sources(&decision.reasons),
+            obligations: decision.obligations.clone(),
+            versions: decision.versions,
+            us,
+            would_be: decision.would_be.as_ref().map(|would_be| WouldBeRef {
+                effect: would_be.outcome,
+                reasons: sources(&would_be.reasons),
+            }),
+            mode: DecisionMode::Enforce,
+            shadow: None,
+        }
+    }
 }
 
 /// Whether a decision was enforced.

@@ -103,6 +103,14 @@ impl Instance {
 }
 
 impl Place {
+    /// How an instance there proved what it is.
+    pub const fn attestor(&self) -> Attestor {
+        match self {
+            Self::Process { .. } => Attestor::Unix,
+            Self::Remote(remote) => remote.attestor,
+        }
+    }
+
     /// Whether this is `other` at another moment of its life: only the end of a remote one moves.
     pub fn is_same(&self, other: &Self) -> bool {
         match (self, other) {

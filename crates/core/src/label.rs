@@ -58,12 +58,35 @@ impl<'de> Deserialize<'de> for Label {
     }
 }
 
+/// The one label that tells of integrity: text that outsiders can write.
+pub const UNTRUSTED: &str = "untrusted";
+
 /// A set of labels. It has no way to take one out: only a person declassifies, and then from a stored item, never from a task.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Labels(BTreeSet<Label>);
 
 impl Labels {
+    /// What every answer carries unless an operator knows better.
+    pub fn untrusted() -> Self {
+        Self(BTreeSet::from([Label(UNTRUSTED.into())]))
+    }
+
+    /// Whether every label of `other` is in the set.
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.is_subset(&self.0)
+    }
+
+    /// Whether somebody outside may have written the words: one of the labels tells of integrity, not of secrecy.
+    pub fn taints(&self) -> bool {
+        self.0.iter().any(|label| label.as_str() == UNTRUSTED)
+    }
+
+    /// Those that tell of secrecy: all but `untrusted`.
+    pub fn confidential(&self) -> impl Iterator<Item = &Label> {
+        self.0.iter().filter(|label| label.as_str() != UNTRUSTED)
+    }
+
     /// Adds every label of `other`; true if the set grew.
     pub fn join(&mut self, other: &Self) -> bool {
         let before = self.0.len();
@@ -90,5 +113,15 @@ impl Labels {
 impl FromIterator<Label> for Labels {
     fn from_iter<I: IntoIterator<Item = Label>>(labels: I) -> Self {
         Self(labels.into_iter().collect())
+    }
+}
+
+impl fmt::Display for Labels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, label) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}{label}")?;
+        }
+        Ok(())
     }
 }

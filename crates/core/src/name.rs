@@ -87,6 +87,8 @@ names! {
         "A system that credentials are leased from.";
     AccountName is_label "an account name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
         "Name of a person's account on this node.";
+    ItemKind is_label "a kind of item: 1 to 63 of a-z 0-9 -, not starting or ending with -"
+        "What sort of thing a tool names: `entity`, `issue`, `file`.";
     NodeName is_label "a node name: 1 to 63 of a-z 0-9 -, not starting or ending with -"
         "Name of one node; part of its log's origin.";
     PointName is_label "a point name: 1 to 63 of a-z 0-9 -, not starting or ending with -"

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::label::Labels;
 use crate::name::{CredentialName, ServerName};
 
 /// How far the operator trusts a server's words.
@@ -62,6 +63,9 @@ pub struct Server {
     pub trust: Trust,
     /// The credential that is leased and injected into calls (HTTP: `Authorization: Bearer`).
     pub credential: Option<CredentialName>,
+    /// Labels of every answer: `untrusted` unless the operator says that outsiders can write nothing into what it answers with.
+    #[serde(default = "Labels::untrusted")]
+    pub labels: Labels,
     /// When it was registered.
     pub created_at: Timestamp,
     /// Grows with each change.

@@ -2,6 +2,7 @@
 
 use aws_lc_rs::{digest, hkdf, hmac};
 use bailiwick_core::Digest;
+use bailiwick_core::normal::normal;
 use bailiwick_core::scope::Scope;
 use zeroize::Zeroizing;
 
@@ -30,6 +31,13 @@ pub fn domain_digest(domain: &'static str, content: &[u8]) -> Digest {
 /// The `scope_digest` of a scope: its canonical form under its own domain.
 pub fn scope_digest(scope: &Scope) -> Digest {
     domain_digest("bailiwick/scope/v1", &scope.canonical())
+}
+
+/// The id of an item (04 §8 of the design): its name's parts in normal form.
+pub fn item_id(parts: &[impl AsRef<str>]) -> Digest {
+    let parts: Vec<String> = parts.iter().map(|part| normal(part.as_ref())).collect();
+    // Normal forms hold no control characters, so the parts stay apart.
+    domain_digest("bailiwick/item/v1", parts.join("\u{1f}").as_bytes())
 }
 
 /// HMAC-SHA-256 over the parts, one after the other.

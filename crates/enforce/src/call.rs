@@ -9,6 +9,7 @@ use bailiwick_core::approval::Approval;
 use bailiwick_core::decision::Outcome;
 use bailiwick_core::event::{ApprovalRef, Event, EventType};
 use bailiwick_core::json::{Kind, Limits, Text, check};
+use bailiwick_core::label::Labels;
 use bailiwick_core::name::{ToolName, ToolRef};
 use bailiwick_core::{Code, Fault};
 use bailiwick_policy::DIVERGED;
@@ -150,6 +151,7 @@ async fn attempt(
     record::grant(&gateway.ports, intent.clone())
         .await
         .map_err(|error| Refusal::of(&error.problem()))?;
+    gateway.decider.has_called(&decided);
     let mut running = Running {
         gateway,
         session,
@@ -159,10 +161,12 @@ async fn attempt(
         started: gateway.ports.clock.monotonic(),
         offers: onward.offers,
         resumed,
+        brings: Labels::default(),
     };
     running
         .run(
             (envelope, &onward.raw),
+            &arguments,
             context,
             outlet,
             cancelled,
@@ -298,6 +302,7 @@ async fn refuse(
     {
         alarm(gateway, context, named, decided).await;
     }
+    gateway.decider.was_refused(decided);
     let event = refused_event(gateway, context, named, decided, refusal.code);
     refusal.on_record(record::narrow(&gateway.ports, event).await)
 }

@@ -3,9 +3,12 @@
 
 mod ask;
 mod decided;
+mod doings;
+mod facts;
 mod fetch;
 mod lease;
 mod observed;
+mod raised;
 mod refusals;
 mod rows;
 
@@ -18,16 +21,19 @@ use bailiwick_core::json::Text;
 use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Clock, Code, Effect, Problem, Timestamp};
-use bailiwick_policy::{Input, NO_FACTS, Recorded, Terms, shadow};
+use bailiwick_policy::{Input, Recorded, Terms, most_often, shadow};
 
 use crate::budgets::Budgets;
 use crate::caller::Caller;
 use crate::catalogue::LastShown;
+use crate::duties::{Rates, nowhere};
 use crate::policies::{Compiled, Policies};
+use crate::provenance::Provenance;
 use crate::replica::{Replica, View};
 use crate::trial::Tried;
 use decided::{Asked, refused};
 use observed::observed;
+use raised::raised;
 use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal, stage_refusal};
 use rows::Rows;
 
@@ -35,7 +41,9 @@ pub use decided::Decided;
 pub use fetch::{Fetch, What};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
-pub const PERFORMS: &[&str] = &["deliver", "max_bytes"];
+pub const PERFORMS: &[&str] = &["deliver", "label", "max_bytes", "notify", "rate", "redact"];
+/// Kinds of duty that it performs where no tool is called.
+pub(super) const ACT_PERFORMS: &[&str] = &["deliver", "max_bytes"];
 /// Times that a decision starts anew because the registry changed under it, before it gives up.
 const MAX_ROUNDS: usize = 4;
 
@@ -45,6 +53,8 @@ pub struct LocalDecider {
     budgets: Arc<Budgets>,
     policies: Arc<Policies>,
     clock: Arc<dyn Clock>,
+    provenance: Provenance,
+    rates: Rates,
 }
 
 /// A call to be decided.
@@ -79,6 +89,8 @@ impl LocalDecider {
             budgets,
             policies,
             clock,
+            provenance: Provenance::default(),
+            rates: Rates::default(),
         }
     }
 
@@ -129,6 +141,8 @@ impl LocalDecider {
                     .is_none_or(|row| row.state == TaskState::Open)
             };
             self.budgets.retain(lives);
+            self.provenance.retain(lives);
+            self.rates.sweep(self.clock.monotonic());
         });
     }
 
@@ -141,10 +155,13 @@ impl LocalDecider {
         for _ in 0..MAX_ROUNDS {
             // Compiling may wait; the rows are read after it, and count only if they are what the bundle was compiled for.
             let policy = self.policies.current(&self.replica).await;
-            let rows = match self.rows(call.caller, call.server, Some(call.tool)) {
+            let mut rows = match self.rows(call.caller, call.server, Some(call.tool)) {
                 Ok(rows) => rows,
                 Err(problem) => return refused(problem),
             };
+            if let Some(tool) = &rows.tool {
+                rows.effect = raised(tool.effect, &tool.binding, call.arguments);
+            }
             if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
                 continue;
             }
@@ -155,18 +172,25 @@ impl LocalDecider {
                 decision,
                 input,
                 tried,
+                judged,
             } = asked;
             let Rows {
-                view, server, tool, ..
+                view,
+                server,
+                tool,
+                effect,
+                ..
             } = rows;
             return Decided {
                 decision,
+                effect,
                 view: Some(view),
                 server: Some(server),
                 tool,
                 input,
                 tried,
                 observed,
+                judged,
                 us: 0,
             };
         }
@@ -193,7 +217,7 @@ impl LocalDecider {
             .or_else(|| self.task_refusal(rows))
             .or_else(|| definition_refusal((call.server, call.tool), call.shown, rows))
             .or_else(|| scope_refusal(call, rows))
-            .or_else(|| self.budget_refusal(rows, rows.tool.as_ref()?.effect, false));
+            .or_else(|| self.budget_refusal(rows, rows.effect, false));
         if let Some(refusal) = before {
             return Asked::before_policy(refuse(refusal));
         }
@@ -211,6 +235,7 @@ impl LocalDecider {
             }
         };
         let usage = self.budgets.usage(rows.view.task.id);
+        let (facts, judged) = self.facts(call, rows, &usage, now);
         let input = Input {
             agent: &rows.view.agent,
             instance: Some(&rows.view.instance),
@@ -218,13 +243,13 @@ impl LocalDecider {
             task: &rows.view.task,
             server: &rows.server,
             tool,
-            effect: tool.effect,
+            effect: rows.effect,
             arguments: call.arguments.as_str(),
             now,
             discharged: call.discharged,
             performs: PERFORMS,
             usage: &usage,
-            facts: &NO_FACTS,
+            facts: &facts,
             versions,
         };
         // The record has the arguments beside it.
@@ -243,14 +268,23 @@ impl LocalDecider {
             input: sealed,
             ..Asked::before_policy(compiled.bundle.decide(&input))
         };
+        asked.judged = judged;
         asked.tried = self.tried(rows, &input, &asked.decision);
         if rows.rollout.observes(now) {
             asked.decision = observed(asked.decision);
         }
+        if asked.decision.outcome == Outcome::Allow
+            && let Some(refusal) = self.duty_refusal(&asked.decision, call, rows)
+        {
+            return Asked {
+                decision: refuse(refusal),
+                ..asked
+            };
+        }
         // Counted last, and only if allowed: of many calls at once exactly as many pass as the budget has left.
         if call.count
             && asked.decision.outcome == Outcome::Allow
-            && let Some(refusal) = self.budget_refusal(rows, tool.effect, true)
+            && let Some(refusal) = self.budget_refusal(rows, rows.effect, true)
         {
             return Asked::before_policy(refuse(refusal));
         }
@@ -281,6 +315,28 @@ impl LocalDecider {
             _ => format!("the task is {}", task.state.as_str()),
         };
         Some((code, "task", reason, "open a new task".to_owned()))
+    }
+
+    /// A duty that cannot be performed for this very call, or calls that come too often. Those are counted with it.
+    fn duty_refusal(&self, decision: &Decision, call: &Call<'_>, rows: &Rows) -> Option<Refusal> {
+        let tool = rows.tool.as_ref()?;
+        if let Some(label) = nowhere(&decision.obligations, &tool.binding) {
+            let reason = format!(
+                "policy wants `{label}` taken out of the answer, and nobody has said where in it that stands"
+            );
+            let fix = "an operator says it with `paths`: bailiwick tool bind".to_owned();
+            return Some((Code::UnsupportedObligation, "redact", reason, fix));
+        }
+        let most = most_often(decision).filter(|_| call.count)?;
+        let (agent, now) = (&rows.view.agent.name, self.clock.monotonic());
+        let wait = self.rates.take(agent, &tool.tool, most, now).err()?;
+        let reason = format!(
+            "policy lets this agent call the tool {} times in {} s",
+            most.0,
+            most.1.as_secs()
+        );
+        let fix = format!("call again after {} s", wait.as_secs().max(1));
+        Some((Code::RateLimited, "rate", reason, fix))
     }
 
     fn budget_refusal(&self, rows: &Rows, effect: Effect, count: bool) -> Option<Refusal> {

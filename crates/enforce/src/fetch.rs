@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use bailiwick_core::decision::Outcome;
 use bailiwick_core::event::{Event, EventType};
+use bailiwick_core::json::{Limits, check};
+use bailiwick_core::label::Labels;
 use bailiwick_core::{Code, Effect, Fault};
 use tokio_util::sync::CancellationToken;
 
@@ -149,10 +151,13 @@ async fn attempt(
         started: gateway.ports.clock.monotonic(),
         offers: onward.offers,
         resumed,
+        brings: Labels::default(),
     };
+    let nothing = check(b"{}", &Limits::ENVELOPE).map_err(|error| Refusal::of(&error.problem()))?;
     running
         .run(
             (envelope, &onward.raw),
+            &nothing,
             context,
             outlet,
             cancelled,

@@ -8,7 +8,9 @@ pub use bailiwick_core::approval::Question;
 pub use bailiwick_core::lease::Wanted;
 
 use bailiwick_core::approval::Approval;
-use bailiwick_core::id::{ApprovalId, LeaseId};
+use bailiwick_core::id::{ApprovalId, EventId, LeaseId, TaskId};
+use bailiwick_core::item::ItemKey;
+use bailiwick_core::label::Labels;
 use bailiwick_core::name::{CredentialName, ServerName, ToolName};
 use bailiwick_core::{Clock, Digest, Problem, Rng, Secret};
 use bailiwick_policy::BundleSource;
@@ -25,6 +27,8 @@ pub struct Ports {
     pub leaser: Arc<dyn Leaser>,
     /// Takes note of tool definitions.
     pub cataloguer: Arc<dyn Cataloguer>,
+    /// Makes labels durable.
+    pub labeller: Arc<dyn Labeller>,
     /// The bundle that decides, compiled.
     pub policies: Arc<Policies>,
     /// Puts events on record.
@@ -97,6 +101,26 @@ pub struct SeenTool {
     pub digest: Digest,
     /// The definition's JSON text as received.
     pub definition: String,
+}
+
+/// Makes labels durable, on record, and known to every live enforcement point, in that order; resolves when all of that is so.
+pub trait Labeller: Send + Sync {
+    /// A task takes labels, and the process that acts in it.
+    fn task(
+        &self,
+        task: TaskId,
+        labels: Labels,
+        cause: EventId,
+    ) -> BoxFuture<'_, Result<(), Problem>>;
+
+    /// Items take the labels of the task that writes into them.
+    fn items(
+        &self,
+        task: TaskId,
+        keys: Vec<ItemKey>,
+        labels: Labels,
+        cause: EventId,
+    ) -> BoxFuture<'_, Result<(), Problem>>;
 }
 
 /// Gives policy bundles. What it gives is what was published: a text that was altered since is an error.

@@ -2,15 +2,13 @@
 
 use bailiwick_audit::{Class, RecordError};
 use bailiwick_core::chain::Chain;
-use bailiwick_core::decision::{Decision, Reason};
 use bailiwick_core::event::{
     Action, AgentRef, ChainRef, DecisionMode, DecisionRef, Event, EventType, Evidence, MAX_STRING,
-    Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef, WouldBeRef,
+    Outcome, Parent, ParentRole, Sealed, SealedClass, Status, TaskRef,
 };
 use bailiwick_core::id::EventId;
 use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::selector::Selector;
-use bailiwick_core::task::Task;
 use bailiwick_core::{Clock, Code, Digest, Rng};
 
 use crate::caller::Caller;
@@ -34,7 +32,7 @@ pub(crate) fn event(ports: &Ports, kind: EventType, caller: &Caller, view: Optio
         });
         event.owner = link.map(|link| link.owner.clone());
         event.user = Some(view.task.user_pseudonym.clone());
-        event.task = Some(task_ref(&view.task));
+        event.task = Some(TaskRef::of(&view.task));
         event.chain = chain_refs(&view.chain, caller);
     }
     event
@@ -51,7 +49,7 @@ pub(crate) fn decided(
     let ports = &gateway.ports;
     let mut event = event(ports, kind, caller, decided.view.as_ref());
     event.action = Some(Action {
-        effect: decided.tool.as_ref().map(|tool| tool.effect),
+        effect: decided.tool.as_ref().map(|_| decided.effect),
         definition: decided.tool.as_ref().and_then(|tool| tool.approved),
         ..call.action()
     });
@@ -80,7 +78,7 @@ pub(crate) fn decision(decided: &Decided) -> DecisionRef {
         } else {
             DecisionMode::Enforce
         },
-        ..decision_ref(&decided.decision, decided.us)
+        ..DecisionRef::of(&decided.decision, decided.us)
     }
 }
 
@@ -188,18 +186,6 @@ pub(crate) fn sealed(path: &'static str, value: &[u8]) -> Sealed {
     }
 }
 
-fn task_ref(task: &Task) -> TaskRef {
-    TaskRef {
-        id: task.id,
-        root: task.root(),
-        parent: task.parent,
-        version: task.version,
-        stage: task.stage.clone(),
-        risk: task.risk,
-        labels: task.labels.clone(),
-    }
-}
-
 fn chain_refs(chain: &Chain, caller: &Caller) -> Vec<ChainRef> {
     let mut own = caller.token.as_ref().map(|token| token.id);
     chain
@@ -212,27 +198,6 @@ fn chain_refs(chain: &Chain, caller: &Caller) -> Vec<ChainRef> {
             jti: own.take(),
         })
         .collect()
-}
-
-fn decision_ref(decision: &Decision, us: u64) -> DecisionRef {
-    let sources = |reasons: &[Reason]| {
-        let sources = reasons.iter();
-        sources.map(|reason| reason.source.clone()).collect()
-    };
-    DecisionRef {
-        effect: decision.outcome,
-        policies: decision.policies.clone(),
-        reasons: sources(&decision.reasons),
-        obligations: decision.obligations.clone(),
-        versions: decision.versions,
-        us,
-        would_be: decision.would_be.as_ref().map(|would_be| WouldBeRef {
-            effect: would_be.outcome,
-            reasons: sources(&would_be.reasons),
-        }),
-        mode: DecisionMode::Enforce,
-        shadow: None,
-    }
 }
 
 fn code_digest(view: &View) -> Option<Digest> {

@@ -4,6 +4,7 @@
 //! and everything live is cut until it is loaded again. Fences of this process are added before they are durable (02 §9). In another
 //! process than the node it is good for as long as its lease lasts (02 §10).
 
+mod items;
 mod lease;
 mod state;
 
@@ -16,6 +17,7 @@ use bailiwick_core::{Clock, Code, Fault};
 use tokio::sync::{Notify, watch};
 
 use crate::live::Live;
+pub use items::Items;
 use lease::Lease;
 pub use state::{State, View};
 

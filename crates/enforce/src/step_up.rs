@@ -87,7 +87,7 @@ pub(crate) async fn run(
         agent: view.agent.name.clone(),
         user: view.task.user.clone(),
         tool: tool.tool.clone(),
-        effect: tool.effect,
+        effect: stopped.effect,
         definition: tool.approved.unwrap_or(tool.seen),
         arguments: waiting.call.arguments.as_str().to_owned(),
         reasons: stopped.decision.reasons.clone(),
@@ -100,6 +100,9 @@ pub(crate) async fn run(
         .ask(question)
         .await
         .map_err(|problem| Refusal::of(&problem).on_record(Some(held)))?;
+    if asked.state == ApprovalState::Pending {
+        gateway.decider.waits(stopped, &asked);
+    }
     let settled = match (asked.state, &waiting.elicit) {
         (ApprovalState::Pending, Elicit::Answer) => {
             let question = later(&approver.url(asked.id), &asked, true);
@@ -112,10 +115,16 @@ pub(crate) async fn run(
         (ApprovalState::Pending, _) => wait(gateway, waiting, &asked, held).await?,
         _ => asked,
     };
+    gateway.decider.waited(stopped, settled.id);
+    if settled.state == ApprovalState::Denied {
+        gateway.decider.people_refused(stopped);
+    }
     if settled.state != ApprovalState::Approved {
         return Err(ended(&settled).on_record(Some(held)));
     }
-    use_it(gateway, waiting, &settled, digest, duties, held).await
+    let used = use_it(gateway, waiting, &settled, digest, duties, held).await?;
+    gateway.decider.people_approved(stopped);
+    Ok(used)
 }
 
 /// Decides with the approval at hand, uses it up, and decides once more for good: what changed meanwhile counts.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::agent::Agent;
+use bailiwick_core::binding::Binding;
 use bailiwick_core::change::{Change, ChangeBody};
 use bailiwick_core::definition::{Tool, ToolState};
 use bailiwick_core::fence::{Fence, Subject};
@@ -32,7 +33,7 @@ use crate::policies::Policies;
 use crate::{Budgets, Caller, Live, Ports, Replica};
 
 pub(crate) use pipe::Pipe;
-pub(crate) use ports::{FakeApprover, FakeCataloguer, FakeLeaser, FakeRecorder};
+pub(crate) use ports::{FakeApprover, FakeCataloguer, FakeLabeller, FakeLeaser, FakeRecorder};
 pub(crate) use server::{ToolServer, definition, prompt};
 
 pub(crate) const TASK: TaskId = TaskId::from_bits(1);
@@ -47,6 +48,7 @@ pub(crate) struct World {
     pub(crate) recorder: Arc<FakeRecorder>,
     pub(crate) approver: Arc<FakeApprover>,
     pub(crate) cataloguer: Arc<FakeCataloguer>,
+    pub(crate) labeller: Arc<FakeLabeller>,
     pub(crate) tools: Arc<ToolServer>,
     pub(crate) signer: SigningKey,
 }
@@ -67,10 +69,12 @@ impl World {
             Arc::new(FakeApprover::default()),
         );
         let cataloguer = Arc::new(FakeCataloguer::default());
+        let labeller = Arc::new(FakeLabeller::new(replica.clone()));
         let ports = Ports {
             approver: approver.clone(),
             leaser: Arc::new(FakeLeaser),
             cataloguer: cataloguer.clone(),
+            labeller: labeller.clone(),
             policies: Arc::new(Policies::new(Arc::new(ports::BasePolicy))),
             recorder: recorder.clone(),
             clock: Arc::new(SystemClock),
@@ -103,6 +107,7 @@ impl World {
             recorder,
             approver,
             cataloguer,
+            labeller,
             tools,
             signer,
         };
@@ -165,6 +170,7 @@ impl World {
             candidate: None,
             effect,
             decided_by: None,
+            binding: Binding::default(),
             seen_at: Timestamp::default(),
             version: 1,
         }
@@ -255,6 +261,7 @@ impl World {
             },
             trust: Trust::Reviewed,
             credential: Some("tools-key".parse().unwrap()),
+            labels: Labels::default(),
             created_at: now,
             version: 1,
         };

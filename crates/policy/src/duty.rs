@@ -1,8 +1,9 @@
 //! Duties: what the enforcement point does with an allowed call. Of one kind, the strictest argument holds.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use bailiwick_core::decision::Obligation;
+use bailiwick_core::decision::{Decision, Obligation};
 
 use crate::annotation::{count, duration, rate};
 
@@ -26,6 +27,14 @@ pub(crate) fn strictest<'a>(duties: impl Iterator<Item = &'a Obligation>) -> Vec
         }
     }
     kept.into_values().cloned().collect()
+}
+
+/// How often a call that is decided so may be made: so many in any stretch of a time; none if that has no bound.
+pub fn most_often(decision: &Decision) -> Option<(u64, Duration)> {
+    let mut duties = decision.obligations.iter();
+    let duty = duties.find(|duty| duty.kind == "rate")?;
+    // A bound that cannot be read lets nothing through.
+    Some(rate(&duty.argument).unwrap_or((0, Duration::from_secs(1))))
 }
 
 /// Smaller is stricter. The argument itself comes last, so that the order of policies never matters.

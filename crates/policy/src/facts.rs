@@ -108,9 +108,13 @@ facts! {
         url_leak: bool,
         /// Whether some of what should be known was dropped.
         saturated: bool,
+        /// Whether what arguments are for was proposed by their names and nobody has looked at it.
+        suggested: bool,
     }
     /// What the user's request names; at most 64 of each.
     RequestFacts {
+        /// Who wrote it: `user` or `orchestrator`.
+        source: String,
         /// Addresses.
         emails: Texts,
         /// Host names.
@@ -119,6 +123,8 @@ facts! {
         urls: Texts,
         /// Paths.
         paths: Texts,
+        /// Numbers, in their shortest form.
+        numbers: Texts,
         /// Texts in quotation marks.
         quoted: Texts,
     }
@@ -151,6 +157,10 @@ facts! {
         stages: Texts,
         /// Tools it has called.
         tools: Texts,
+        /// Calls that people refused.
+        refused: u64,
+        /// Calls that wait for people now.
+        waiting: u64,
     }
     /// What the process that calls was attested to be.
     Attested {

@@ -1,7 +1,9 @@
 //! Agents, servers and tools that a file of `tests/` declares for itself, so that a bundle is tested without a node.
 
 use bailiwick_core::agent::Agent;
+use bailiwick_core::binding::Binding;
 use bailiwick_core::definition::{Tool, ToolState};
+use bailiwick_core::label::Labels;
 use bailiwick_core::name::{AgentName, OwnerName, ServerName, ToolRef};
 use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::{Bounds, Draft, Scope};
@@ -132,6 +134,7 @@ impl ToolFixture {
             candidate: None,
             effect: self.effect,
             decided_by: None,
+            binding: Binding::default(),
             seen_at: Timestamp::default(),
             version: 1,
         }
@@ -148,6 +151,7 @@ fn server(name: ServerName, trust: Trust) -> Server {
         },
         trust,
         credential: None,
+        labels: Labels::untrusted(),
         created_at: Timestamp::default(),
         version: 1,
     }

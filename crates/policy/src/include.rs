@@ -71,7 +71,7 @@ pub(crate) fn absent(manifest: &Manifest, source: &BundleSource) -> Option<Flaw>
 
 /// `name@version` of a pack that this binary ships.
 pub(crate) fn current(name: &str) -> String {
-    format!("{name}@{}", starter::VERSION)
+    format!("{name}@{}", starter::version(name))
 }
 
 /// The files of a pack, by the paths that they have in the bundle; none if there is no such pack.

@@ -53,6 +53,7 @@ pub use bundle::Bundle;
 pub use cases::{Case, CaseError, CaseResult, Report, Untried};
 pub use decide::{DIVERGED, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
 pub use diff::{Access, Change, Diff, MAX_PAIRS, MAX_REPORTED, Permission, Way, diff};
+pub use duty::most_often;
 pub use explain::{Because, Explanation, Remedy, Shown, Step};
 pub use facts::{
     Attested, BudgetLeft, Evidence, Facts, FirstUse, History, NO_FACTS, Provenance, RequestFacts,

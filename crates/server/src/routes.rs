@@ -13,6 +13,7 @@ pub mod exports;
 pub mod feed;
 pub mod health;
 mod holder;
+pub mod items;
 pub mod join_tokens;
 pub mod leases;
 pub mod live;
@@ -109,6 +110,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(attest::routes())
         .merge(clients::routes(app))
         .merge(servers::routes(app))
+        .merge(items::routes(app))
         .merge(tools::routes(app))
         .merge(tasks::routes(app))
         .merge(delegations::routes())

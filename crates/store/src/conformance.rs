@@ -15,7 +15,7 @@ pub(crate) use feed::{
 };
 pub(crate) use people::{accounts, erasures, meta, outbox, pseudonyms, sealed_values, sessions};
 pub(crate) use registry::{
-    agents, instances, join_tokens, points, policies, remote_instances, servers_and_tools,
+    agents, instances, items, join_tokens, points, policies, remote_instances, servers_and_tools,
 };
 pub(crate) use tasks::{task_ends, task_rules, task_trees};
 

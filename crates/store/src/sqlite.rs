@@ -14,6 +14,7 @@ pub(crate) mod events;
 mod feed;
 mod fences;
 mod instances;
+mod items;
 mod join_tokens;
 mod keys;
 mod leases;

@@ -2,11 +2,11 @@
 
 use crate::{
     Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Clients, ClientsMut,
-    Erasures, ErasuresMut, Feed, Fences, FencesMut, Instances, InstancesMut, JoinTokens,
-    JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Points,
-    PointsMut, Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut, Servers,
-    ServersMut, Sessions, SessionsMut, SpentMut, Tasks, TasksMut, Tokens, TokensMut, Tools,
-    ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
+    Erasures, ErasuresMut, Feed, Fences, FencesMut, Instances, InstancesMut, Items, ItemsMut,
+    JoinTokens, JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut,
+    Points, PointsMut, Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut,
+    Servers, ServersMut, Sessions, SessionsMut, SpentMut, Tasks, TasksMut, Tokens, TokensMut,
+    Tools, ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
 };
 
 /// Everything that can be read, as of one commit.
@@ -18,6 +18,7 @@ pub trait Reads:
     + Tasks
     + Servers
     + Tools
+    + Items
     + Approvals
     + Fences
     + Revocations
@@ -49,6 +50,7 @@ pub trait Tx:
     + TasksMut
     + ServersMut
     + ToolsMut
+    + ItemsMut
     + ApprovalsMut
     + FencesMut
     + RevocationsMut

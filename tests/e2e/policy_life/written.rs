@@ -77,7 +77,7 @@ fn a_bundle_includes_packs_and_is_published_whole() {
     let node = &world.node;
     let dir = node.home().join("site");
     std::fs::create_dir(&dir).unwrap();
-    let manifest = "name = \"site\"\ninclude = [\"injection@1\"]\n";
+    let manifest = "name = \"site\"\ninclude = [\"injection@2\"]\n";
     std::fs::write(dir.join("bundle.toml"), manifest).unwrap();
     let published = super::publish(node, &dir);
     let shown = node.cli(&["policy", "show", "active"]);
@@ -87,7 +87,7 @@ fn a_bundle_includes_packs_and_is_published_whole() {
         [
             "bundle.toml",
             "packs/base@1.cedar",
-            "packs/injection@1.cedar"
+            "packs/injection@2.cedar"
         ]
     );
     let copy = node.home().join("copy");

@@ -24,6 +24,7 @@ fn every_operation_has_a_rule_and_this_is_what_the_rules_say() {
         write_tasks: operator
         read_approvals: viewer, approver
         answer_approvals: approver
+        declassify: approver
         revoke: operator
         lift_fences: admin
         write_policy: admin

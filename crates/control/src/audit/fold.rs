@@ -285,7 +285,8 @@ fn change_of(event: &Event) -> Option<Change> {
                 return Some(Change::ServerGone(server));
             }
             let trust = after.strip_prefix("trust ").and_then(|trust| {
-                serde_json::from_value(serde_json::Value::String(trust.to_owned())).ok()
+                let word = trust.split(' ').next().unwrap_or_default();
+                serde_json::from_value(serde_json::Value::String(word.to_owned())).ok()
             });
             Some(Change::Server(server, trust))
         }

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use bailiwick_audit::blobs::Blobs;
 use bailiwick_core::agent::Agent;
+use bailiwick_core::binding::Binding;
 use bailiwick_core::budget::Usage;
 use bailiwick_core::decision::Versions;
 use bailiwick_core::definition::{Tool, ToolState};
 use bailiwick_core::event::TaskRef;
 use bailiwick_core::id::{LeaseId, TaskId};
+use bailiwick_core::label::Labels;
 use bailiwick_core::name::{ServerName, ToolRef};
 use bailiwick_core::server::{Server, Transport, Trust};
 use bailiwick_core::task::Task;
@@ -299,6 +301,7 @@ impl Walk<'_> {
                 candidate: None,
                 effect: approved.effect,
                 decided_by: None,
+                binding: Binding::default(),
                 seen_at: Timestamp::default(),
                 version: 1,
             });
@@ -318,6 +321,7 @@ impl Walk<'_> {
                 transport: Transport::Http { url: String::new() },
                 trust: trust.unwrap_or_default(),
                 credential: None,
+                labels: Labels::untrusted(),
                 created_at: Timestamp::default(),
                 version: 1,
             });

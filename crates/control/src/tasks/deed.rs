@@ -11,8 +11,10 @@ use bailiwick_core::task::Task;
 use bailiwick_core::{Problem, Timestamp};
 use bailiwick_policy::act::{self, Act, Asked, Told};
 use bailiwick_policy::{Bundle, NO_FACTS};
+use bailiwick_store::Tx;
 use bailiwick_store::facts;
-use bailiwick_store::{StoreError, Tx};
+
+use crate::tools::Refusal;
 
 /// A change of a task by a person.
 #[derive(Debug, Clone)]
@@ -22,15 +24,16 @@ pub(super) enum Deed {
 }
 
 impl Deed {
-    /// Why policy does not let `who` do this to the task; none if it does. Nobody is asked whether risk may rise.
-    pub(super) fn refusal(
+    /// What policy says to `who` doing this to the task, if it is asked at all, or why it does not let them. Nobody is asked whether risk
+    /// may rise.
+    pub(super) fn decided(
         &self,
         policy: &Result<Arc<Bundle>, Problem>,
         tx: &dyn Tx,
         who: &str,
         task: &Task,
         now: Timestamp,
-    ) -> Result<Option<Problem>, StoreError> {
+    ) -> Result<Option<Decision>, Refusal> {
         let (act, input) = match self {
             Self::SetStage(stage) => (Act::SetStage, ("to", Told::Text(stage.as_str()))),
             Self::SetRisk(risk) if *risk < task.risk => {
@@ -40,10 +43,7 @@ impl Deed {
             Self::SetRisk(_) => return Ok(None),
         };
         // Only what widens asks policy: risk rises whether or not policy can be read.
-        let policy = match policy {
-            Ok(policy) => policy,
-            Err(problem) => return Ok(Some(problem.clone())),
-        };
+        let policy = policy.as_ref().map_err(Problem::clone)?;
         let chain = facts::chain(tx, task).ok_or_else(|| super::unknown(task.id))?;
         let asked = About {
             policy,
@@ -53,19 +53,22 @@ impl Deed {
             seq: tx.head(),
         };
         let decision = asked.decide(act, who, &task.id.to_string(), &[input]);
-        Ok(act::refusal(&decision))
+        match act::refusal(&decision) {
+            Some(problem) => Err(problem.into()),
+            None => Ok(Some(decision)),
+        }
     }
 }
 
 /// The opening of a task, or of one below another.
-pub(super) struct About<'a> {
-    pub(super) policy: &'a Bundle,
+pub(crate) struct About<'a> {
+    pub(crate) policy: &'a Bundle,
     /// The task that is opened; of a delegation the one above it.
-    pub(super) task: &'a Task,
-    pub(super) chain: &'a Chain,
-    pub(super) now: Timestamp,
+    pub(crate) task: &'a Task,
+    pub(crate) chain: &'a Chain,
+    pub(crate) now: Timestamp,
     /// Newest change of the store.
-    pub(super) seq: u64,
+    pub(crate) seq: u64,
 }
 
 impl About<'_> {
@@ -83,7 +86,8 @@ impl About<'_> {
         self.decide(Act::Delegate, agent, &self.task.id.to_string(), &input)
     }
 
-    fn decide(
+    /// What policy says to an act.
+    pub(crate) fn decide(
         &self,
         act: Act,
         principal: &str,

@@ -59,7 +59,11 @@ impl Ending {
     ) -> Result<(Vec<TaskId>, Ended), Refusal> {
         let mut ids = Vec::new();
         let mut ended = Ended::default();
-        for mut task in tx.subtree(id)? {
+        for known in tx.subtree(id)? {
+            // What ended below it may have left its labels.
+            let Some(mut task) = tx.task(known.id)? else {
+                continue;
+            };
             if task.state != TaskState::Open {
                 continue;
             }
@@ -72,6 +76,7 @@ impl Ending {
                 continue;
             }
             tx.put_task(&task)?;
+            self.hand_up(tx, &task)?;
             ended.tasks += 1;
             ids.push(task.id);
             ended.approvals += self.void_approvals(tx, task.id)?;
@@ -92,6 +97,25 @@ impl Ending {
             self.control.parts.journal.push(tx, &event)?;
         }
         Ok((ids, ended))
+    }
+
+    /// What a task has read, the one that it worked for may know.
+    fn hand_up(&self, tx: &mut dyn Tx, task: &Task) -> Result<(), Refusal> {
+        let parent = task.parent.map(|id| tx.task(id)).transpose()?.flatten();
+        let Some(mut parent) = parent.filter(|parent| parent.state == TaskState::Open) else {
+            return Ok(());
+        };
+        if parent.labels.join(&task.labels) {
+            parent.version += 1;
+            tx.put_task(&parent)?;
+            let event = self
+                .control
+                .event(EventType::TaskChanged, &self.actor, "tasks.label");
+            let mut event = about(event, tx, &parent);
+            event.cause = self.cause;
+            self.control.parts.journal.push(tx, &event)?;
+        }
+        Ok(())
     }
 
     fn void_approvals(&self, tx: &mut dyn Tx, task: TaskId) -> Result<u64, Refusal> {

@@ -43,6 +43,8 @@ pub(crate) struct Opened {
     pub(crate) agent: Agent,
     /// What made its scope narrower than was asked for.
     pub(crate) narrowed_by: Vec<Narrowing>,
+    /// What policy said.
+    pub(crate) decision: Decision,
 }
 
 impl Opening {
@@ -142,6 +144,7 @@ impl Opening {
             task,
             agent,
             narrowed_by,
+            decision,
         })
     }
 

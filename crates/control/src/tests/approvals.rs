@@ -252,3 +252,48 @@ async fn who_neither_answers_nor_runs_tasks_does_not_see_what_a_call_would_do() 
         }
     }
 }
+
+/// A bundle keeps a person's yes from counting, never their no; what policy said to a yes is on record with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn policy_decides_whose_yes_counts() {
+    let bench = Bench::new().await;
+    let cedar = r#"
+@id("site/rita-reads-only") @reason("Rita answers for nothing that writes files.")
+forbid (principal == Bailiwick::User::"rita", action == Bailiwick::Action::"approve", resource)
+when { context.input.tool == "files/write_file" && context.input.effect == "write" };
+"#;
+    let files = [("bundle.toml", "name = \"site\"\n"), ("site.cedar", cedar)];
+    let files = files.map(|(path, text)| (path.to_owned(), text.to_owned()));
+    let bundle = bailiwick_policy::BundleSource::from_dir(files).unwrap();
+    bench
+        .control
+        .publish_policy(&admin(), bundle, None)
+        .await
+        .unwrap();
+    let task = bench.task().await;
+    let id = bench.control.ask(question(&task, 1)).await.unwrap().id;
+    let (rita, rolf) = (
+        person("rita", &[Role::Approver]),
+        person("rolf", &[Role::Approver]),
+    );
+    assert_eq!(
+        answer(&bench, &rita, id).await.unwrap_err(),
+        Code::Forbidden
+    );
+    let approved = answer(&bench, &rolf, id).await.unwrap();
+    assert_eq!(approved.state, ApprovalState::Approved);
+    let leaves = bench.leaves().await;
+    let answered = leaves
+        .iter()
+        .find(|leaf| leaf.event.kind == EventType::ApprovalAnswered)
+        .unwrap();
+    let decision = answered.event.decision.as_ref().unwrap();
+    assert_eq!(decision.policies, ["bailiwick/approve"]);
+    let other = Question {
+        call_digest: Digest([8; 32]),
+        ..question(&task, 1)
+    };
+    let id = bench.control.ask(other).await.unwrap().id;
+    let refused = bench.control.answer(&rita, id, false, "no".into(), None);
+    assert_eq!(refused.await.unwrap().state, ApprovalState::Denied);
+}

@@ -283,6 +283,7 @@ impl Bench {
             },
             trust: bailiwick_core::server::Trust::FirstParty,
             credential: None,
+            labels: bailiwick_core::label::Labels::untrusted(),
         };
         self.control.add_server(&admin(), server).await.unwrap();
         self.control

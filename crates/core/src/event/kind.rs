@@ -58,6 +58,10 @@ event_types! {
     ConsentRefused "consent.refused";
     ServerChanged "server.changed";
     ToolPinned "tool.pinned";
+    ActDecided "act.decided";
+    NoticeGiven "notice.given";
+    ItemLabelled "item.labelled";
+    ItemDeclassified "item.declassified";
     PolicyPublished "policy.published";
     PolicyRolledBack "policy.rolled_back";
     PolicyModeChanged "policy.mode_changed";

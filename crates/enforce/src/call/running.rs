@@ -4,24 +4,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_audit::Class;
+use bailiwick_core::binding::Binding;
 use bailiwick_core::event::{Event, Status};
 use bailiwick_core::fence::Subject;
-use bailiwick_core::{Code, Fault};
+use bailiwick_core::json::Text;
+use bailiwick_core::label::Labels;
+use bailiwick_core::{Code, Fault, Problem};
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
 use crate::ask::{self, Asking, Offers, Resumed};
+use crate::content::Content;
 use crate::decider::Decided;
+use crate::duties;
 use crate::gateway::Gateway;
+use crate::labels;
 use crate::live::Entered;
 use crate::mcp::Outlet;
 use crate::mcp::envelope::Envelope;
 use crate::mcp::forward::{self, Stopped};
 use crate::mcp::methods::Context;
 use crate::mcp::session::Session;
-use crate::mcp::upstream::Answer;
+use crate::mcp::upstream::{ANSWER_LIMITS, Answer};
 use crate::ports::{Leased, Wanted};
+use crate::provenance::{Answered, Source};
 use crate::record;
 
 /// A call that ran and was answered.
@@ -44,6 +51,8 @@ pub(crate) struct Running<'a> {
     pub(crate) offers: Offers,
     /// The round that the request is in, and the approval that it has.
     pub(crate) resumed: Resumed,
+    /// What the answer brings, as far as that was known before.
+    pub(crate) brings: Labels,
 }
 
 impl Running<'_> {
@@ -51,11 +60,19 @@ impl Running<'_> {
     pub(crate) async fn run(
         &mut self,
         (envelope, raw): (&Envelope, &Bytes),
+        arguments: &Text<'_>,
         context: &Context,
         outlet: &Outlet,
         cancelled: &CancellationToken,
         decided: &Decided,
     ) -> Result<Done, Refusal> {
+        if let Err(problem) = duties::notify(self.gateway, decided, &self.intent).await {
+            return Err(self.end_refused(Refusal::of(&problem)).await);
+        }
+        match labels::before(self.gateway, decided, arguments, self.intent.id).await {
+            Ok(brings) => self.brings = brings,
+            Err(problem) => return Err(self.end_refused(Refusal::of(&problem)).await),
+        }
         let (leased, lease_entry) = match self.lease(decided).await {
             Ok(leased) => leased,
             Err(refusal) => return Err(self.end_refused(refusal).await),
@@ -149,6 +166,10 @@ impl Running<'_> {
         answer: Answer,
         decided: &Decided,
     ) -> Result<Done, Refusal> {
+        let answer = match without(answer, decided) {
+            Ok(answer) => answer,
+            Err(refusal) => return Err(self.end(Status::Error, refusal, None).await),
+        };
         let raw = answer.envelope.raw().clone();
         let result = answer.envelope.result();
         let failed = result.as_ref().is_none_or(|result| {
@@ -168,6 +189,14 @@ impl Running<'_> {
                     Some(&raw),
                 )
                 .await);
+        }
+        if let Err(problem) = self.keep(&answer, decided).await {
+            let message = format!(
+                "the call has run, but what its answer carries is not on record, so it is withheld: {}",
+                problem.message
+            );
+            let refusal = Refusal::new(problem.code, message, problem.help);
+            return Err(self.end(Status::Error, refusal, Some(&raw)).await);
         }
         let status = if failed { Status::Error } else { Status::Ok };
         let event = self.ended(status, None, Some(&raw));
@@ -223,6 +252,27 @@ impl Running<'_> {
         })
     }
 
+    /// What the answer carries the task takes, and what it says is remembered, before anybody reads it.
+    async fn keep(&self, answer: &Answer, decided: &Decided) -> Result<(), Problem> {
+        let content = content_of(&answer.envelope);
+        let mut labels = self.brings.clone();
+        labels.join(&labels::after(self.gateway, decided, &content, self.intent.id).await?);
+        if let Some(view) = &decided.view {
+            let nothing = Binding::default();
+            let source = Source {
+                binding: decided.tool.as_ref().map_or(&nothing, |tool| &tool.binding),
+                effect: decided.effect,
+                labels: &labels,
+            };
+            let answered = Answered {
+                content: &content,
+                source,
+            };
+            self.gateway.decider.has_read(view.task.root(), &answered);
+        }
+        Ok(())
+    }
+
     async fn end_stopped(&self, stopped: &Stopped) -> Refusal {
         let status = match stopped {
             Stopped::Cut(_) => Status::Cut,
@@ -251,7 +301,54 @@ impl Running<'_> {
             .monotonic()
             .saturating_sub(self.started);
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        record::ended(&self.gateway.ports, &self.intent, status, code, us, answer)
+        let mut event = record::ended(&self.gateway.ports, &self.intent, status, code, us, answer);
+        labels::task_now(self.gateway, &mut event);
+        event
+    }
+}
+
+/// The answer without what policy wants taken out of it.
+fn without(answer: Answer, decided: &Decided) -> Result<Answer, Refusal> {
+    let labels = duties::redacted_labels(&decided.decision.obligations);
+    let (Some(tool), false) = (&decided.tool, labels.is_empty()) else {
+        return Ok(answer);
+    };
+    let withheld = |why: String| {
+        let help = "the call has run; ask for what you need in another way";
+        Refusal::new(Code::AnswerWithheld, why, help)
+    };
+    let Some(result) = answer.envelope.result() else {
+        return Err(withheld(
+            "the tool server failed, and what it says of that cannot be redacted".to_owned(),
+        ));
+    };
+    let redacted = duties::redact(answer.envelope.raw(), &result, &tool.binding, &labels);
+    let redacted = redacted.map_err(|error| withheld(error.to_string()))?;
+    let envelope = Envelope::parse(redacted, &ANSWER_LIMITS);
+    Ok(Answer {
+        envelope: envelope.map_err(|error| withheld(error.to_string()))?,
+        ..answer
+    })
+}
+
+/// What an answer says; of an error, its words.
+fn content_of(envelope: &Envelope) -> Content<'_> {
+    match envelope.result() {
+        // A prompt or resource has its words elsewhere.
+        Some(result)
+            if result
+                .member("content")
+                .or(result.member("structuredContent"))
+                .is_some() =>
+        {
+            Content::of(&result)
+        }
+        Some(result) => Content::words(&result),
+        None => envelope
+            .whole()
+            .and_then(|whole| whole.member("error"))
+            .map(|error| Content::words(&error))
+            .unwrap_or_default(),
     }
 }
 

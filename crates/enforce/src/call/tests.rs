@@ -398,6 +398,8 @@ async fn two_look_ups_that_differ_raise_an_alarm() {
         replica_seq: 0,
     };
     let decided = |source: &str| Decided {
+        effect: bailiwick_core::Effect::Read,
+        judged: crate::provenance::Judged::default(),
         decision: Decision::refused(
             Code::PolicyError,
             source,

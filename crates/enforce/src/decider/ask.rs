@@ -13,6 +13,7 @@ use super::rows::Rows;
 use super::{Decided, LocalDecider, MAX_ROUNDS};
 use crate::ask::Kind;
 use crate::caller::Caller;
+use crate::provenance::Judged;
 
 impl LocalDecider {
     /// Whether `server` may ask the caller's client this now.
@@ -51,6 +52,8 @@ impl LocalDecider {
             };
             let observed = rows.rollout.observes(now);
             return Decided {
+                effect: Effect::Read,
+                judged: Judged::default(),
                 decision,
                 view: Some(rows.view),
                 server: Some(rows.server),

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bailiwick_core::decision::{Decision, Outcome, Versions};
 use bailiwick_core::definition::Tool;
 use bailiwick_core::server::Server;
-use bailiwick_core::{Code, Problem};
+use bailiwick_core::{Code, Effect, Problem};
 
+use crate::provenance::Judged;
 use crate::replica::View;
 use crate::trial::Tried;
 
@@ -21,12 +22,16 @@ pub struct Decided {
     pub server: Option<Arc<Server>>,
     /// The tool.
     pub tool: Option<Arc<Tool>>,
+    /// What the call does: the tool's effect, or what its arguments raise it to.
+    pub effect: Effect,
     /// What policy was asked with, as the record keeps it; none if the call was refused before policy.
     pub input: Option<Vec<u8>>,
     /// What the bundle that is tried says, if one is and policy was asked.
     pub tried: Option<Tried>,
     /// Whether policy was observed and not enforced.
     pub observed: bool,
+    /// What stands behind its arguments; nothing is known of it if the call was refused before policy.
+    pub(crate) judged: Judged,
     /// Microseconds it took.
     pub us: u64,
 }
@@ -43,6 +48,7 @@ pub(super) struct Asked {
     pub(super) decision: Decision,
     pub(super) input: Option<Vec<u8>>,
     pub(super) tried: Option<Tried>,
+    pub(super) judged: Judged,
 }
 
 impl Asked {
@@ -51,6 +57,7 @@ impl Asked {
             decision,
             input: None,
             tried: None,
+            judged: Judged::default(),
         }
     }
 }
@@ -80,9 +87,11 @@ pub(super) fn refused(problem: Problem) -> Decided {
         view: None,
         server: None,
         tool: None,
+        effect: Effect::Write,
         input: None,
         tried: None,
         observed: false,
+        judged: Judged::default(),
         us: 0,
     }
 }

@@ -15,10 +15,11 @@ use super::decided::{Asked, refused};
 use super::observed::observed;
 use super::refusals::{Refusal, definition_refusal, fence_refusal, out_of_stage, uncovered};
 use super::rows::Rows;
-use super::{Decided, LocalDecider, MAX_ROUNDS, PERFORMS};
+use super::{ACT_PERFORMS, Decided, LocalDecider, MAX_ROUNDS};
 use crate::caller::Caller;
 use crate::catalogue::LastShown;
 use crate::policies::Compiled;
+use crate::provenance::Judged;
 
 /// A prompt or resource to be decided on.
 #[derive(Debug, Clone, Copy)]
@@ -116,6 +117,8 @@ impl LocalDecider {
                 view, server, tool, ..
             } = rows;
             return Decided {
+                effect: Effect::Read,
+                judged: Judged::default(),
                 decision: asked.decision,
                 view: Some(view),
                 server: Some(server),
@@ -138,6 +141,8 @@ impl LocalDecider {
         let view = self.admit(caller, server)?;
         let rows = self.rows(caller, server, None)?;
         Ok(Decided {
+            effect: Effect::Read,
+            judged: Judged::default(),
             decision: Decision::allowed(rows.versions),
             view: Some(view),
             server: Some(rows.server),
@@ -265,7 +270,7 @@ impl LocalDecider {
             chain: &rows.view.chain,
             usage: &self.budgets.usage(rows.view.task.id),
             now,
-            performs: PERFORMS,
+            performs: ACT_PERFORMS,
             facts: &NO_FACTS,
             versions: rows.versions,
         });

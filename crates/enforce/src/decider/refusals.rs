@@ -112,7 +112,7 @@ fn as_scopes_ask(
     source: &'static str,
     ask: impl FnOnce(&scope::Call<'_>) -> Option<Refusal>,
 ) -> Option<Refusal> {
-    let effect = rows.tool.as_ref()?.effect;
+    let effect = rows.tool.as_ref().map(|_| rows.effect)?;
     let Ok(arguments) = call.arguments.leaves() else {
         return Some((
             Code::ArgumentsInvalid,

@@ -8,7 +8,7 @@ use bailiwick_core::fence::Fence;
 use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::rollout::Rollout;
 use bailiwick_core::server::Server;
-use bailiwick_core::{Code, Fault as _, Problem};
+use bailiwick_core::{Code, Effect, Fault as _, Problem};
 
 use super::LocalDecider;
 use crate::caller::Caller;
@@ -19,6 +19,8 @@ pub(super) struct Rows {
     pub(super) view: View,
     pub(super) server: Arc<Server>,
     pub(super) tool: Option<Arc<Tool>>,
+    /// What the call does.
+    pub(super) effect: Effect,
     pub(super) fence: Option<Fence>,
     pub(super) versions: Versions,
     pub(super) registry: u64,
@@ -68,6 +70,7 @@ fn rows(
     let fence = state.fences().any_dead(&subjects).cloned();
     Ok(Rows {
         view,
+        effect: tool.as_ref().map_or(Effect::Write, |tool| tool.effect),
         server: Arc::clone(row),
         tool,
         fence,

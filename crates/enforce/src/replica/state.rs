@@ -20,6 +20,7 @@ use bailiwick_crypto::jwk::Jwk;
 use bailiwick_crypto::token::{KeySet, TaskKeys};
 use bailiwick_policy::Registry;
 
+use super::Items;
 use crate::live::Live;
 
 /// One moment of everything.
@@ -32,6 +33,7 @@ pub struct State {
     tasks: HashMap<TaskId, Arc<Task>>,
     servers: HashMap<ServerName, Arc<Server>>,
     tools: HashMap<ServerName, BTreeMap<ToolName, Arc<Tool>>>,
+    items: Items,
     fences: FenceSet,
     policy: Option<Digest>,
     rollout: Arc<Rollout>,
@@ -49,6 +51,8 @@ pub struct View {
     pub instance: Arc<Instance>,
     /// The task.
     pub task: Arc<Task>,
+    /// The tasks above it, nearest first.
+    pub above: Vec<Arc<Task>>,
     /// Who acts for whom.
     pub chain: Chain,
     /// The task's budget and its ancestors'.
@@ -104,6 +108,7 @@ impl State {
                     tools.remove(&tool.tool);
                 }
             }
+            ChangeBody::Item(item) => self.items.put(item),
             ChangeBody::Fence(fence) => self.put_fence(fence),
             ChangeBody::Policy(version) => {
                 self.registry += 1;
@@ -122,6 +127,11 @@ impl State {
     /// The fences.
     pub fn fences(&self) -> &FenceSet {
         &self.fences
+    }
+
+    /// What is known of items.
+    pub fn items(&self) -> &Items {
+        &self.items
     }
 
     /// The keys that task tokens are verified with.
@@ -234,6 +244,7 @@ impl State {
         let mut links = vec![self.link(row).ok_or_else(|| unknown("owner"))?];
         let mut budgets = vec![(row.id, *row.scope.budget())];
         let mut root = row;
+        let mut above = Vec::new();
         for ancestor in row.ancestors.iter().rev() {
             root = self
                 .tasks
@@ -241,6 +252,7 @@ impl State {
                 .ok_or_else(|| unknown("ancestor"))?;
             links.push(self.link(root).ok_or_else(|| unknown("ancestor's owner"))?);
             budgets.push((root.id, *root.scope.budget()));
+            above.push(Arc::clone(root));
         }
         let chain = Chain {
             user: row.user.clone(),
@@ -251,6 +263,7 @@ impl State {
             agent: Arc::clone(agent),
             instance: Arc::clone(process),
             task: Arc::clone(row),
+            above,
             chain,
             budgets,
         })

@@ -7,15 +7,22 @@ use bailiwick_audit::record::Recording;
 use bailiwick_audit::record::Unavailable;
 use bailiwick_audit::{Class, Receipt, RecordError, Recorder};
 use bailiwick_core::approval::{Approval, ApprovalState};
+use bailiwick_core::change::{Change, ChangeBody};
 use bailiwick_core::event::{Event, EventType, Status};
-use bailiwick_core::id::{ApprovalId, LeaseId};
-use bailiwick_core::{Clock, Digest, Fault, Problem, Secret};
+use bailiwick_core::id::{ApprovalId, EventId, LeaseId, TaskId};
+use bailiwick_core::item::{Item, ItemKey};
+use bailiwick_core::label::Labels;
+use bailiwick_core::task::Task;
+use bailiwick_core::{Clock, Code, Digest, Fault, Problem, Secret, Timestamp};
 use bailiwick_crypto::system::SystemClock;
 use bailiwick_policy::{BundleSource, starter};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use crate::ports::{Approver, Cataloguer, Leased, Leaser, Listing, PolicySource, Question, Wanted};
+use crate::Replica;
+use crate::ports::{
+    Approver, Cataloguer, Labeller, Leased, Leaser, Listing, PolicySource, Question, Wanted,
+};
 
 /// A record in memory.
 #[derive(Default)]
@@ -206,6 +213,77 @@ impl Cataloguer for FakeCataloguer {
     }
 }
 
+/// Keeps labels as the store does, and tells the replica.
+pub(crate) struct FakeLabeller {
+    pub(crate) replica: Arc<Replica>,
+    /// What it was asked to do, in order.
+    pub(crate) asked: Mutex<Vec<String>>,
+    /// Nothing can be made durable.
+    pub(crate) full: AtomicBool,
+    /// Nothing is durable before this is false.
+    pub(crate) held: watch::Sender<bool>,
+}
+
+impl FakeLabeller {
+    pub(crate) fn new(replica: Arc<Replica>) -> Self {
+        Self {
+            replica,
+            asked: Mutex::default(),
+            full: AtomicBool::new(false),
+            held: watch::Sender::new(false),
+        }
+    }
+
+    async fn commit(&self, asked: String, bodies: Vec<ChangeBody>) -> Result<(), Problem> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(Problem::new(Code::AuditUnavailable, "no space is left", ""));
+        }
+        self.asked.lock().unwrap().push(asked);
+        self.held.subscribe().wait_for(|held| !held).await.unwrap();
+        for body in bodies {
+            let seq = self.replica.applied() + 1;
+            self.replica.apply(&[Change { seq, body }]);
+        }
+        Ok(())
+    }
+}
+
+impl Labeller for FakeLabeller {
+    fn task(&self, task: TaskId, labels: Labels, _: EventId) -> BoxFuture<'_, Result<(), Problem>> {
+        let row = self
+            .replica
+            .view(|state| Task::clone(state.task(task).unwrap()));
+        let mut row = row.unwrap();
+        row.labels.join(&labels);
+        row.version += 1;
+        Box::pin(self.commit(format!("task {labels}"), vec![ChangeBody::Task(row)]))
+    }
+
+    fn items(
+        &self,
+        task: TaskId,
+        keys: Vec<ItemKey>,
+        labels: Labels,
+        event: EventId,
+    ) -> BoxFuture<'_, Result<(), Problem>> {
+        let asked = format!("{} items {labels}", keys.len());
+        let items = keys.into_iter().map(|key| {
+            let before = self.replica.view(|state| state.items().of(&key));
+            let mut all = before.unwrap();
+            all.join(&labels);
+            ChangeBody::Item(Item {
+                key,
+                labels: all,
+                task,
+                event,
+                changed_at: Timestamp::default(),
+                version: 1,
+            })
+        });
+        Box::pin(self.commit(asked, items.collect()))
+    }
+}
+
 /// The policy of a new node.
 pub(crate) struct BasePolicy;
 
@@ -250,6 +328,24 @@ forbid (principal, action == Bailiwick::Action::"resource_read", resource == Bai
 when { context.input.uri like "secret://*" };
 "#;
 
+/// What a task's labels say its calls of `get` owe.
+const DUTIES: &str = r#"
+@id("test/rate") @reason("Not so often.") @duty("rate:2/1h")
+forbid (principal, action == Bailiwick::Action::"tools/get", resource) when { context.bw.task.labels.contains("rated") };
+@id("test/notify") @reason("The team wants to know.") @duty("notify:team")
+forbid (principal, action == Bailiwick::Action::"tools/get", resource) when { context.bw.task.labels.contains("told") };
+@id("test/redact") @reason("No personal data.") @duty("redact:pii")
+forbid (principal, action == Bailiwick::Action::"tools/get", resource) when { context.bw.task.labels.contains("redacted") };
+@id("test/label") @reason("Ours.") @duty("label:internal")
+forbid (principal, action == Bailiwick::Action::"tools/get", resource) when { context.bw.task.labels.contains("marked") };
+@id("test/weak") @reason("Nothing stands behind it.") @step_up("approval:approver")
+forbid (principal, action, resource)
+when { context.bw.task.labels.contains("judged") && context.bw has provenance && !context.bw.provenance.weak.isEmpty() };
+@id("test/again") @reason("It was refused.")
+forbid (principal, action, resource)
+when { context.bw has provenance && !context.bw.provenance.refused.isEmpty() };
+"#;
+
 impl PolicySource for BasePolicy {
     fn tried(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
         self.active(version)
@@ -269,6 +365,9 @@ impl PolicySource for BasePolicy {
         source
             .files
             .insert("asks.cedar".to_owned(), ASKS.to_owned());
+        source
+            .files
+            .insert("duties.cedar".to_owned(), DUTIES.to_owned());
         Box::pin(async { Ok(source) })
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct ToolServer {
     pub(crate) drift: Mutex<Option<String>>,
     /// What the prompt `greet` looks like, if not as approved.
     pub(crate) prompt_drift: Mutex<Option<String>>,
+    /// The result of calls, if another than `done`.
+    pub(crate) says: Mutex<Option<Value>>,
 }
 
 impl ToolServer {
@@ -66,6 +68,7 @@ impl ToolServer {
             release: watch::Sender::new(false),
             drift: Mutex::default(),
             prompt_drift: Mutex::default(),
+            says: Mutex::default(),
         });
         let own = Arc::clone(&server);
         tokio::spawn(async move {
@@ -163,7 +166,10 @@ impl ToolServer {
     }
 
     async fn call(&self, message: &Value, id: &Value) -> Response<Body> {
-        let result = json!({ "jsonrpc": "2.0", "id": id, "result": { "content": [{ "type": "text", "text": "done" }] } });
+        let says = self.says.lock().unwrap().clone();
+        let says =
+            says.unwrap_or_else(|| json!({ "content": [{ "type": "text", "text": "done" }] }));
+        let result = json!({ "jsonrpc": "2.0", "id": id, "result": says });
         match message["params"]["name"].as_str() {
             Some("interview") => self.interview(message, id),
             Some("slow") => {

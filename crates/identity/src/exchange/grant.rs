@@ -96,6 +96,9 @@ impl Grant {
         self.check_may_act(&task)?;
         self.check_fences(tx, &chain)?;
         if bound.is_none() {
+            // What the process has read in earlier tasks it still knows.
+            task.labels
+                .join(&tx.instance_labels(self.ask.client.instance)?);
             task.version += 1;
             tx.put_task(&task)?;
         }

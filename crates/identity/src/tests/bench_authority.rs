@@ -159,6 +159,7 @@ impl Bench {
             },
             trust: Trust::Reviewed,
             credential: None,
+            labels: bailiwick_core::label::Labels::untrusted(),
             created_at: self.clock.wall(),
             version: 1,
         };

@@ -31,7 +31,7 @@ fn told(errors: &PolicyErrors) -> String {
 
 #[test]
 fn what_is_included_is_part_of_the_text() {
-    let source = including(r#""coding-agent@1", "injection@1""#, &[]);
+    let source = including(r#""coding-agent@1", "injection@2""#, &[]);
     let whole = source.clone().with_packs().unwrap();
     let paths: Vec<&str> = whole.files.keys().map(String::as_str).collect();
     assert_eq!(
@@ -40,7 +40,7 @@ fn what_is_included_is_part_of_the_text() {
             "bundle.toml",
             "packs/base@1.cedar",
             "packs/coding-agent@1.cedar",
-            "packs/injection@1.cedar",
+            "packs/injection@2.cedar",
             "workflows/code-change.toml",
         ]
     );
@@ -64,7 +64,7 @@ fn what_cannot_be_included_is_said() {
     let errors = including(r#""injecton@1", "base@7""#, &[]).with_packs();
     expect![[r#"
         UnknownName bundle.toml:2:12: there is no pack `injecton@1`
-          help: did you mean "injection@1"?
+          help: did you mean "injection@2"?
         UnknownName bundle.toml:2:26: there is no pack `base@7`
           help: did you mean "base@1"?
     "#]]
@@ -99,7 +99,7 @@ fn a_bundle_is_not_asked_to_test_its_packs() {
     fixtures(&whole).unwrap();
 }
 
-/// Whoever changes the text of a pack raises `starter::VERSION`: bundles name the old text by the old version.
+/// Whoever changes the text of a pack raises `starter::version`: bundles name the old text by the old version.
 #[test]
 fn a_version_of_a_pack_is_one_text() {
     let mut lines = String::new();
@@ -113,7 +113,7 @@ fn a_version_of_a_pack_is_one_text() {
     }
     expect![[r#"
         base@1 0d5809404712c80c
-        injection@1 b840bd035ce7efa1
+        injection@2 87ed7ea8b218bbf6
         coding-agent@1 b9294358dbe0fa36
         data@1 158b4fcf8dc8a835
         ops@1 4ab56b5a765cee70

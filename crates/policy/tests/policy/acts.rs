@@ -84,12 +84,15 @@ fn code(decision: &Decision) -> Option<Code> {
     decision.code
 }
 
-const SHIPPED: [Act; 5] = [
+const SHIPPED: [Act; 8] = [
     Act::OpenTask,
     Act::Delegate,
     Act::Lease,
     Act::SetStage,
     Act::LowerRisk,
+    Act::Exchange,
+    Act::Approve,
+    Act::Declassify,
 ];
 
 #[test]

@@ -9,12 +9,14 @@ use bailiwick_control::tools::Seen;
 use bailiwick_control::{ActivePolicy, Control, Cutter};
 use bailiwick_core::approval::Approval;
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::ApprovalId;
+use bailiwick_core::id::{ApprovalId, EventId, TaskId};
+use bailiwick_core::item::ItemKey;
+use bailiwick_core::label::Labels;
 use bailiwick_core::{Digest, Fault, Problem};
 use bailiwick_enforce::Replica;
 use bailiwick_enforce::policies::Policies;
 use bailiwick_enforce::ports::{
-    Approver, Cataloguer, Leased, Leaser, Listing, PolicySource, Question, Wanted,
+    Approver, Cataloguer, Labeller, Leased, Leaser, Listing, PolicySource, Question, Wanted,
 };
 use bailiwick_policy::{Bundle, BundleSource};
 use futures_util::future::BoxFuture;
@@ -77,6 +79,30 @@ impl Cataloguer for Definitions {
         });
         let seen = seen.collect();
         Box::pin(self.0.seen(listing.server, seen))
+    }
+}
+
+/// Labels go through control.
+pub(super) struct Marks(pub(super) Control);
+
+impl Labeller for Marks {
+    fn task(
+        &self,
+        task: TaskId,
+        labels: Labels,
+        cause: EventId,
+    ) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(self.0.label_task(task, labels, cause))
+    }
+
+    fn items(
+        &self,
+        task: TaskId,
+        keys: Vec<ItemKey>,
+        labels: Labels,
+        cause: EventId,
+    ) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(self.0.label_items(task, keys, labels, cause))
     }
 }
 

@@ -34,7 +34,7 @@ use tokio_util::task::TaskTracker;
 use super::directories::{self, Paths};
 use super::log_keys::LogKeys;
 use super::log_metrics::LogMetrics;
-use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, People};
+use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, People};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
 use super::{Addresses, Node, StartError, elsewhere, keys, log, restored, usage};
@@ -469,6 +469,7 @@ fn gateway(
         }),
         leaser: Arc::new(Credentials(broker.clone())),
         cataloguer: Arc::new(Definitions(control.clone())),
+        labeller: Arc::new(Marks(control.clone())),
         policies,
         recorder: Arc::new(Arc::clone(&state.log)),
         clock: Arc::clone(&state.clock),

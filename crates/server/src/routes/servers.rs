@@ -9,6 +9,7 @@ use bailiwick_control::servers::NewServer;
 use bailiwick_control::tools::Seen;
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::definition::Tool;
+use bailiwick_core::label::Labels;
 use bailiwick_core::name::{CredentialName, ServerName};
 use bailiwick_core::server::{Server, Transport, Trust};
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,19 @@ pub struct ServerBody {
     /// The credential injected into its calls.
     #[schema(value_type = Option<String>)]
     credential: Option<CredentialName>,
+    /// Labels of every answer; `untrusted` if not given, none only where outsiders can write nothing.
+    #[serde(default = "Labels::untrusted")]
+    #[schema(value_type = Option<Vec<String>>)]
+    labels: Labels,
+}
+
+/// Labels of every answer.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabelsBody {
+    /// Each 1 to 32 of a-z 0-9 -.
+    #[schema(value_type = Vec<String>)]
+    labels: Labels,
 }
 
 /// Where a server is; env and `pass_env` may be left out.
@@ -71,6 +85,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .merge(guarded(app, Operation::Read, routes!(show)))
         .merge(guarded(app, Operation::WriteServers, routes!(remove)))
         .merge(guarded(app, Operation::WriteServers, routes!(refresh)))
+        .merge(guarded(app, Operation::WriteServers, routes!(labels)))
 }
 
 /// All servers, by name.
@@ -113,6 +128,7 @@ async fn add(
         transport,
         trust: body.trust,
         credential: body.credential,
+        labels: body.labels,
     };
     let server = app.control.add_server(&actor, new).await?;
     let problem = discover(&app, &server).await.err();
@@ -164,6 +180,19 @@ async fn refresh(
         tools,
         problem: None,
     }))
+}
+
+/// Says which labels every answer of a server carries from now on. What was labelled stays so.
+#[utoipa::path(put, path = "/v1/servers/{name}/labels", operation_id = "servers.labels", tag = "servers",
+    params(("name" = String, Path)), request_body = LabelsBody, responses((status = 200, description = "Server", body = Object)))]
+async fn labels(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    At(name): At<ServerName>,
+    Body(body): Body<LabelsBody>,
+) -> Result<Json<Server>, Refused> {
+    let server = app.control.label_server(&actor, name, body.labels).await?;
+    Ok(Json(server))
 }
 
 async fn discover(app: &App, server: &Server) -> Result<(), bailiwick_core::Problem> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Extension, State};
 use bailiwick_control::{Actor, Operation};
+use bailiwick_core::binding::Binding;
 use bailiwick_core::definition::Tool;
 use bailiwick_core::name::{ServerName, ToolName, ToolRef};
 use bailiwick_core::{Digest, Effect};
@@ -50,6 +51,15 @@ pub struct EffectBody {
     effect: Effect,
 }
 
+/// What is known of a tool's arguments and answers.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BindingBody {
+    /// See docs/reference/bindings.md; empty to know nothing.
+    #[schema(value_type = Object)]
+    binding: Binding,
+}
+
 pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(guarded(app, Operation::Read, routes!(list)))
@@ -57,6 +67,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .merge(guarded(app, Operation::WriteServers, routes!(accept)))
         .merge(guarded(app, Operation::WriteServers, routes!(reject)))
         .merge(guarded(app, Operation::WriteServers, routes!(effect)))
+        .merge(guarded(app, Operation::WriteServers, routes!(bind)))
 }
 
 /// Tools with their review state, by name.
@@ -133,4 +144,20 @@ async fn effect(
         .control
         .set_effect(&actor, ToolRef { server, tool }, body.effect);
     Ok(Json(changed.await?))
+}
+
+/// Says what is known of the tool's arguments and answers.
+#[utoipa::path(put, path = "/v1/tools/{server}/{tool}/binding", operation_id = "tools.bind", tag = "tools",
+    params(("server" = String, Path), ("tool" = String, Path)), request_body = BindingBody,
+    responses((status = 200, description = "Tool", body = Object)))]
+async fn bind(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    At((server, tool)): At<(ServerName, ToolName)>,
+    Body(body): Body<BindingBody>,
+) -> Result<Json<Tool>, Refused> {
+    let bound = app
+        .control
+        .bind_tool(&actor, ToolRef { server, tool }, body.binding);
+    Ok(Json(bound.await?))
 }

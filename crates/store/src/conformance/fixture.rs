@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex};
 use bailiwick_core::account::{Account, Role};
 use bailiwick_core::agent::Agent;
 use bailiwick_core::approval::{Approval, ApprovalState};
+use bailiwick_core::binding::Binding;
 use bailiwick_core::change::Change;
 use bailiwick_core::definition::{Tool, ToolState};
 use bailiwick_core::effect::Effect;
 use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::{Id, Kind};
 use bailiwick_core::instance::{Instance, InstanceState};
+use bailiwick_core::item::{Item, ItemKey};
+use bailiwick_core::label::Labels;
 use bailiwick_core::lease::{Lease, LeaseState};
 use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::Scope;
@@ -138,6 +141,7 @@ pub(crate) fn server(name: &str, version: u64) -> Server {
         },
         trust: Trust::Reviewed,
         credential: Some("api".parse().unwrap()),
+        labels: Labels::default(),
         created_at: at(4),
         version,
     }
@@ -153,6 +157,7 @@ pub(crate) fn tool(name: &str, version: u64) -> Tool {
         candidate: None,
         effect: Effect::Write,
         decided_by: None,
+        binding: Binding::default(),
         seen_at: at(5),
         version,
     }
@@ -259,5 +264,20 @@ impl Witness {
 impl Observer for Witness {
     fn committed(&self, changes: &[Change]) {
         self.commits.lock().unwrap().push(changes.to_vec());
+    }
+}
+
+pub(crate) fn item(server: &str, byte: u8, version: u64) -> Item {
+    Item {
+        key: ItemKey {
+            server: server.parse().unwrap(),
+            kind: "entity".parse().unwrap(),
+            id: digest(byte),
+        },
+        labels: Labels::untrusted(),
+        task: id(1),
+        event: id(2),
+        changed_at: at(7),
+        version,
     }
 }

@@ -3,10 +3,12 @@
 use bailiwick_core::change::ChangeBody;
 use bailiwick_core::instance::{Attestor, Instance, InstanceState, Place, Remote};
 use bailiwick_core::join_token::{JoinToken, JoinUse};
+use bailiwick_core::label::Labels;
+use bailiwick_core::name::ServerName;
 use bailiwick_core::point::Registration;
 use bailiwick_core::rollout::{Rollout, Shadow};
 
-use super::fixture::{agent, at, digest, id, instance, read, server, tool, write};
+use super::fixture::{agent, at, digest, id, instance, item, read, server, tool, write};
 use crate::{PolicyVersion, Store, StoreError};
 
 pub(crate) async fn agents(store: &Store) {
@@ -492,4 +494,60 @@ async fn rollout(store: &Store) {
     assert_eq!(mended.await, (Some("{\"b\":2}".to_owned()), None));
     let newest = read(store, |db| db.changes(3, 9)).await;
     assert_eq!(newest.last().unwrap().body, ChangeBody::Rollout(tried));
+}
+
+/// What was written into an item is known after its server is gone; versions are dense, and each write is on the feed.
+pub(crate) async fn items(store: &Store) {
+    write(store, |tx| tx.put_server(&server("memory", 1)))
+        .await
+        .unwrap();
+    let first = item("memory", 1, 1);
+    let (stored, again) = (first.clone(), item("memory", 1, 2));
+    write(store, move |tx| tx.put_item(&stored)).await.unwrap();
+    let stale = first.clone();
+    let stale = write(store, move |tx| tx.put_item(&stale))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(stale, StoreError::VersionConflict { stored: 1, .. }),
+        "{stale}"
+    );
+    let second = again.clone();
+    write(store, move |tx| tx.put_item(&second)).await.unwrap();
+    let other = item("memory", 2, 1);
+    let more = other.clone();
+    write(store, move |tx| tx.put_item(&more)).await.unwrap();
+    let memory: ServerName = "memory".parse().unwrap();
+    let removed = memory.clone();
+    write(store, move |tx| tx.remove_server(&removed))
+        .await
+        .unwrap();
+    let (key, of) = (first.key.clone(), memory.clone());
+    assert_eq!(
+        read(store, move |db| db.item(&key)).await,
+        Some(again.clone())
+    );
+    assert_eq!(
+        read(store, move |db| db.items(Some(&of))).await,
+        [again.clone(), other.clone()]
+    );
+    assert_eq!(read(store, |db| db.items(None)).await.len(), 2);
+    assert_eq!(read(store, move |db| db.count_items(&memory)).await, 2);
+    let bodies = read(store, |db| db.changes(1, 9))
+        .await
+        .into_iter()
+        .map(|change| change.body);
+    let items = bodies.filter(|body| matches!(body, ChangeBody::Item(_)));
+    assert_eq!(
+        items.collect::<Vec<_>>(),
+        [first, again, other].map(ChangeBody::Item)
+    );
+
+    assert!(read(store, |db| db.instance_labels(id(9))).await.is_empty());
+    let labels = Labels::untrusted();
+    let kept = labels.clone();
+    write(store, move |tx| tx.put_instance_labels(id(9), &kept))
+        .await
+        .unwrap();
+    assert_eq!(read(store, |db| db.instance_labels(id(9))).await, labels);
 }

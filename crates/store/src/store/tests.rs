@@ -16,7 +16,7 @@ use crate::conformance::fixture::{Witness, agent, id, read, task, write};
 use crate::{MAX_PAGE, MAX_QUEUED_WRITES, Observer, OpenError, Options, Store, StoreError};
 
 each! { fresh:
-    agents instances remote_instances join_tokens points servers_and_tools policies
+    agents instances remote_instances join_tokens points servers_and_tools items policies
     task_trees task_rules task_ends approvals fences revocations lease_versions signing_keys tokens
     accounts sessions erasures pseudonyms sealed_values outbox meta oauth_clients vouchers
     feed_has_no_gap observers_see_commits_in_order rolled_back_leaves_nothing snapshots
@@ -357,7 +357,7 @@ fn a_newer_schema_is_refused_untouched() {
             newer,
             OpenError::Newer {
                 found: 99,
-                known: 3
+                known: 4
             }
         ),
         "{newer}"

@@ -78,6 +78,11 @@ async fn plan(app: &App, form: &TokenForm, client: &Client) -> Result<Plan, Toke
         {
             return Err(unusable("the subject token is for another task"));
         }
+        let may = app
+            .control
+            .may_exchange(&client.id, subject.task(), resource.clone());
+        may.await
+            .map_err(|problem| TokenRefusal::of("access_denied", problem))?;
         return Ok(Plan {
             task: subject.task(),
             resource,
