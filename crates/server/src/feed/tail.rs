@@ -155,7 +155,9 @@ fn narrows(body: &ChangeBody) -> bool {
         | ChangeBody::ToolRemoved(_)
         | ChangeBody::Policy(_)
         | ChangeBody::Rollout(_)
-        | ChangeBody::TokenKeys(_) => true,
+        | ChangeBody::TokenKeys(_)
+        // Labels of an item only grow, but where a person takes one off.
+        | ChangeBody::Item(_) => true,
         ChangeBody::Agent(agent) => !agent.enabled,
         ChangeBody::Instance(instance) => instance.state != InstanceState::Live,
         ChangeBody::Task(task) => task.state != TaskState::Open,
