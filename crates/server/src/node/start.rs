@@ -135,11 +135,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         pop_challenges: Challenges::new(&*state.rng),
         gateway: Arc::clone(&gateway),
         sign_ins: sign_ins(&config, &addresses, &state)?,
-        published_clients: PublishedClients::new(
-            config.oauth.client_hosts.clone(),
-            &config.oauth.private_hosts,
-            Arc::clone(&state.clock),
-        )?,
+        published_clients: published_clients(&config, &state)?,
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),
         log: Arc::clone(&state.log),
@@ -192,6 +188,13 @@ fn issuers(config: &Config, addresses: &Addresses, state: &State) -> Result<Issu
         &issuer(config, addresses),
         Arc::clone(&state.clock),
     )?)
+}
+
+/// Clients that publish themselves, as far as the configuration lets their hosts in.
+fn published_clients(config: &Config, state: &State) -> Result<PublishedClients, StartError> {
+    let (oauth, clock) = (&config.oauth, Arc::clone(&state.clock));
+    let hosts = oauth.client_hosts.clone();
+    Ok(PublishedClients::new(hosts, &oauth.private_hosts, clock)?)
 }
 
 /// Authorities whose certificates are evidence, as the configuration names them.
