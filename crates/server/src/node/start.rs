@@ -194,7 +194,7 @@ fn issuers(config: &Config, addresses: &Addresses, state: &State) -> Result<Issu
 fn published_clients(config: &Config, state: &State) -> Result<PublishedClients, StartError> {
     let (oauth, clock) = (&config.oauth, Arc::clone(&state.clock));
     let hosts = oauth.client_hosts.clone();
-    Ok(PublishedClients::new(hosts, &oauth.private_hosts, clock)?)
+    PublishedClients::new(hosts, &oauth.private_hosts, clock)
 }
 
 /// Authorities whose certificates are evidence, as the configuration names them.
