@@ -56,12 +56,12 @@ impl Bench {
 
     /// A lease that arrived; the answer.
     fn take(&self, token: &str) -> Value {
-        let (status, taken) = ask(&self.world.agent, token, "/v1/leases", &order());
-        assert_eq!(status, 201, "{taken}\n{}", self.world.node.log());
-        let path = format!("/v1/leases/{}/ack", taken["lease"].as_str().unwrap());
+        let (status, lease) = ask(&self.world.agent, token, "/v1/leases", &order());
+        assert_eq!(status, 201, "{lease}\n{}", self.world.node.log());
+        let path = format!("/v1/leases/{}/ack", lease["lease"].as_str().unwrap());
         let (status, answer) = ask(&self.world.agent, token, &path, &Value::Null);
         assert_eq!(status, 204, "{answer}");
-        taken
+        lease
     }
 
     fn until(&self, tail: &mut impl Iterator<Item = Value>, kind: &str, lease: &Value) {
@@ -156,13 +156,13 @@ fn an_agent_holds_a_role_for_its_task_and_no_longer() {
         "{refused}"
     );
     let mut tail = node.tail();
-    let taken = bench.take(&token);
-    assert_eq!(taken["class"], "R1", "{taken}");
-    let (user, secret) = (text(&taken, "/access/username"), text(&taken, "/secret"));
+    let lease = bench.take(&token);
+    assert_eq!(lease["class"], "R1", "{lease}");
+    let (user, secret) = (text(&lease, "/access/username"), text(&lease, "/secret"));
     let works = bench.server.psql(
         user,
         secret,
-        text(&taken, "/access/database"),
+        text(&lease, "/access/database"),
         "SELECT n FROM stock",
     );
     assert_eq!(works.unwrap(), "7");
@@ -181,7 +181,7 @@ fn an_agent_holds_a_role_for_its_task_and_no_longer() {
         node.log(),
         node.request("GET", "/metrics", None).text(),
         Value::from(node.items("/v1/leases")).to_string(),
-        node.cli(&["lease", "show", text(&taken, "/lease")])
+        node.cli(&["lease", "show", text(&lease, "/lease")])
             .to_string(),
     ];
     for place in &places {
@@ -201,7 +201,7 @@ fn an_agent_holds_a_role_for_its_task_and_no_longer() {
     assert_eq!(find(&environment, secret.as_bytes()), None);
 
     node.api("POST", &format!("/v1/tasks/{task}/complete"), None);
-    bench.until(&mut tail, "lease.dead", &taken["lease"]);
+    bench.until(&mut tail, "lease.dead", &lease["lease"]);
     assert_eq!(session.ask("SELECT 1;"), None);
     assert_eq!(moved.ask("SELECT n FROM stock;"), None);
     assert!(
@@ -212,7 +212,7 @@ fn an_agent_holds_a_role_for_its_task_and_no_longer() {
     );
     assert_eq!(bench.server.roles(), Vec::<String>::new());
     assert_eq!(bench.server.foreign_sessions(), "0");
-    let dead = node.cli(&["lease", "show", text(&taken, "/lease")]);
+    let dead = node.cli(&["lease", "show", text(&lease, "/lease")]);
     assert_eq!(dead["state"], "TOMBSTONE", "{dead}");
     assert_eq!(dead["evidence"]["absent"], true, "{dead}");
     let (status, refused) = ask(agent, &token, "/v1/leases", &order());

@@ -289,7 +289,7 @@ fn server() -> Server {
         },
         trust: Trust::Reviewed,
         credential: Some("files-token".parse().unwrap()),
-        labels: bailiwick_core::label::Labels::untrusted(),
+        labels: Labels::untrusted(),
         created_at: START,
         version: 1,
     }
