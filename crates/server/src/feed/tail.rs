@@ -150,6 +150,8 @@ pub(super) fn lines<'a, T: Serialize + 'a>(
 fn narrows(body: &ChangeBody) -> bool {
     match body {
         ChangeBody::Fence(_)
+        // What an item carries holds back who reads it, as what a task carries does the task.
+        | ChangeBody::Item(_)
         | ChangeBody::AgentRemoved(_)
         | ChangeBody::ServerRemoved(_)
         | ChangeBody::ToolRemoved(_)
@@ -160,7 +162,7 @@ fn narrows(body: &ChangeBody) -> bool {
         | ChangeBody::Item(_) => true,
         ChangeBody::Agent(agent) => !agent.enabled,
         ChangeBody::Instance(instance) => instance.state != InstanceState::Live,
-        ChangeBody::Task(task) => task.state != TaskState::Open,
+        ChangeBody::Task(task) => task.state != TaskState::Open || !task.labels.is_empty(),
         ChangeBody::Tool(tool) => tool.state != ToolState::Approved,
         ChangeBody::Server(_) => false,
     }

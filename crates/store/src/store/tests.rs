@@ -357,7 +357,7 @@ fn a_newer_schema_is_refused_untouched() {
             newer,
             OpenError::Newer {
                 found: 99,
-                known: 4
+                known: 6
             }
         ),
         "{newer}"
