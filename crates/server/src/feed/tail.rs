@@ -150,15 +150,13 @@ pub(super) fn lines<'a, T: Serialize + 'a>(
 fn narrows(body: &ChangeBody) -> bool {
     match body {
         ChangeBody::Fence(_)
-        // What an item carries holds back who reads it, as what a task carries does the task.
-        | ChangeBody::Item(_)
         | ChangeBody::AgentRemoved(_)
         | ChangeBody::ServerRemoved(_)
         | ChangeBody::ToolRemoved(_)
         | ChangeBody::Policy(_)
         | ChangeBody::Rollout(_)
         | ChangeBody::TokenKeys(_)
-        // Labels of an item only grow, but where a person takes one off.
+        // What an item carries holds back who reads it, as what a task carries does the task.
         | ChangeBody::Item(_) => true,
         ChangeBody::Agent(agent) => !agent.enabled,
         ChangeBody::Instance(instance) => instance.state != InstanceState::Live,
