@@ -182,9 +182,9 @@ fn calls_of_the_wrong_form_go_nowhere() {
     }
     let body = br#"{"jsonrpc":"2.0","id":"r","method":"resources/read","params":{"uri":"file:///etc/passwd"}}"#;
     check(
-        "a method that is not passed on",
+        "a resource that no policy permits",
         &error(client.post(body)),
-        (200, "no_permit", -32_601),
+        (200, "no_permit", 7_000),
     );
     assert_eq!(world.tools.calls(), 0);
     client.ok("list_files", "{}");

@@ -93,7 +93,8 @@ fn a_point_that_is_stopped_is_closed_by_its_lease_and_the_receipt_says_so() {
     let listed = world.node.items("/v1/points");
     assert_eq!(listed[0]["name"], "edge", "{listed:?}");
 
-    world.node.cli(&["point", "remove", "edge"]);
+    let removed = world.node.run(&["point", "remove", "edge"]);
+    assert_eq!(removed.code, Some(0), "{removed:?}");
     while next(&mut point)["event"] != "closed" {}
     let events = world.node.events();
     let changed = events

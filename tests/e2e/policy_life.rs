@@ -292,11 +292,11 @@ fn a_denial_explains_itself_to_people_and_applying_that_allows_it() {
         (&json!("deny"), &json!("allow")),
         "{again}"
     );
-    let opened = node.events();
-    let task = opened
+    let events = node.events();
+    let start = events
         .iter()
-        .find(|event| event["type"] == "task.opened")
+        .find(|event| event["type"] == "log.opened")
         .unwrap();
-    let no_decision = node.run(&["policy", "explain", task["id"].as_str().unwrap()]);
+    let no_decision = node.run(&["policy", "explain", start["id"].as_str().unwrap()]);
     assert_eq!(no_decision.problem()["code"], "not_found");
 }
