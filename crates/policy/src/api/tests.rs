@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn the_built_in_policies_are_read_and_each_has_id_and_reason() {
     let policies = Policies::read(ROLES).unwrap();
-    assert_eq!(policies.set.all_templates().count(), 5);
+    assert_eq!(policies.set.all_templates().count(), 6);
     for template in policies.set.all_templates() {
         let keys: Vec<String> = template
             .annotations()

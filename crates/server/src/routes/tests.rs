@@ -33,6 +33,7 @@ fn sample(path: &str) -> String {
         "revocations" => "rev_00000000000000000000000000",
         "join-tokens" => "jtok_00000000000000000000000000",
         "fences" => "fence_00000000000000000000000000",
+        "leases" => "lease_00000000000000000000000000",
         _ => "evt_00000000000000000000000000",
     };
     let digest = format!("sha256:{}", "0".repeat(64));

@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{operations, sample};
 use crate::node::tests::running::{Answer, Running};
 
-/// Operations whose credential is in the body: what comes with the request is no matter to them.
-const IN_BODY: [&str; 3] = ["attest", "attest.renew", "sessions.open"];
+/// Operations whose credential is in the body, or another than people have: sessions are no matter to them.
+const IN_BODY: [&str; 4] = ["attest", "attest.renew", "sessions.open", "feed"];
 
 /// Both halves of a session.
 struct Halves {

@@ -12,7 +12,7 @@ use super::sample;
 use crate::node::tests::running::Running;
 
 /// Operations that ask for no role, and why.
-const OPEN: [(&str, &str); 25] = [
+const OPEN: [(&str, &str); 26] = [
     ("healthz", "tells nothing about agents"),
     ("metrics", "tells nothing about agents"),
     (
@@ -37,6 +37,10 @@ const OPEN: [(&str, &str); 25] = [
     (
         "oauth.revoke",
         "the caller proves who it is by its token, and revokes its own tokens",
+    ),
+    (
+        "feed",
+        "the caller is an enforcement point, which has a token of its own",
     ),
     (
         "attest",
