@@ -1,6 +1,7 @@
 //! A real node on a private directory and free ports, and the clients that tests reach it with.
 
 use std::path::Path;
+use std::time::Duration;
 
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::{Request as Proven, prove};
@@ -17,7 +18,7 @@ use tokio::net::UnixStream;
 use tonic::transport::Endpoint;
 
 use crate::config::Config;
-use crate::node::Node;
+use crate::node::{Node, StartError};
 
 pub(crate) struct Running {
     pub(crate) node: Node,
@@ -73,7 +74,19 @@ impl Running {
     pub(crate) async fn restart(self) -> Self {
         let Self { node, dir, client } = self;
         node.shutdown().await;
-        let node = Node::start(config(dir.path())).await.unwrap();
+        // A connection of the old node may hold its store for a moment longer than the node.
+        let freed = async {
+            loop {
+                match Node::start(config(dir.path())).await {
+                    Err(StartError::Open(_)) => {
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                    started => return started.unwrap(),
+                }
+            }
+        };
+        let node = tokio::time::timeout(Duration::from_secs(20), freed).await;
+        let node = node.expect("the old node never let go of its store");
         Self { node, dir, client }
     }
 
