@@ -5,10 +5,11 @@ use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::name::{AgentName, ServerName};
+use crate::text::text_form;
 
 /// Redirect URIs of one client at most.
 pub const MAX_REDIRECT_URIS: usize = 16;
@@ -154,24 +155,7 @@ pub enum BadClient {
     Redirect,
 }
 
-macro_rules! text_form {
-    ($($name:ident)*) => {$(
-        impl Serialize for $name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $name {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
-            }
-        }
-    )*};
-}
-
-text_form! { ClientId RedirectUri }
+text_form! { ClientId, via as_str; RedirectUri, via as_str; }
 
 /// `http` on a loopback address, without its port.
 #[derive(PartialEq, Eq)]

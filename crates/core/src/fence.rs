@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::id::{FenceId, InstanceId, LeaseId, RevocationId, TaskId, TokenId};
 use crate::name::{AgentName, CredentialName, OwnerName, ServerName, ToolRef, UserId};
+use crate::text::text_form;
 
 /// What can be fenced. Written `kind/id`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -142,18 +143,7 @@ impl FromStr for Subject {
     }
 }
 
-impl Serialize for Subject {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Subject {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_form! { Subject; }
 
 /// One fence.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -42,6 +42,7 @@ pub mod server;
 pub mod session;
 pub mod spiffe_id;
 pub mod task;
+mod text;
 pub mod time;
 pub mod visible;
 pub mod zone;

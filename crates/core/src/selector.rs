@@ -5,12 +5,11 @@ mod registration;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 use crate::Digest;
 use crate::id::JoinTokenId;
 use crate::instance::Attestor;
 use crate::name::AgentName;
+use crate::text::text_form;
 
 pub use registration::{BadRegistration, check_github, check_registration};
 
@@ -157,18 +156,7 @@ impl fmt::Display for Selector {
     }
 }
 
-impl Serialize for Selector {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Selector {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_form! { Selector; }
 
 #[cfg(test)]
 mod tests;

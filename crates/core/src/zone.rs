@@ -5,9 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::tz::{TimeZone, TimeZoneDatabase};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::Timestamp;
+use crate::text::text_form;
 
 /// A time zone, such as `Europe/Berlin`; by default UTC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,18 +69,7 @@ impl fmt::Display for Zone {
     }
 }
 
-impl Serialize for Zone {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Zone {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
-}
+text_form! { Zone; }
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use crate::text::text_form;
 
 /// Path of one argument, or of all elements at one place. Each place has exactly one spelling.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,19 +44,7 @@ impl fmt::Display for ArgPath {
     }
 }
 
-impl Serialize for ArgPath {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for ArgPath {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
+text_form! { ArgPath, via as_str; }
 
 fn flaw(text: &str) -> Option<&'static str> {
     if text.len() > super::MAX_TEXT {
