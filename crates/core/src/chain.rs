@@ -63,6 +63,22 @@ impl Chain {
         })
     }
 
+    /// The chain of a root task whose agent runs nowhere yet.
+    pub fn root(task: &Task, owner: OwnerName) -> Self {
+        Self {
+            user: task.user.clone(),
+            root_born: task.born_seq,
+            links: vec![Link {
+                agent: task.agent.clone(),
+                owner,
+                instance: None,
+                instance_born: task.born_seq,
+                task: task.id,
+                lineage: Vec::new(),
+            }],
+        }
+    }
+
     fn link(task: &Task, facts: &dyn ChainFacts) -> Option<Link> {
         let instance_born = match task.instance {
             Some(instance) => facts.instance_born(instance)?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use bailiwick_core::agent::Agent;
 use bailiwick_core::budget::Usage;
-use bailiwick_core::chain::{Chain, Link};
+use bailiwick_core::chain::Chain;
 use bailiwick_core::decision::{Decision, Versions};
 use bailiwick_core::definition::Tool;
 use bailiwick_core::id::TaskId;
@@ -170,18 +170,7 @@ impl World {
 impl Caller {
     fn new(agent: &Agent, now: Timestamp) -> Result<Self> {
         let task = task(&agent.name, now)?;
-        let chain = Chain {
-            user: task.user.clone(),
-            root_born: 0,
-            links: vec![Link {
-                agent: agent.name.clone(),
-                owner: agent.owner.clone(),
-                instance: None,
-                instance_born: 0,
-                task: task.id,
-                lineage: Vec::new(),
-            }],
-        };
+        let chain = Chain::root(&task, agent.owner.clone());
         Ok(Self {
             agent: agent.clone(),
             task,

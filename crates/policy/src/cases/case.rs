@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bailiwick_core::budget::Usage;
-use bailiwick_core::chain::{Chain, Link};
+use bailiwick_core::chain::Chain;
 use bailiwick_core::decision::{Decision, Versions};
 use bailiwick_core::id::TaskId;
 use bailiwick_core::label::Labels;
@@ -167,18 +167,7 @@ impl Case {
             CaseError::new(format!("time: {error}"), help)
         })?;
         let task = self.task(now)?;
-        let chain = Chain {
-            user: task.user.clone(),
-            root_born: 0,
-            links: vec![Link {
-                agent: agent.name.clone(),
-                owner: agent.owner.clone(),
-                instance: None,
-                instance_born: 0,
-                task: task.id,
-                lineage: Vec::new(),
-            }],
-        };
+        let chain = Chain::root(&task, agent.owner.clone());
         let performs: Vec<&str> = self.performs.iter().map(String::as_str).collect();
         let name = match (&self.tool, &self.act) {
             (Some(name), None) => name,

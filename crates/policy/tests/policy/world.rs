@@ -2,7 +2,7 @@
 
 use bailiwick_core::agent::Agent;
 use bailiwick_core::budget::Usage;
-use bailiwick_core::chain::{Chain, Link};
+use bailiwick_core::chain::Chain;
 use bailiwick_core::decision::{Decision, Outcome, Versions};
 use bailiwick_core::definition::Tool;
 use bailiwick_core::id::TaskId;
@@ -141,18 +141,7 @@ impl Given {
         let task = task(agent, now);
         Self {
             agent: agent.clone(),
-            chain: Chain {
-                user: task.user.clone(),
-                root_born: 0,
-                links: vec![Link {
-                    agent: agent.name.clone(),
-                    owner: agent.owner.clone(),
-                    instance: None,
-                    instance_born: 0,
-                    task: task.id,
-                    lineage: Vec::new(),
-                }],
-            },
+            chain: Chain::root(&task, agent.owner.clone()),
             task,
             server: server.clone(),
             tool: tool.clone(),
