@@ -9,7 +9,6 @@ use bailiwick_core::approval::Approval;
 use bailiwick_core::decision::Outcome;
 use bailiwick_core::event::{ApprovalRef, Event, EventType};
 use bailiwick_core::json::{Kind, Limits, Text, check};
-use bailiwick_core::label::Labels;
 use bailiwick_core::name::{ToolName, ToolRef};
 use bailiwick_core::{Code, Fault};
 use bailiwick_policy::DIVERGED;
@@ -152,17 +151,14 @@ async fn attempt(
         .await
         .map_err(|error| Refusal::of(&error.problem()))?;
     gateway.decider.has_called(&decided);
-    let mut running = Running {
+    let mut running = Running::new(
         gateway,
         session,
         context,
         intent,
         entered,
-        started: gateway.ports.clock.monotonic(),
-        offers: onward.offers,
-        resumed,
-        brings: Labels::default(),
-    };
+        (onward.offers, resumed),
+    );
     running
         .run(
             (envelope, &onward.raw),

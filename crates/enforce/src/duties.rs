@@ -41,14 +41,7 @@ pub(crate) async fn notify(
 ) -> Result<(), Problem> {
     let duties = decided.decision.obligations.iter();
     for duty in duties.filter(|duty| duty.kind == "notify") {
-        let mut event = record::anonymous(&gateway.ports, EventType::NoticeGiven);
-        event.agent.clone_from(&intent.agent);
-        event.owner.clone_from(&intent.owner);
-        event.user.clone_from(&intent.user);
-        event.task.clone_from(&intent.task);
-        event.chain.clone_from(&intent.chain);
-        event.action.clone_from(&intent.action);
-        event.cause = Some(intent.id);
+        let mut event = record::following(&gateway.ports, EventType::NoticeGiven, intent);
         event.change = Some(ChangeRef {
             kind: "notice".to_owned(),
             id: duty.argument.clone(),

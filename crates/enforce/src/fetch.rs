@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bailiwick_core::decision::Outcome;
 use bailiwick_core::event::{Event, EventType};
 use bailiwick_core::json::{Limits, check};
-use bailiwick_core::label::Labels;
 use bailiwick_core::{Code, Effect, Fault};
 use tokio_util::sync::CancellationToken;
 
@@ -142,17 +141,14 @@ async fn attempt(
     record::grant(&gateway.ports, intent.clone())
         .await
         .map_err(|error| Refusal::of(&error.problem()))?;
-    let mut running = Running {
+    let mut running = Running::new(
         gateway,
         session,
         context,
         intent,
         entered,
-        started: gateway.ports.clock.monotonic(),
-        offers: onward.offers,
-        resumed,
-        brings: Labels::default(),
-    };
+        (onward.offers, resumed),
+    );
     let nothing = check(b"{}", &Limits::ENVELOPE).map_err(|error| Refusal::of(&error.problem()))?;
     running
         .run(

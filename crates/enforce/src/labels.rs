@@ -3,6 +3,8 @@
 
 mod named;
 
+use std::sync::LazyLock;
+
 use bailiwick_core::Effect;
 use bailiwick_core::Problem;
 use bailiwick_core::binding::Binding;
@@ -11,6 +13,7 @@ use bailiwick_core::id::EventId;
 use bailiwick_core::item::ItemKey;
 use bailiwick_core::json::Text;
 use bailiwick_core::label::{Label, Labels};
+use bailiwick_core::server::Server;
 use bailiwick_core::{Code, Fault as _};
 
 use crate::content::Content;
@@ -20,6 +23,18 @@ use crate::gateway::Gateway;
 use crate::replica::{State, View};
 use named::{named_in_answer, named_in_arguments, whole};
 
+/// What is fetched without a tool is bound to nothing: it may hold whatever its server keeps.
+static UNBOUND: LazyLock<Binding> = LazyLock::new(Binding::default);
+
+/// Whose task a call is, and what it goes to.
+fn rows(decided: &Decided) -> Result<(&View, &Server, &Binding), Problem> {
+    let (Some(view), Some(server)) = (&decided.view, &decided.server) else {
+        return Err(Problem::new(Code::Internal, "a call without rows", ""));
+    };
+    let binding = decided.tool.as_ref().map(|tool| &tool.binding);
+    Ok((view, server, binding.unwrap_or(&UNBOUND)))
+}
+
 /// Before the call leaves: items that it writes take what its task carries, then the task takes what any answer of it would bring.
 /// Nothing leaves if one of these cannot be made durable. Gives what an answer brings as far as that is known.
 pub(crate) async fn before(
@@ -28,12 +43,7 @@ pub(crate) async fn before(
     arguments: &Text<'_>,
     cause: EventId,
 ) -> Result<Labels, Problem> {
-    let (Some(view), Some(server)) = (&decided.view, &decided.server) else {
-        return Err(Problem::new(Code::Internal, "a call without rows", ""));
-    };
-    // What is fetched without a tool is bound to nothing: it may hold whatever its server keeps.
-    let nothing = Binding::default();
-    let binding = decided.tool.as_ref().map_or(&nothing, |tool| &tool.binding);
+    let (view, server, binding) = rows(decided)?;
     let named = named_in_arguments(binding, &server.name, arguments)?;
     let labeller = &gateway.ports.labeller;
     let carried = look(gateway, |state| carried(state, view))?;
@@ -76,12 +86,7 @@ pub(crate) async fn after(
     content: &Content<'_>,
     cause: EventId,
 ) -> Result<Labels, Problem> {
-    let (Some(view), Some(server)) = (&decided.view, &decided.server) else {
-        return Err(Problem::new(Code::Internal, "a call without rows", ""));
-    };
-    // What is fetched without a tool is bound to nothing: it may hold whatever its server keeps.
-    let nothing = Binding::default();
-    let binding = decided.tool.as_ref().map_or(&nothing, |tool| &tool.binding);
+    let (view, server, binding) = rows(decided)?;
     let told = binding.items.iter().any(|named| named.answer.is_some());
     if !told && binding.paths.is_empty() {
         return Ok(Labels::default());

@@ -106,6 +106,19 @@ impl Named<'_> {
     }
 }
 
+/// An event that a call causes: about the same caller and the same act.
+pub(crate) fn following(ports: &Ports, kind: EventType, intent: &Event) -> Event {
+    let mut event = Event::new(new_id(&*ports.clock, &*ports.rng), kind);
+    event.agent.clone_from(&intent.agent);
+    event.owner.clone_from(&intent.owner);
+    event.user.clone_from(&intent.user);
+    event.task.clone_from(&intent.task);
+    event.chain.clone_from(&intent.chain);
+    event.action.clone_from(&intent.action);
+    event.cause = Some(intent.id);
+    event
+}
+
 /// The event about how a call ended.
 pub(crate) fn ended(
     ports: &Ports,
@@ -115,14 +128,7 @@ pub(crate) fn ended(
     us: u64,
     answer: Option<&[u8]>,
 ) -> Event {
-    let mut event = Event::new(new_id(&*ports.clock, &*ports.rng), EventType::ToolResult);
-    event.agent.clone_from(&intent.agent);
-    event.owner.clone_from(&intent.owner);
-    event.user.clone_from(&intent.user);
-    event.task.clone_from(&intent.task);
-    event.chain.clone_from(&intent.chain);
-    event.action.clone_from(&intent.action);
-    event.cause = Some(intent.id);
+    let mut event = following(ports, EventType::ToolResult, intent);
     event.parents.push(Parent {
         role: ParentRole::Intent,
         id: intent.id,

@@ -3,8 +3,8 @@
 use bailiwick_core::json::Text;
 
 use crate::caller::Caller;
-use crate::decider::What;
 use crate::gateway::Gateway;
+use crate::mcp::lists::visible;
 use crate::mcp::session::Session;
 use crate::mcp::splice::Splices;
 
@@ -19,16 +19,7 @@ pub(super) async fn within_scope(
     let Some(roots) = answer.member("roots").and_then(|roots| roots.elements()) else {
         return;
     };
-    let uris: Vec<Option<String>> = roots
-        .iter()
-        .map(|root| Some(root.member("uri")?.string()?.into_owned()))
-        .collect();
-    let listed: Vec<Option<What<'_>>> = uris
-        .iter()
-        .map(|uri| uri.as_deref().map(|uri| What::Resource { uri }))
-        .collect();
-    let server = &session.server.name;
-    let keep = gateway.decider.visible(caller, server, &listed).await;
+    let keep = visible::resources(gateway, session, caller, &roots, "uri").await;
     let ranges: Vec<_> = roots.iter().map(Text::range).collect();
     splices.retain(&ranges, |index| keep.get(index).copied().unwrap_or(false));
 }

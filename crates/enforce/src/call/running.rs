@@ -55,7 +55,29 @@ pub(crate) struct Running<'a> {
     pub(crate) brings: Labels,
 }
 
-impl Running<'_> {
+impl<'a> Running<'a> {
+    /// A call that begins now.
+    pub(crate) fn new(
+        gateway: &'a Gateway,
+        session: &'a Arc<Session>,
+        context: &'a Context,
+        intent: Event,
+        entered: Entered,
+        (offers, resumed): (Offers, Resumed),
+    ) -> Self {
+        Self {
+            gateway,
+            session,
+            context,
+            intent,
+            entered,
+            started: gateway.ports.clock.monotonic(),
+            offers,
+            resumed,
+            brings: Labels::default(),
+        }
+    }
+
     /// Leases, forwards, and puts on record how it ended.
     pub(crate) async fn run(
         &mut self,

@@ -1,6 +1,6 @@
 //! Lists that pass: each element stays, byte for byte and in its place, or goes (04 §6, §7). What is seen is reported before it is shown.
 
-mod visible;
+pub(crate) mod visible;
 
 use std::ops::Range;
 use std::sync::Arc;

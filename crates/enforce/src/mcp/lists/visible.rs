@@ -139,7 +139,7 @@ pub(super) async fn prompts(
 }
 
 /// Which resources, or templates of resources, the caller may read.
-pub(super) async fn resources(
+pub(crate) async fn resources(
     gateway: &Gateway,
     session: &Session,
     caller: &Caller,
