@@ -35,6 +35,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use bailiwick_core::name::ServerName;
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -66,6 +67,31 @@ pub struct Paging {
     pub limit: Option<usize>,
     /// `next` of the page before.
     pub after: Option<String>,
+}
+
+/// Which page of a list of what servers have.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct OfServer {
+    /// Only those of this server.
+    #[param(value_type = Option<String>)]
+    pub server: Option<ServerName>,
+    /// Rows, 1 to 1000; 50 if not given.
+    pub limit: Option<usize>,
+    /// `next` of the page before.
+    pub after: Option<String>,
+}
+
+impl OfServer {
+    /// Of which server, and which page.
+    pub fn parts(self) -> (Option<ServerName>, Paging) {
+        let paging = Paging {
+            limit: self.limit,
+            after: self.after,
+        };
+        (self.server, paging)
+    }
 }
 
 /// Rows of a page.

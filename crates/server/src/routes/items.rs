@@ -14,22 +14,9 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Page, Paging};
+use super::{OfServer, Page};
 use crate::app::App;
 use crate::http::{Body, Query, Refused, guarded};
-
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    /// Only those of this server.
-    #[param(value_type = Option<String>)]
-    server: Option<ServerName>,
-    /// Rows, 1 to 1000; 50 if not given.
-    limit: Option<usize>,
-    /// `next` of the page before.
-    after: Option<String>,
-}
 
 /// Which item.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -73,18 +60,15 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
 }
 
 /// Items that have taken labels, by key.
-#[utoipa::path(get, path = "/v1/items", operation_id = "items.list", tag = "items", params(Which),
+#[utoipa::path(get, path = "/v1/items", operation_id = "items.list", tag = "items", params(OfServer),
     responses((status = 200, description = "{items: [Item], next}", body = Object)))]
 async fn list(
     State(app): State<Arc<App>>,
     Extension(actor): Extension<Actor>,
-    Query(which): Query<Which>,
+    Query(of): Query<OfServer>,
 ) -> Result<Json<Page<Item>>, Refused> {
-    let items = app.control.items(&actor, which.server).await?;
-    let paging = Paging {
-        limit: which.limit,
-        after: which.after,
-    };
+    let (server, paging) = of.parts();
+    let items = app.control.items(&actor, server).await?;
     let page = Page::part(items, &paging, |item| item.key.to_string());
     Ok(Json(page))
 }

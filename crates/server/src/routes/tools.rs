@@ -13,22 +13,9 @@ use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Page, Paging};
+use super::{OfServer, Page};
 use crate::app::App;
 use crate::http::{At, Body, Query, Refused, guarded};
-
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    /// Only those of this server.
-    #[param(value_type = Option<String>)]
-    server: Option<ServerName>,
-    /// Rows, 1 to 1000; 50 if not given.
-    limit: Option<usize>,
-    /// `next` of the page before.
-    after: Option<String>,
-}
 
 /// What is accepted.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
@@ -71,18 +58,15 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
 }
 
 /// Tools with their review state, by name.
-#[utoipa::path(get, path = "/v1/tools", operation_id = "tools.list", tag = "tools", params(Which),
+#[utoipa::path(get, path = "/v1/tools", operation_id = "tools.list", tag = "tools", params(OfServer),
     responses((status = 200, description = "{items: [Tool], next}", body = Object)))]
 async fn list(
     State(app): State<Arc<App>>,
     Extension(actor): Extension<Actor>,
-    Query(which): Query<Which>,
+    Query(of): Query<OfServer>,
 ) -> Result<Json<Page<Tool>>, Refused> {
-    let tools = app.control.tools(&actor, which.server).await?;
-    let paging = Paging {
-        limit: which.limit,
-        after: which.after,
-    };
+    let (server, paging) = of.parts();
+    let tools = app.control.tools(&actor, server).await?;
     let page = Page::part(tools, &paging, |tool| tool.tool.to_string());
     Ok(Json(page))
 }
