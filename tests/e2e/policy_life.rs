@@ -299,4 +299,11 @@ fn a_denial_explains_itself_to_people_and_applying_that_allows_it() {
         .unwrap();
     let no_decision = node.run(&["policy", "explain", start["id"].as_str().unwrap()]);
     assert_eq!(no_decision.problem()["code"], "not_found");
+    let opened = events
+        .iter()
+        .find(|event| event["type"] == "task.opened" && event["decision"].is_object())
+        .unwrap();
+    let about_a_task = node.cli(&["policy", "explain", opened["id"].as_str().unwrap()]);
+    let note = about_a_task["note"].as_str().unwrap();
+    assert!(note.starts_with("only decisions about calls"), "{note}");
 }

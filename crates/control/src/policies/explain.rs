@@ -69,8 +69,12 @@ impl Control {
             decision,
         };
         if !leaf.sealed.iter().any(|sealed| sealed.path == "/input") {
-            "it was decided before policy was asked; the sources of its reasons name the check"
-                .clone_into(&mut explained.note);
+            let note = if event.kind.is_of_a_call() {
+                "it was decided before policy was asked; the sources of its reasons name the check"
+            } else {
+                "only decisions about calls keep what they were made on; the event itself tells what this one was about"
+            };
+            note.clone_into(&mut explained.note);
             return Ok(explained);
         }
         let values = log.reveal(index, &actor.on_record(), reason).await;

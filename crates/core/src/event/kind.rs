@@ -88,3 +88,10 @@ event_types! {
     LogKeyRotated "log.key_rotated";
     LogScrubFailed "log.scrub_failed";
 }
+
+impl EventType {
+    /// Whether it tells of a call through the gateway.
+    pub fn is_of_a_call(self) -> bool {
+        self.as_str().starts_with("tool.")
+    }
+}
