@@ -64,6 +64,8 @@ mod restored;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod rotations;
+#[cfg(test)]
 mod scan;
 #[cfg(test)]
 mod ship;

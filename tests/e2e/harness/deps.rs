@@ -46,8 +46,18 @@ pub(crate) fn script(name: &str) -> PathBuf {
 
 /// A copy of the Python interpreter at a path of its own, so that it can be an agent of its own.
 pub(crate) fn python_copy(directory: &Path, name: &str) -> PathBuf {
-    let python = python();
-    let environment = root().join(".deps/python");
+    copy_of(".deps/python", "mcp, spiffe", directory, name)
+}
+
+/// The same of the environment in which SPIFFE clients by others are.
+pub(crate) fn spiffe_python_copy(directory: &Path, name: &str) -> PathBuf {
+    // Not spiffe_defakto: both register the same messages, so that one process can load one of them.
+    copy_of(".deps/spiffe", "spiffetls", directory, name)
+}
+
+fn copy_of(environment: &str, packages: &str, directory: &Path, name: &str) -> PathBuf {
+    let python = installed(&format!("{environment}/bin/python"));
+    let environment = root().join(environment);
     let home = directory.join(format!("{name}-python"));
     std::fs::create_dir_all(home.join("bin")).unwrap();
     let copy = home.join("bin").join(name);
@@ -55,7 +65,7 @@ pub(crate) fn python_copy(directory: &Path, name: &str) -> PathBuf {
     std::fs::copy(environment.join("pyvenv.cfg"), home.join("pyvenv.cfg")).unwrap();
     symlink(environment.join("lib"), home.join("lib")).unwrap();
     let works = Command::new(&copy)
-        .args(["-c", "import mcp, spiffe"])
+        .args(["-c", &format!("import {packages}")])
         .output()
         .unwrap();
     assert!(

@@ -6,6 +6,8 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
+use bailiwick_core::Clock as _;
+use bailiwick_crypto::system::SystemClock;
 use serde_json::Value;
 
 use super::DEADLINE;
@@ -204,7 +206,11 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Value> {
         let mut data = String::new();
+        let began = SystemClock.monotonic();
         loop {
+            // Comments keep a stream alive, and are no event.
+            let waited = SystemClock.monotonic().saturating_sub(began);
+            assert!(waited < 6 * DEADLINE, "no event within {waited:?}");
             let mut text = String::new();
             match self.0.read_line(&mut text) {
                 Ok(0) => return None,
