@@ -46,3 +46,9 @@ pub(super) const SCAN: Bench = Bench {
     name: "scan",
     run: |figure| cargo::run("bailiwick-posture", "scan", figure),
 };
+
+/// A revocation until it is everywhere: points that follow the feed, open streams, a dead point; a token with its proof.
+pub(super) const REVOKE: Bench = Bench {
+    name: "revoke",
+    run: |figure| cargo::run("bailiwick-cli", "revoke", figure),
+};

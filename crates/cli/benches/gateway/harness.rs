@@ -26,4 +26,4 @@ pub(crate) use node::{Node, Setup};
 pub(crate) use tools::Tools;
 
 /// How long any one event may take to come. It is a net, not a measure.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) const DEADLINE: Duration = Duration::from_mins(2);
