@@ -22,6 +22,8 @@ mod canary;
 #[cfg(test)]
 mod cli_basics;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod delegation;

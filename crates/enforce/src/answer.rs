@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::ask::APPROVAL;
+use crate::mcp::revision::standing_alone;
 use crate::step_up::MESSAGE;
 
 /// Our JSON-RPC error code, outside the ranges that JSON-RPC and MCP reserve.
@@ -141,11 +142,22 @@ impl Refusal {
         message(id.unwrap_or("null"), "error", &error)
     }
 
+    /// As the error about a revision that is not spoken (MCP 2026-07-28, `UnsupportedProtocolVersionError`).
+    pub fn as_unsupported(&self, id: Option<&str>, requested: Option<&str>) -> Bytes {
+        let mut data = self.data();
+        if let Some(members) = data.as_object_mut() {
+            members.insert("requested".into(), requested.into());
+            members.insert("supported".into(), standing_alone().into());
+        }
+        let error = json!({ "code": self.rpc_code(), "message": self.message, "data": data });
+        message(id.unwrap_or("null"), "error", &error)
+    }
+
     fn rpc_code(&self) -> i64 {
         match self.code {
             Code::HeaderMismatch => -32_020,
             Code::VersionUnsupported => -32_022,
-            Code::ToolUnknown | Code::ArgumentsInvalid => -32_602,
+            Code::ToolUnknown | Code::ArgumentsInvalid | Code::EnvelopeInvalid => -32_602,
             _ => RPC_REFUSED,
         }
     }

@@ -47,9 +47,7 @@ pub(crate) async fn run(
                 gateway.metrics.refuse(refusal.code);
                 let (status, body) = match refusal.code {
                     // The protocol's own error for a tool that is not there.
-                    Code::ToolUnknown | Code::EnvelopeInvalid => {
-                        (200, refusal.as_error_with(Some(id), -32_602))
-                    }
+                    Code::ToolUnknown | Code::EnvelopeInvalid => (200, refusal.as_error(Some(id))),
                     Code::HeaderMismatch => (400, refusal.as_error(Some(id))),
                     _ => (200, refusal.as_result(id, context.stateless)),
                 };

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bailiwick_core::decision::Outcome;
 use bailiwick_core::event::{Event, EventType};
 use bailiwick_core::json::{Limits, check};
-use bailiwick_core::{Code, Effect, Fault};
+use bailiwick_core::{Effect, Fault};
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
@@ -58,11 +58,7 @@ pub(crate) async fn run(gateway: &Gateway, fetched: Fetched, asking: &Asking<'_>
         }
         Err(refusal) => {
             gateway.metrics.refuse(refusal.code);
-            let id = asking.envelope.id();
-            let body = match refusal.code {
-                Code::ToolUnknown | Code::EnvelopeInvalid => refusal.as_error_with(id, -32_602),
-                _ => refusal.as_error(id),
-            };
+            let body = refusal.as_error(asking.envelope.id());
             (Reply::ok(body), call::outcome_name(&refusal))
         }
     };

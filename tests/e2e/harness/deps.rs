@@ -86,6 +86,20 @@ pub(crate) fn node_module(path: &str) -> PathBuf {
     installed(&format!(".deps/node/node_modules/{path}"))
 }
 
+/// The conformance suite of MCP, on the Node that it needs.
+pub(crate) fn conformance() -> Command {
+    let suite = "node_modules/@modelcontextprotocol/conformance/dist/index.js";
+    let mut command = Command::new(installed(".deps/conformance/bin/node"));
+    command.arg(installed(&format!(".deps/conformance/{suite}")));
+    command
+}
+
+/// What the conformance suite requires for a revision.
+pub(crate) fn conformance_requirements(revision: &str) -> PathBuf {
+    let list = "node_modules/@modelcontextprotocol/conformance/requirements";
+    installed(&format!(".deps/conformance/{list}/{revision}.yaml"))
+}
+
 /// A file of a package of `tests/e2e/node/login/package.json`.
 pub(crate) fn login_module(path: &str) -> PathBuf {
     installed(&format!(".deps/login/node_modules/{path}"))

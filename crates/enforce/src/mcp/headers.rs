@@ -10,7 +10,7 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
 use super::envelope::Envelope;
-use super::revision::{META_VERSION, Revision, names, revision};
+use super::revision::{META_CAPABILITIES, META_VERSION, Revision, names, revision};
 
 /// `Mcp-Session-Id`
 pub(crate) const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -44,40 +44,34 @@ pub(crate) fn onward(headers: &HeaderMap) -> HeaderMap {
 }
 
 /// The revision of a message that stands alone; none if it belongs to a session with a handshake. Header and body must agree, and both
-/// must be there as soon as one of them names such a revision.
+/// must be there as soon as one of them names such a revision. What is missing in the body is the body's fault, before any header's.
 pub(crate) fn standing_alone(
     headers: &HeaderMap,
     envelope: &Envelope,
 ) -> Result<Option<&'static Revision>, Problem> {
     let header = single(headers, &VERSION)?;
     let body = meta_version(envelope);
-    let named = |name: &str| revision(name).ok_or_else(|| unsupported(name));
     // A handshake names its revision in the body alone, and 2026-07-28 clients may ask for theirs in one.
     if envelope.method() == Some("initialize") {
         return Ok(None);
     }
-    let found = match (&header, &body) {
+    let request = envelope.id().is_some() && envelope.method().is_some();
+    let name = match (&header, &body) {
         (Some(header), Some(body)) if header != body => {
             return Err(mismatch(&VERSION, header, body));
         }
-        (Some(name), _) | (None, Some(name)) => named(name)?,
+        (None, Some(body)) if request => return Err(mismatch(&VERSION, "(none)", body)),
+        (Some(name), _) | (None, Some(name)) => name,
         (None, None) => return Ok(None),
     };
+    let found = revision(name).ok_or_else(|| unsupported(name))?;
     if found.handshake {
         return Ok(None);
     }
-    let request = envelope.id().is_some() && envelope.method().is_some();
-    if request && (header.is_none() || body.is_none()) {
-        let missing = if header.is_none() {
-            "the MCP-Protocol-Version header"
-        } else {
-            "its `_meta` member"
-        };
-        return Err(mismatch(
-            &VERSION,
-            &format!("revision {}", found.name),
-            &format!("{missing} is missing"),
-        ));
+    if request && body.is_none() {
+        let message = format!("a request of revision {name} names it in `_meta`");
+        let help = format!("send `_meta` with {META_VERSION} and {META_CAPABILITIES}");
+        return Err(Problem::new(Code::EnvelopeInvalid, message, help));
     }
     check_routing(headers, envelope)?;
     Ok(Some(found))
@@ -100,8 +94,8 @@ fn check_routing(headers: &HeaderMap, envelope: &Envelope) -> Result<(), Problem
     }
     let member = match method {
         "tools/call" | "prompts/get" => "name",
-        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => "uri",
-        "tasks/get" | "tasks/result" | "tasks/update" | "tasks/cancel" => "taskId",
+        "resources/read" => "uri",
+        // Of other methods the header has no meaning.
         _ => return Ok(()),
     };
     let body = envelope

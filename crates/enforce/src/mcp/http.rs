@@ -160,13 +160,20 @@ impl Gateway {
             Err(problem) => {
                 self.metrics.refuse(problem.code);
                 let status = match problem.code {
-                    Code::HeaderMismatch | Code::VersionUnsupported | Code::InvalidInput => 400,
+                    Code::HeaderMismatch
+                    | Code::VersionUnsupported
+                    | Code::EnvelopeInvalid
+                    | Code::InvalidInput => 400,
                     code => code.http_status(),
                 };
-                Ok(answer::json(
-                    status,
-                    Refusal::of(&problem).as_error(id.as_deref()),
-                ))
+                let (refusal, id) = (Refusal::of(&problem), id.as_deref());
+                let body = if problem.code == Code::VersionUnsupported {
+                    let requested = single(headers, &headers::VERSION)?;
+                    refusal.as_unsupported(id, requested.as_deref())
+                } else {
+                    refusal.as_error(id)
+                };
+                Ok(answer::json(status, body))
             }
         }
     }

@@ -53,8 +53,10 @@ enum Route {
     Refuse,
 }
 
-fn route(method: &str) -> Route {
+fn route(method: &str, stateless: bool) -> Route {
     match method {
+        // Subscriptions of a session; without one, `subscriptions/listen` is in their place.
+        "resources/subscribe" | "resources/unsubscribe" if stateless => Route::Refuse,
         "tools/call" => Route::Call,
         "prompts/get" => Route::Fetch(Fetched::Prompt),
         "resources/read" | "resources/subscribe" => Route::Fetch(Fetched::Resource),
@@ -95,7 +97,7 @@ impl Gateway {
             );
             return self.error(&refusal, id, 200);
         };
-        let route = route(method);
+        let route = route(method, context.stateless);
         if !matches!(method, "server/discover" | "ping") {
             session.use_it();
         }

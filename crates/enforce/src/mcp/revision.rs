@@ -53,6 +53,12 @@ pub fn revision(name: &str) -> Option<&'static Revision> {
     REVISIONS.iter().find(|revision| revision.name == name)
 }
 
+/// Names of the revisions whose requests stand alone.
+pub fn standing_alone() -> Vec<&'static str> {
+    let alone = REVISIONS.iter().filter(|revision| !revision.handshake);
+    alone.map(|revision| revision.name).collect()
+}
+
 /// All names, for an error that says what is spoken.
 pub fn names() -> Vec<&'static str> {
     REVISIONS.iter().map(|revision| revision.name).collect()

@@ -62,8 +62,12 @@ fn headers_must_repeat_the_body() {
     // The header alone says that the request stands alone; its body must say so too.
     assert_eq!(
         judge(LEGACY, &[version, method, name]),
-        Err(Code::HeaderMismatch)
+        Err(Code::EnvelopeInvalid)
     );
+    // What the revision does not have is nobody's header to repeat.
+    let gone = CALL.replace("tools/call", "resources/subscribe");
+    let subscribes = ("mcp-method", "resources/subscribe");
+    assert_eq!(judge(&gone, &[version, subscribes]), Ok(true));
     assert_eq!(
         judge(LEGACY, &[("mcp-protocol-version", "1999-01-01")]),
         Err(Code::VersionUnsupported)

@@ -428,6 +428,29 @@ async fn malformed_bodies_and_lying_headers_are_refused() {
         (answer.status.as_u16(), &answer.json()["error"]["code"]),
         (400, &json!(-32_020))
     );
+    // What its body lacks is no header's fault.
+    let unnamed = agent.send("POST", CALL, &lie).await;
+    assert_eq!(
+        (unnamed.status.as_u16(), &unnamed.json()["error"]["code"]),
+        (400, &json!(-32_602))
+    );
+    let later = modern.replace("2026-07-28", "2031-01-01");
+    let versions = [("mcp-protocol-version", "2031-01-01"), lie[1]];
+    let answer = agent.send("POST", &later, &versions).await;
+    let error = &answer.json()["error"];
+    assert_eq!(
+        (answer.status.as_u16(), &error["code"]),
+        (400, &json!(-32_022))
+    );
+    assert_eq!(error["data"]["requested"], "2031-01-01");
+    assert_eq!(error["data"]["supported"], json!(["2026-07-28"]));
+    let gone = modern.replace("tools/call", "resources/subscribe");
+    let subscribes = [lie[0], ("mcp-method", "resources/subscribe")];
+    let answer = agent.send("POST", &gone, &subscribes).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["error"]["code"]),
+        (404, &json!(-32_601))
+    );
     let truth = [lie[0], lie[1], ("mcp-name", "get")];
     assert_eq!(
         agent.send("POST", &modern, &truth).await.json()["result"]["content"][0]["text"],
