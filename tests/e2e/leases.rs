@@ -235,6 +235,40 @@ fn an_agent_holds_a_role_for_its_task_and_no_longer() {
     assert_eq!(of("lease.refused"), 3);
 }
 
+/// The agent reads what outsiders can write. From then on policy does not let its task have the database, and the session that it has
+/// there ends, while the task goes on.
+#[test]
+fn a_label_cuts_the_database_session_of_a_lease_that_it_forbids() {
+    let bench = Bench::start();
+    let (node, agent) = (&bench.world.node, &bench.world.agent);
+    let mut files = demo_policy();
+    let clean = r#"when { !context.bw.task.labels.contains("untrusted") &&"#;
+    files["orders.cedar"] = json!(PERMIT.replace("when {", clean));
+    publish(node, &files);
+    let (_, client) = bench.world.session();
+    let mut tail = node.tail();
+    let lease = bench.take(&client.token);
+    let (user, secret) = (text(&lease, "/access/username"), text(&lease, "/secret"));
+    let mut session = bench.server.session(user, secret);
+    assert_eq!(session.ask("SELECT n FROM stock;").as_deref(), Some("7"));
+    client.ok("list_files", "{}");
+    bench.until(&mut tail, "lease.dead", &lease["lease"]);
+    assert_eq!(session.ask("SELECT 1;"), None);
+    assert_eq!(bench.server.roles(), Vec::<String>::new());
+    let events = node.events();
+    let of = |event: &&Value| {
+        event["type"] == "lease.revoking" && event["lease"]["id"] == lease["lease"]
+    };
+    let revoking = events.iter().find(of).unwrap();
+    assert_eq!(revoking["outcome"]["code"], "no_longer_allowed");
+    let cause = node.event(revoking["cause"].as_str().unwrap());
+    assert_eq!(cause["type"], "task.changed", "{cause}");
+    assert_eq!(cause["task"]["labels"], json!(["untrusted"]), "{cause}");
+    client.ok("list_files", "{}");
+    let (status, refused) = ask(agent, &client.token, "/v1/leases", &order());
+    assert_eq!((status, &refused["code"]), (403, &json!("no_permit")));
+}
+
 #[test]
 fn what_is_revoked_while_the_node_is_down_or_killed_is_taken_away() {
     let mut bench = Bench::start();

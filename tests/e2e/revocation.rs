@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::harness::agent::register;
 use crate::harness::http::Events;
+use crate::harness::world::{demo_policy, publish};
 use crate::harness::{Mcp, World, deps, node};
 
 /// Starts the long export and gives its stream once it runs.
@@ -21,11 +22,15 @@ fn exporting(client: &Mcp<'_>) -> Events {
 }
 
 /// Reads a stream to its end: it must have been cut, whatever it says last.
-fn cut(mut events: Events) {
+fn cut(events: Events) {
+    ends_with(events, "revoked");
+}
+
+fn ends_with(mut events: Events, code: &str) {
     let last = events.find(|event| event["method"] != "notifications/progress");
     if let Some(last) = last {
         assert_eq!(
-            last["result"]["_meta"]["bailiwick/decision"]["code"], "revoked",
+            last["result"]["_meta"]["bailiwick/decision"]["code"], code,
             "{last}"
         );
         assert_eq!(events.next(), None);
@@ -84,6 +89,28 @@ fn receipt_holds(world: &World, report: &Value, receipt: &Path) {
     let refused = verify(&altered);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.problem()["message"].is_string(), "{refused:?}");
+}
+
+/// Whoever publishes a policy that no longer permits what runs has cut it: the record names the publication.
+#[test]
+fn a_published_policy_cuts_the_stream_that_it_no_longer_permits() {
+    let world = World::start();
+    let (_, client) = world.session();
+    let stream = exporting(&client);
+    let mut files = demo_policy();
+    files["export.cedar"] = json!(
+        r#"@id("no-export") @reason("Nothing is exported today.") forbid (principal, action == Bailiwick::Action::"workspace/export_all", resource);"#
+    );
+    publish(&world.node, &files);
+    ends_with(stream, "call_cut");
+    // What is still permitted goes on in the same session.
+    client.ok("list_files", "{}");
+    let events = world.node.events();
+    let result = events
+        .iter()
+        .find(|event| event["outcome"]["status"] == "cut");
+    let cause = result.and_then(|result| result["cause"].as_str()).unwrap();
+    assert_eq!(world.node.event(cause)["type"], "policy.published");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bailiwick_core::decision::{Decision, Needs};
 use bailiwick_core::event::{
     Action, ApprovalRef, DecisionRef, Event, EventType, Parent, ParentRole, Sealed, SealedClass,
 };
-use bailiwick_core::id::ApprovalId;
+use bailiwick_core::id::{ApprovalId, EventId};
 use bailiwick_core::name::UserId;
 use bailiwick_core::{Code, Digest, Fault, Problem, Timestamp};
 use bailiwick_policy::Bundle;
@@ -89,7 +89,7 @@ impl Control {
                     // Its time is over, or policy asks for more by now than it can answer.
                     if live.expire(now) || live.void() {
                         tx.put_approval(&live)?;
-                        control.close_approval(tx, &Actor::system(), &live)?;
+                        control.close_approval(tx, &Actor::system(), &live, None)?;
                     }
                 }
                 if tx.live_approvals_of_task(approval.task)?.len() >= MAX_LIVE_OF_TASK {
@@ -235,14 +235,16 @@ impl Control {
         Ok(approval)
     }
 
-    /// Puts on record that an approval ended unused.
+    /// Puts on record that an approval ended unused, and the event that made it so if one did.
     pub(crate) fn close_approval(
         &self,
         tx: &mut dyn Tx,
         actor: &Actor,
         approval: &Approval,
+        cause: Option<EventId>,
     ) -> Result<(), Refusal> {
-        let event = self.event(EventType::ApprovalClosed, actor, "approvals.close");
+        let mut event = self.event(EventType::ApprovalClosed, actor, "approvals.close");
+        event.cause = cause;
         let event = on_record(event, tx, approval)?;
         self.parts.journal.push(tx, &event)?;
         // Nobody hears of it before the commit: a listener reads the store.

@@ -196,7 +196,7 @@ impl Control {
     }
 
     /// What a task may do at most in the stage that it is in: more is not handed on either.
-    async fn stage_cap(&self, task: &Task) -> Result<Option<Scope>, Problem> {
+    pub(crate) async fn stage_cap(&self, task: &Task) -> Result<Option<Scope>, Problem> {
         let workflows = self.workflows().await?;
         let workflow = workflows
             .iter()

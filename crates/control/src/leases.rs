@@ -4,8 +4,6 @@
 use std::time::Duration;
 
 use bailiwick_broker::{Differences, LeasesOf, Standing, Taken};
-use bailiwick_core::budget::Usage;
-use bailiwick_core::decision::Versions;
 use bailiwick_core::event::EventType;
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{InstanceId, LeaseId, TaskId};
@@ -13,11 +11,10 @@ use bailiwick_core::lease::{Delivery, Lease, Wanted};
 use bailiwick_core::name::{BackendName, CredentialName};
 use bailiwick_core::task::Task;
 use bailiwick_core::{Code, Digest, Fault, Problem};
-use bailiwick_policy::NO_FACTS;
-use bailiwick_policy::act::{self, Act, Asked, Told};
+use bailiwick_policy::act::{self, Told};
 use bailiwick_store::{LeaseFilter, StoreError, facts};
 
-use crate::tasks::unknown;
+use crate::tasks::{About, unknown};
 use crate::{Actor, Control, Operation};
 
 /// Who asks for a credential: a process in its task.
@@ -79,42 +76,16 @@ impl Control {
             lineage: by.token.map(|token| token.lineage).unwrap_or_default(),
         };
         let policy = self.parts.policy.current().await?;
-        // What nothing makes has nothing that policy could be asked about; the broker says so.
-        if let Some((about, template)) = self.parts.broker.described(&want) {
-            let class = about.class.when(want.delivery);
-            let ttl = want.ttl.map_or(template.ttl, |ttl| ttl.min(template.ttl));
-            let input = [
-                ("server", Told::NoServer),
-                ("kind", Told::Text(about.kind.as_str())),
-                ("class", Told::Number(class.as_long().into())),
-                ("backend_class", Told::Number(about.class.as_long().into())),
-                ("delivery", Told::Text(want.delivery.as_str())),
-                ("backstop", Told::Flag(about.native_end)),
-                ("ttl_s", Told::Number(ttl.as_secs())),
-            ];
-            let decision = policy.decide_act(&Asked {
-                act: Act::Lease,
-                principal: task.agent.as_str(),
-                resource: want.credential.as_str(),
-                input: &input,
-                task: &task,
-                chain: &chain,
-                // What a task has used, its enforcement point counts.
-                usage: &Usage::default(),
-                now: at,
-                performs: &[],
-                facts: &NO_FACTS,
-                versions: Versions {
-                    bundle: Some(policy.version()),
-                    task: task.version,
-                    fence_seq: seq,
-                    replica_seq: seq,
-                },
-            });
-            if let Some(problem) = act::refusal(&decision) {
-                self.parts.broker.refused(&want, problem.code).await;
-                return Err(problem);
-            }
+        let about = About {
+            policy: &policy,
+            task: &task,
+            chain: &chain,
+            now: at,
+            seq,
+        };
+        if let Some(problem) = self.lease_refusal(&about, &want) {
+            self.parts.broker.refused(&want, problem.code).await;
+            return Err(problem);
         }
         match self.parts.broker.take(want.clone()).await {
             Ok(taken) => Ok(taken),
@@ -124,6 +95,29 @@ impl Control {
                 Err(problem)
             }
         }
+    }
+
+    /// Why policy does not let a task have a credential; none if it does.
+    pub(crate) fn lease_refusal(&self, about: &About<'_>, want: &Wanted) -> Option<Problem> {
+        let mut input = Vec::new();
+        if let Some(server) = &want.server {
+            input.push(("server", Told::Server(server)));
+        } else {
+            // What nothing makes has nothing that policy could be asked about; the broker says so.
+            let (made, template) = self.parts.broker.described(want)?;
+            let class = made.class.when(want.delivery);
+            let ttl = want.ttl.map_or(template.ttl, |ttl| ttl.min(template.ttl));
+            input.extend([
+                ("server", Told::NoServer),
+                ("kind", Told::Text(made.kind.as_str())),
+                ("class", Told::Number(class.as_long().into())),
+                ("backend_class", Told::Number(made.class.as_long().into())),
+                ("delivery", Told::Text(want.delivery.as_str())),
+                ("backstop", Told::Flag(made.native_end)),
+                ("ttl_s", Told::Number(ttl.as_secs())),
+            ]);
+        }
+        act::refusal(&about.lease(want.credential.as_str(), &input))
     }
 
     /// Takes a holder's word that a lease arrived: without it the lease ends after a few seconds.

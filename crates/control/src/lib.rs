@@ -17,6 +17,7 @@ pub mod leases;
 pub mod outbox;
 pub mod points;
 pub mod policies;
+pub mod reevaluate;
 pub mod revocation;
 pub mod secrets;
 pub mod servers;

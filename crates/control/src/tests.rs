@@ -7,6 +7,7 @@ mod delegation;
 mod labels;
 mod outbox;
 mod policies;
+mod reevaluate;
 mod registry;
 mod revocation;
 mod sessions;

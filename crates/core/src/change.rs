@@ -6,6 +6,7 @@ use crate::Digest;
 use crate::agent::Agent;
 use crate::definition::Tool;
 use crate::fence::Fence;
+use crate::id::EventId;
 use crate::instance::Instance;
 use crate::item::Item;
 use crate::name::{AgentName, ServerName, ToolRef};
@@ -20,6 +21,9 @@ pub struct Change {
     pub seq: u64,
     /// What changed.
     pub body: ChangeBody,
+    /// The event that tells of it: the first one that its transaction put on record after it. None if none did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventId>,
 }
 
 /// What changed: always the whole new state of one thing.

@@ -149,6 +149,7 @@ codes! {
     StoreUnavailable    "store_unavailable"     503 4 "The store cannot commit.";
     FenceNotDurable     "fence_not_durable"     503 4 "The fence holds here but is not yet durable.";
     ReplicaBehind       "replica_behind"        503 4 "This enforcement point does not know the newest state.";
+    ReevaluationBehind  "reevaluation_behind"   503 4 "Something above the call changed, and what is live is not decided again yet.";
     LeaseExpired        "lease_expired"         503 4 "This enforcement point has heard nothing valid from its node for longer than its lease; it denies everything.";
     FeedRegressed       "feed_regressed"        409 6 "The store is an older copy of what enforcement points have seen already.";
     Overloaded          "overloaded"            503 4 "A bounded queue is full; try again.";

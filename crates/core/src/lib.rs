@@ -44,6 +44,7 @@ pub mod spiffe_id;
 pub mod task;
 mod text;
 pub mod time;
+pub mod trigger;
 pub mod visible;
 pub mod zone;
 

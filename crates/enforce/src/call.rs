@@ -12,13 +12,14 @@ use bailiwick_core::json::{Kind, Limits, Text, check};
 use bailiwick_core::name::{ToolName, ToolRef};
 use bailiwick_core::{Code, Fault};
 use bailiwick_policy::DIVERGED;
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::Refusal;
 use crate::ask;
 use crate::caller::Caller;
 use crate::catalogue::Pinned;
-use crate::decider::{Call, Decided};
+use crate::decider::{Call, Decided, Standing, StandingCall};
 use crate::gateway::Gateway;
 use crate::live::Entered;
 use crate::mcp::envelope::Envelope;
@@ -116,6 +117,7 @@ async fn attempt(
             let waiting = Waiting {
                 call,
                 named,
+                session,
                 entered: &entered,
                 cancelled,
                 outlet,
@@ -124,13 +126,8 @@ async fn attempt(
             };
             match step_up::run(gateway, &waiting, &first).await {
                 Ok(approved) => (approved.decided, Some(approved.approval)),
-                Err(refusal) if refusal.decision == Outcome::StepUp => return Err(refusal),
                 Err(refusal) => {
-                    let event = refusal.event;
-                    let own = refused_event(gateway, context, &named, &first, refusal.code);
-                    return Err(
-                        refusal.on_record(record::narrow(&gateway.ports, own).await.or(event))
-                    );
+                    return Err(not_approved(gateway, context, &named, &first, refusal).await);
                 }
             }
         }
@@ -149,6 +146,11 @@ async fn attempt(
         .await
         .map_err(|error| Refusal::of(&error.problem()))?;
     gateway.decider.has_called(&decided);
+    if let Some(standing) = standing(&call, &decided, session, resumed.approval.as_ref()) {
+        gateway
+            .stands(&entered, &decided, Standing::Call(standing))
+            .await;
+    }
     let mut running = Running::new(
         gateway,
         session,
@@ -167,6 +169,45 @@ async fn attempt(
             &decided,
         )
         .await
+}
+
+/// Puts on record that a call which was held does not run; one that waits on is on record already.
+async fn not_approved(
+    gateway: &Gateway,
+    context: &Context,
+    named: &Named<'_>,
+    first: &Decided,
+    refusal: Refusal,
+) -> Refusal {
+    if refusal.decision == Outcome::StepUp {
+        return refusal;
+    }
+    let event = refusal.event;
+    let own = refused_event(gateway, context, named, first, refusal.code);
+    refusal.on_record(record::narrow(&gateway.ports, own).await.or(event))
+}
+
+/// What a call is decided again by, while it runs or waits for people.
+pub(crate) fn standing(
+    call: &Call<'_>,
+    decided: &Decided,
+    session: &Session,
+    approval: Option<&Approval>,
+) -> Option<StandingCall> {
+    let takes = session.upstream.takes_bearer();
+    Some(StandingCall {
+        caller: call.caller.clone(),
+        server: call.server.clone(),
+        tool: call.tool.clone(),
+        arguments: Bytes::copy_from_slice(call.arguments.as_bytes()),
+        shown: call.shown,
+        discharged: approval.map_or_else(Vec::new, |approval| approval.discharges.clone()),
+        quorum: approval.map_or(0, |approval| approval.quorum),
+        duties: decided.decision.obligations.clone(),
+        known: Arc::clone(decided.known.as_ref()?),
+        credential: session.server.credential.clone().filter(|_| takes),
+        labels: decided.view.as_ref()?.task.labels.clone(),
+    })
 }
 
 /// The headers that go on with a call: also those that repeat its arguments.
@@ -298,7 +339,11 @@ async fn refuse(
     }
     gateway.decider.was_refused(decided);
     let event = refused_event(gateway, context, named, decided, refusal.code);
-    refusal.on_record(record::narrow(&gateway.ports, event).await)
+    let event = record::narrow(&gateway.ports, event).await;
+    if let (Code::BudgetExhausted, Some(view)) = (refusal.code, &decided.view) {
+        gateway.budget_used_up(view.task.root(), event).await;
+    }
+    refusal.on_record(event)
 }
 
 /// The index of policies is wrong: counted, and on record by an event of its own.

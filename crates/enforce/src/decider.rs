@@ -1,6 +1,7 @@
 //! The decision about one call, made here on the replica: fences → task → definition → scope → budget → policy. Nothing before policy
 //! can be overridden by it. No network, and no lock held while policy runs.
 
+mod again;
 mod ask;
 mod decided;
 mod doings;
@@ -29,6 +30,7 @@ use crate::catalogue::LastShown;
 use crate::duties::{Rates, nowhere};
 use crate::policies::{Compiled, Policies};
 use crate::provenance::Provenance;
+use crate::reevaluate::{Backlog, Questions};
 use crate::replica::{Replica, View};
 use crate::trial::Tried;
 use decided::{Asked, refused};
@@ -37,7 +39,10 @@ use raised::raised;
 use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal, stage_refusal};
 use rows::Rows;
 
+pub(crate) use again::{Again, Standing, StandingCall, StandingFetch};
 pub use decided::Decided;
+pub(crate) use decided::Known;
+pub(crate) use fetch::OwnedWhat;
 pub use fetch::{Fetch, What};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
@@ -55,6 +60,9 @@ pub struct LocalDecider {
     clock: Arc<dyn Clock>,
     provenance: Provenance,
     rates: Rates,
+    backlog: Arc<Backlog>,
+    /// Calls that wait for people, as they were decided.
+    asked: Questions,
 }
 
 /// A call to be decided.
@@ -84,6 +92,7 @@ impl LocalDecider {
         policies: Arc<Policies>,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let backlog = Arc::new(Backlog::new(Arc::clone(&clock)));
         Self {
             replica,
             budgets,
@@ -91,6 +100,8 @@ impl LocalDecider {
             clock,
             provenance: Provenance::default(),
             rates: Rates::default(),
+            backlog,
+            asked: Questions::default(),
         }
     }
 
@@ -143,7 +154,18 @@ impl LocalDecider {
             self.budgets.retain(lives);
             self.provenance.retain(lives);
             self.rates.sweep(self.clock.monotonic());
+            self.asked.sweep(self.clock.wall());
         });
+    }
+
+    /// What has changed and is not decided again everywhere yet.
+    pub fn backlog(&self) -> &Arc<Backlog> {
+        &self.backlog
+    }
+
+    /// The calls that wait for people.
+    pub(crate) fn questions(&self) -> &Questions {
+        &self.asked
     }
 
     /// The replica it decides on.
@@ -173,6 +195,7 @@ impl LocalDecider {
                 input,
                 tried,
                 judged,
+                known,
             } = asked;
             let Rows {
                 view,
@@ -191,6 +214,7 @@ impl LocalDecider {
                 tried,
                 observed,
                 judged,
+                known,
                 us: 0,
             };
         }
@@ -270,6 +294,7 @@ impl LocalDecider {
         };
         asked.judged = judged;
         asked.tried = self.tried(rows, &input, &asked.decision);
+        asked.known = Some(Arc::new(Known { facts, usage }));
         if rows.rollout.observes(now) {
             asked.decision = observed(asked.decision);
         }
@@ -303,6 +328,21 @@ impl LocalDecider {
     }
 
     fn task_refusal(&self, rows: &Rows) -> Option<Refusal> {
+        self.task_over(rows).or_else(|| self.behind(rows))
+    }
+
+    /// What is live of the task waits too long to be decided again: nothing new begins in it before that.
+    fn behind(&self, rows: &Rows) -> Option<Refusal> {
+        let tool = rows.tool.as_ref().map(|tool| &tool.tool);
+        let late = self.backlog.is_late(&rows.view, &rows.server.name, tool);
+        late.then(|| {
+            let reason = "a change that concerns the task is not worked off yet".to_owned();
+            let fix = "try again; if that lasts, read the node's log".to_owned();
+            (Code::ReevaluationBehind, "trigger", reason, fix)
+        })
+    }
+
+    fn task_over(&self, rows: &Rows) -> Option<Refusal> {
         let (task, now) = (&rows.view.task, self.clock.wall());
         let code = task
             .refusal(now)

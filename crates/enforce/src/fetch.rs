@@ -15,7 +15,7 @@ use crate::answer::Refusal;
 use crate::ask;
 use crate::call::{self, Running};
 use crate::catalogue::Pinned;
-use crate::decider::{Decided, Fetch};
+use crate::decider::{Decided, Fetch, OwnedWhat, Standing, StandingFetch};
 use crate::gateway::Gateway;
 use crate::mcp::envelope::Envelope;
 use crate::mcp::methods::Context;
@@ -137,6 +137,9 @@ async fn attempt(
     record::grant(&gateway.ports, intent.clone())
         .await
         .map_err(|error| Refusal::of(&error.problem()))?;
+    let what = wanted.each(shown).into_iter().map(OwnedWhat::from);
+    let standing = standing(asking, &decided, what.collect());
+    gateway.stands(&entered, &decided, standing).await;
     let mut running = Running::new(
         gateway,
         session,
@@ -156,6 +159,20 @@ async fn attempt(
             &decided,
         )
         .await
+}
+
+/// What it is decided again by, while it goes on.
+fn standing(asking: &Asking<'_>, decided: &Decided, what: Vec<OwnedWhat>) -> Standing {
+    let session = asking.session;
+    let takes = session.upstream.takes_bearer();
+    let labels = decided.view.as_ref().map(|view| view.task.labels.clone());
+    Standing::Fetch(StandingFetch {
+        caller: asking.context.caller.clone(),
+        server: session.server.name.clone(),
+        what,
+        credential: session.server.credential.clone().filter(|_| takes),
+        labels: labels.unwrap_or_default(),
+    })
 }
 
 /// The event about one decision. Whatever a pinned prompt's effect was said to be, fetching changes nothing.

@@ -144,6 +144,11 @@ impl Gateway {
     /// Publishes the gateway's metrics.
     pub fn register(&self, registry: &mut Registry) {
         self.metrics.register(registry);
+        registry.register(
+            "bailiwick_reevaluation_waiting",
+            "Changes whose calls, leases, approvals and tasks are not all decided again yet",
+            self.decider.backlog().gauge(),
+        );
     }
 
     /// What the bundle that is tried beside the active one would have decided otherwise; none if nothing was compared.

@@ -20,6 +20,7 @@ use crate::content::Content;
 use crate::decider::Decided;
 use crate::duties::redacted_labels;
 use crate::gateway::Gateway;
+use crate::live::Entered;
 use crate::replica::{State, View};
 use named::{named_in_answer, named_in_arguments, whole};
 
@@ -41,7 +42,7 @@ pub(crate) async fn before(
     gateway: &Gateway,
     decided: &Decided,
     arguments: &Text<'_>,
-    cause: EventId,
+    (cause, entered): (EventId, &Entered),
 ) -> Result<Labels, Problem> {
     let (view, server, binding) = rows(decided)?;
     let named = named_in_arguments(binding, &server.name, arguments)?;
@@ -74,7 +75,7 @@ pub(crate) async fn before(
         kept
     })?;
     brings.join(&kept);
-    take(gateway, view, &brings, cause).await?;
+    take(gateway, view, &brings, (cause, entered)).await?;
     Ok(brings)
 }
 
@@ -84,7 +85,7 @@ pub(crate) async fn after(
     gateway: &Gateway,
     decided: &Decided,
     content: &Content<'_>,
-    cause: EventId,
+    (cause, entered): (EventId, &Entered),
 ) -> Result<Labels, Problem> {
     let (view, server, binding) = rows(decided)?;
     let told = binding.items.iter().any(|named| named.answer.is_some());
@@ -110,7 +111,7 @@ pub(crate) async fn after(
         })?;
         brings.join(&kept);
     }
-    take(gateway, view, &brings, cause).await?;
+    take(gateway, view, &brings, (cause, entered)).await?;
     Ok(brings)
 }
 
@@ -130,8 +131,9 @@ async fn take(
     gateway: &Gateway,
     view: &View,
     brings: &Labels,
-    cause: EventId,
+    (cause, entered): (EventId, &Entered),
 ) -> Result<(), Problem> {
+    entered.brings(brings);
     let carried = look(gateway, |state| carried(state, view))?;
     if carried.covers(brings) {
         return Ok(());

@@ -23,6 +23,7 @@ pub mod policies;
 pub mod ports;
 pub mod provenance;
 mod record;
+pub mod reevaluate;
 pub mod replica;
 mod step_up;
 pub mod trial;

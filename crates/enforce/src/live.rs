@@ -5,16 +5,33 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::FenceId;
+use bailiwick_core::id::{EventId, FenceId};
+use bailiwick_core::label::Labels;
+use bailiwick_core::trigger::Trigger;
 use tokio_util::sync::CancellationToken;
+
+use crate::decider::Standing;
 
 /// Why something live was cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cut {
     /// The fence, if one fell; none if the task or instance ended.
     pub fence: Option<FenceId>,
+    /// The event of the change that took its permission away, if that was it.
+    pub event: Option<EventId>,
     /// In words.
     pub reason: String,
+}
+
+impl Cut {
+    /// By something that ended or changed, without a fence.
+    pub(crate) fn by(event: Option<EventId>, reason: &str) -> Self {
+        Self {
+            fence: None,
+            event,
+            reason: reason.to_owned(),
+        }
+    }
 }
 
 /// Everything that is going on now.
@@ -35,6 +52,22 @@ struct Entry {
     subjects: Vec<(Subject, u64)>,
     cancel: CancellationToken,
     cause: Arc<OnceLock<Cut>>,
+    stood: Arc<OnceLock<Arc<Stood>>>,
+}
+
+/// What a live thing was decided on, and what it has brought since.
+#[derive(Debug)]
+struct Stood {
+    standing: Standing,
+    brings: Mutex<Labels>,
+}
+
+/// A live thing that can be decided again.
+#[derive(Debug, Clone)]
+pub(crate) struct Stands {
+    stood: Arc<Stood>,
+    cancel: CancellationToken,
+    cause: Arc<OnceLock<Cut>>,
 }
 
 /// One live thing; leaves the index when dropped.
@@ -44,6 +77,7 @@ pub struct Entered {
     key: u64,
     cancel: CancellationToken,
     cause: Arc<OnceLock<Cut>>,
+    stood: Arc<OnceLock<Arc<Stood>>>,
 }
 
 impl Live {
@@ -51,6 +85,7 @@ impl Live {
     pub fn enter(self: &Arc<Self>, subjects: Vec<(Subject, u64)>) -> Entered {
         let cancel = CancellationToken::new();
         let cause = Arc::new(OnceLock::new());
+        let stood = Arc::new(OnceLock::new());
         let mut inner = self.lock();
         let key = inner.next;
         inner.next += 1;
@@ -67,6 +102,7 @@ impl Live {
                 subjects,
                 cancel: cancel.clone(),
                 cause: Arc::clone(&cause),
+                stood: Arc::clone(&stood),
             },
         );
         drop(inner);
@@ -75,6 +111,7 @@ impl Live {
             key,
             cancel,
             cause,
+            stood,
         }
     }
 
@@ -82,6 +119,7 @@ impl Live {
     pub fn fence(&self, fence: &Fence) -> usize {
         let cut = Cut {
             fence: Some(fence.id),
+            event: None,
             reason: fence.reason.clone(),
         };
         self.cut_where(&fence.subject, &cut, |born| match fence.lifted_seq {
@@ -92,23 +130,38 @@ impl Live {
 
     /// Cuts everything under a subject that ended without a fence; gives how many.
     pub fn end(&self, subject: &Subject, reason: &str) -> usize {
-        self.cut_where(
-            subject,
-            &Cut {
-                fence: None,
-                reason: reason.to_owned(),
-            },
-            |_| true,
-        )
+        self.cut_where(subject, &Cut::by(None, reason), |_| true)
+    }
+
+    /// Cuts everything under a subject that a change took its permission from; gives how many.
+    pub fn end_by(&self, subject: &Subject, reason: &str, event: Option<EventId>) -> usize {
+        self.cut_where(subject, &Cut::by(event, reason), |_| true)
+    }
+
+    /// What can be decided again of what a change concerns, by a number of its own.
+    pub(crate) fn standing(&self, trigger: &Trigger) -> Vec<(u64, Stands)> {
+        let subject = match trigger {
+            Trigger::Task(id) => Some(Subject::Task(*id)),
+            Trigger::Agent(name) => Some(Subject::Agent(name.clone())),
+            Trigger::Server(name) => Some(Subject::Server(name.clone())),
+            Trigger::Tool(tool) => Some(Subject::Tool(tool.clone())),
+            Trigger::Everything => None,
+        };
+        let inner = self.lock();
+        let of = |key: &u64| Some((*key, inner.entries.get(key)?.stands()?));
+        match subject {
+            None => inner.entries.keys().filter_map(of).collect(),
+            Some(subject) => {
+                let keys = inner.by_subject.get(&subject).into_iter().flatten();
+                keys.filter_map(of).collect()
+            }
+        }
     }
 
     /// Cuts everything there is: the replica is no longer to be trusted.
     pub fn cut_all(&self, reason: &str) -> usize {
         let inner = self.lock();
-        let cut = Cut {
-            fence: None,
-            reason: reason.to_owned(),
-        };
+        let cut = Cut::by(None, reason);
         inner
             .entries
             .values()
@@ -168,6 +221,34 @@ impl Entry {
         self.cancel.cancel();
         first
     }
+
+    fn stands(&self) -> Option<Stands> {
+        Some(Stands {
+            stood: Arc::clone(self.stood.get()?),
+            cancel: self.cancel.clone(),
+            cause: Arc::clone(&self.cause),
+        })
+    }
+}
+
+impl Stands {
+    /// What it was decided on.
+    pub(crate) fn standing(&self) -> &Standing {
+        &self.stood.standing
+    }
+
+    /// Labels that it brings its task itself.
+    pub(crate) fn brings(&self) -> Labels {
+        let brings = self.stood.brings.lock();
+        brings.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Cuts it; false if it was cut before.
+    pub(crate) fn cut(&self, cut: &Cut) -> bool {
+        let first = self.cause.set(cut.clone()).is_ok();
+        self.cancel.cancel();
+        first
+    }
 }
 
 impl Entered {
@@ -187,11 +268,31 @@ impl Entered {
         &self.cancel
     }
 
+    /// Notes what it was decided on: from now on changes have it decided again. The first note counts.
+    pub(crate) fn stands(&self, standing: Standing) -> Stands {
+        let stood = self.stood.get_or_init(|| {
+            Arc::new(Stood {
+                standing,
+                brings: Mutex::default(),
+            })
+        });
+        Stands {
+            stood: Arc::clone(stood),
+            cancel: self.cancel.clone(),
+            cause: Arc::clone(&self.cause),
+        }
+    }
+
+    /// Notes labels that it brings its task itself, before the task takes them: they do not speak against it.
+    pub(crate) fn brings(&self, labels: &Labels) {
+        if let Some(stood) = self.stood.get() {
+            let mut brings = stood.brings.lock().unwrap_or_else(PoisonError::into_inner);
+            brings.join(labels);
+        }
+    }
+
     fn cause(&self) -> Cut {
-        self.was_cut().unwrap_or_else(|| Cut {
-            fence: None,
-            reason: "cut".to_owned(),
-        })
+        self.was_cut().unwrap_or_else(|| Cut::by(None, "cut"))
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Metrics {
     sessions: Gauge,
     dropped: Counter,
     diverged: Counter,
+    decided_again: Histogram,
+    cut_again: Counter,
 }
 
 impl Metrics {
@@ -36,6 +38,10 @@ impl Metrics {
             sessions: Gauge::default(),
             dropped: Counter::default(),
             diverged: Counter::default(),
+            decided_again: Histogram::new([
+                0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
+            ]),
+            cut_again: Counter::default(),
         }
     }
 
@@ -71,6 +77,16 @@ impl Metrics {
             "Calls that were looked up in two ways and found by other policies; any is an alarm",
             self.diverged.clone(),
         );
+        registry.register(
+            "bailiwick_reevaluation_seconds",
+            "Seconds from the commit of a change until everything it concerns was decided again",
+            self.decided_again.clone(),
+        );
+        registry.register(
+            "bailiwick_reevaluation_cut",
+            "Calls and streams that were cut because a change took their permission away",
+            self.cut_again.clone(),
+        );
     }
 
     /// One tool call ended.
@@ -94,6 +110,17 @@ impl Metrics {
     /// The index of policies found others than are there.
     pub(crate) fn diverge(&self) {
         self.diverged.inc();
+    }
+
+    /// Everything that a change concerns was decided again.
+    pub(crate) fn decided_again(&self, took: Duration) {
+        self.decided_again.observe(took.as_secs_f64());
+    }
+
+    /// So many calls and streams were cut for a change.
+    pub(crate) fn cut_again(&self, many: usize) {
+        self.cut_again
+            .inc_by(u64::try_from(many).unwrap_or(u64::MAX));
     }
 
     pub(crate) fn sessions(&self, now: usize) {

@@ -265,7 +265,7 @@ impl Replica {
             if let ChangeBody::Fence(fence) = &change.body {
                 inner.local.retain(|local| local.id != fence.id);
             }
-            state::cut(&self.live, &change.body);
+            state::cut(&self.live, change);
         }
     }
 

@@ -16,10 +16,12 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::answer::{Asked, Refusal};
+use crate::call::standing;
 use crate::decider::{Call, Decided};
 use crate::gateway::Gateway;
 use crate::live::Entered;
 use crate::mcp::Outlet;
+use crate::mcp::session::Session;
 use crate::ports::Question;
 use crate::record::{self, Named};
 pub(crate) use elicit::{Elicit, MESSAGE};
@@ -33,6 +35,7 @@ const RETRY_AFTER_S: u64 = 15;
 pub(crate) struct Waiting<'a> {
     pub(crate) call: Call<'a>,
     pub(crate) named: Named<'a>,
+    pub(crate) session: &'a Session,
     pub(crate) entered: &'a Entered,
     pub(crate) cancelled: &'a CancellationToken,
     pub(crate) outlet: &'a Outlet,
@@ -102,6 +105,10 @@ pub(crate) async fn run(
         .map_err(|problem| Refusal::of(&problem).on_record(Some(held)))?;
     if asked.state == ApprovalState::Pending {
         gateway.decider.waits(stopped, &asked);
+        let questions = gateway.decider.questions();
+        questions.keep(&asked, || {
+            standing(&waiting.call, stopped, waiting.session, None)
+        });
     }
     let settled = match (asked.state, &waiting.elicit) {
         (ApprovalState::Pending, Elicit::Answer) => {
@@ -155,6 +162,7 @@ async fn use_it(
         .on_record(Some(held)));
     }
     let consumed = gateway.ports.approver.consume(approval.id, digest).await;
+    gateway.decider.questions().forget(approval.id);
     let approval = consumed.map_err(|problem| Refusal::of(&problem).on_record(Some(held)))?;
     let decided = gateway
         .decider

@@ -12,7 +12,7 @@ use bailiwick_core::binding::Binding;
 use bailiwick_core::change::{Change, ChangeBody};
 use bailiwick_core::definition::{Tool, ToolState};
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::{FenceId, InstanceId, RevocationId, TaskId};
+use bailiwick_core::id::{EventId, FenceId, InstanceId, RevocationId, TaskId};
 use bailiwick_core::instance::{Instance, InstanceState};
 use bailiwick_core::json::{Limits, check};
 use bailiwick_core::label::Labels;
@@ -33,7 +33,9 @@ use crate::policies::Policies;
 use crate::{Budgets, Caller, Live, Ports, Replica};
 
 pub(crate) use pipe::Pipe;
-pub(crate) use ports::{FakeApprover, FakeCataloguer, FakeLabeller, FakeLeaser, FakeRecorder};
+pub(crate) use ports::{
+    FakeApprover, FakeCataloguer, FakeLabeller, FakeLeaser, FakeRecorder, NOTHING,
+};
 pub(crate) use server::{ToolServer, definition, prompt};
 
 pub(crate) const TASK: TaskId = TaskId::from_bits(1);
@@ -126,7 +128,21 @@ impl World {
     /// Commits one more change.
     pub(crate) fn commit(&self, body: ChangeBody) {
         let seq = self.replica.applied() + 1;
-        self.replica.apply(&[Change { seq, body }]);
+        self.told(seq, body, None);
+    }
+
+    /// Commits one more change that an event tells of, and has what it concerns decided again; how many things that cut.
+    pub(crate) async fn decided_again(&self, body: ChangeBody, event: EventId) -> usize {
+        self.told(self.replica.applied() + 1, body, Some(event));
+        self.gateway.decide_again().await
+    }
+
+    fn told(&self, seq: u64, body: ChangeBody, event: Option<EventId>) {
+        let change = Change { seq, body, event };
+        self.replica.apply(std::slice::from_ref(&change));
+        self.gateway.backlog().add(&[change]);
+        // There is no control plane here that would have to work it off.
+        self.gateway.control_done(seq);
     }
 
     /// Puts a label on the task.

@@ -11,7 +11,8 @@ mod tasks;
 pub(crate) use authority::{approvals, fences, lease_versions, revocations, signing_keys, tokens};
 pub(crate) use clients::{oauth_clients, vouchers};
 pub(crate) use feed::{
-    feed_has_no_gap, observers_see_commits_in_order, rolled_back_leaves_nothing, snapshots,
+    changes_name_their_events, feed_has_no_gap, observers_see_commits_in_order,
+    rolled_back_leaves_nothing, snapshots,
 };
 pub(crate) use people::{accounts, erasures, meta, outbox, pseudonyms, sealed_values, sessions};
 pub(crate) use registry::{

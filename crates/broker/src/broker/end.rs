@@ -3,7 +3,7 @@
 
 use bailiwick_core::Timestamp;
 use bailiwick_core::event::{Event, EventType};
-use bailiwick_core::id::LeaseId;
+use bailiwick_core::id::{EventId, LeaseId};
 use bailiwick_core::lease::{Evidence, Lease, LeaseState, LeaseStep};
 use bailiwick_core::task::Task;
 use bailiwick_store::{StoreError, Tx};
@@ -34,10 +34,28 @@ impl Broker {
         for lease in live {
             if which.iter().any(|of| of.holds(&lease)) {
                 ending.push(lease.id);
-                self.revoke_one(tx, lease, cause)?;
+                self.revoke_one(tx, lease, cause, None)?;
             }
         }
         Ok(ending)
+    }
+
+    /// Moves one lease to REVOKING if it is usable, in the transaction of what takes its permission away, with the event of that as its
+    /// cause; false if it is not. As after [`Self::revoke_leases`], [`Self::finish`] is due.
+    pub fn revoke_lease(
+        &self,
+        tx: &mut dyn Tx,
+        id: LeaseId,
+        cause: &str,
+        event: Option<EventId>,
+    ) -> Result<bool, StoreError> {
+        let lease = tx.lease(id)?;
+        let usable = |lease: &Lease| matches!(lease.state, LeaseState::Intent | LeaseState::Active);
+        let Some(lease) = lease.filter(usable) else {
+            return Ok(false);
+        };
+        self.revoke_one(tx, lease, cause, event)?;
+        Ok(true)
     }
 
     /// Takes these leases away at their backend and verifies that they are gone; gives how many are. What fails stays REVOKING, serves
@@ -91,7 +109,7 @@ impl Broker {
             for lease in tx.live_leases()?.into_iter().filter(due) {
                 ending.push(lease.id);
                 let cause = over(&lease, now).unwrap_or_default();
-                broker.revoke_one(tx, lease, cause)?;
+                broker.revoke_one(tx, lease, cause, None)?;
             }
             Ok::<_, LeaseError>(ending)
         });
@@ -111,7 +129,7 @@ impl Broker {
                 let kept = lease.state == LeaseState::Active && lease.remote.is_some();
                 if !kept {
                     ending.push(lease.id);
-                    broker.revoke_one(tx, lease, "holder_lost")?;
+                    broker.revoke_one(tx, lease, "holder_lost", None)?;
                 }
             }
             Ok::<_, LeaseError>(ending)
@@ -121,7 +139,13 @@ impl Broker {
         Ok(ending.len())
     }
 
-    fn revoke_one(&self, tx: &mut dyn Tx, mut lease: Lease, cause: &str) -> Result<(), StoreError> {
+    fn revoke_one(
+        &self,
+        tx: &mut dyn Tx,
+        mut lease: Lease,
+        cause: &str,
+        by: Option<EventId>,
+    ) -> Result<(), StoreError> {
         let Ok(next) = lease.state.step(LeaseStep::Revoke) else {
             return Ok(());
         };
@@ -134,7 +158,8 @@ impl Broker {
         lease.version = lease.version.saturating_add(1);
         tx.put_lease(&lease)?;
         let task = tx.task(lease.task)?;
-        let event = self.event(EventType::LeaseRevoking, &lease, task.as_ref(), "pending");
+        let mut event = self.event(EventType::LeaseRevoking, &lease, task.as_ref(), "pending");
+        event.cause = by.or(event.cause);
         self.inner.journal.push(tx, &event)
     }
 

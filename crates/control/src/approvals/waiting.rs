@@ -45,7 +45,7 @@ impl Control {
                 let mut approval = tx.approval(id)?.ok_or_else(|| unknown(id))?;
                 if approval.expire(now) {
                     tx.put_approval(&approval)?;
-                    control.close_approval(tx, &Actor::system(), &approval)?;
+                    control.close_approval(tx, &Actor::system(), &approval, None)?;
                 }
                 Ok::<_, Refusal>(approval)
             })

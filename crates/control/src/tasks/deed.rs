@@ -80,10 +80,19 @@ impl About<'_> {
     }
 
     /// Whether the agent of the task may have another act below it.
-    pub(super) fn delegate(&self, to: &AgentName, life_s: u64) -> Decision {
+    pub(crate) fn delegate(&self, to: &AgentName, life_s: u64) -> Decision {
         let input = [("agent", Told::Agent(to)), ("life_s", Told::Number(life_s))];
         let agent = self.task.agent.as_str();
         self.decide(Act::Delegate, agent, &self.task.id.to_string(), &input)
+    }
+
+    /// Whether the agent of the task may have a credential. It is not told for how long: nothing cuts that short here.
+    pub(crate) fn lease(&self, credential: &str, input: &[(&'static str, Told<'_>)]) -> Decision {
+        let asked = self.asked(Act::Lease, self.task.agent.as_str(), credential, input);
+        self.policy.decide_act(&Asked {
+            performs: &[],
+            ..asked
+        })
     }
 
     /// What policy says to an act.
@@ -94,7 +103,18 @@ impl About<'_> {
         resource: &str,
         input: &[(&'static str, Told<'_>)],
     ) -> Decision {
-        self.policy.decide_act(&Asked {
+        self.policy
+            .decide_act(&self.asked(act, principal, resource, input))
+    }
+
+    fn asked<'a>(
+        &'a self,
+        act: Act,
+        principal: &'a str,
+        resource: &'a str,
+        input: &'a [(&'static str, Told<'a>)],
+    ) -> Asked<'a> {
+        Asked {
             act,
             principal,
             resource,
@@ -102,7 +122,7 @@ impl About<'_> {
             task: self.task,
             chain: self.chain,
             // What a task has used, its enforcement point counts; policy about these acts sees none of it.
-            usage: &Usage::default(),
+            usage: &NOTHING_USED,
             now: self.now,
             performs: PERFORMS,
             facts: &NO_FACTS,
@@ -112,9 +132,15 @@ impl About<'_> {
                 fence_seq: self.seq,
                 replica_seq: self.seq,
             },
-        })
+        }
     }
 }
+
+const NOTHING_USED: Usage = Usage {
+    calls: 0,
+    writes: 0,
+    escalations: 0,
+};
 
 /// The life of what is opened is cut.
 const PERFORMS: &[&str] = &["max_ttl"];

@@ -42,10 +42,10 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
-    /// Names the event that sets it off.
-    pub(crate) fn caused_by(self, event: EventId) -> Self {
+    /// Names the event that sets it off, if there is one.
+    pub(crate) fn caused_by(self, event: impl Into<Option<EventId>>) -> Self {
         Self {
-            cause: Some(event),
+            cause: event.into(),
             ..self
         }
     }
@@ -126,7 +126,8 @@ impl Ending {
                 continue;
             }
             tx.put_approval(&approval)?;
-            self.control.close_approval(tx, &self.actor, &approval)?;
+            self.control
+                .close_approval(tx, &self.actor, &approval, self.cause)?;
             count += 1;
         }
         Ok(count)

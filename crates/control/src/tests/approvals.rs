@@ -4,40 +4,14 @@ use std::time::Duration;
 
 use bailiwick_core::account::Role;
 use bailiwick_core::approval::{Approval, ApprovalState, Question};
-use bailiwick_core::decision::Needs;
 use bailiwick_core::event::EventType;
-use bailiwick_core::id::EventId;
 use bailiwick_core::risk::Risk;
-use bailiwick_core::task::{Task, TaskState};
-use bailiwick_core::{Code, Digest, Effect};
+use bailiwick_core::task::TaskState;
+use bailiwick_core::{Code, Digest};
 use bailiwick_store::ApprovalFilter;
 
-use super::bench_node::{Bench, admin, person};
+use super::bench_node::{Bench, CALL, admin, person, question};
 use crate::Actor;
-
-const CALL: Digest = Digest([9; 32]);
-
-fn question(task: &Task, quorum: u32) -> Question {
-    Question {
-        call_digest: CALL,
-        task: task.id,
-        agent: task.agent.clone(),
-        user: task.user.clone(),
-        tool: "files/write_file".parse().unwrap(),
-        effect: Effect::Write,
-        definition: Digest([2; 32]),
-        arguments: r#"{"path":"a"}"#.into(),
-        reasons: Vec::new(),
-        needs: Needs {
-            all_of: vec!["approval:approver".into()],
-            any_of: Vec::new(),
-            quorum,
-            valid_s: 60,
-        },
-        risk: Risk::Low,
-        cause: EventId::from_bits(1),
-    }
-}
 
 async fn answer(
     bench: &Bench,

@@ -8,11 +8,15 @@ use std::time::Duration;
 use bailiwick_audit::seal::Kek;
 use bailiwick_audit::{Leaf, Log, Options, Recorder};
 use bailiwick_broker::Broker;
+use bailiwick_core::approval::Question;
+use bailiwick_core::decision::Needs;
 use bailiwick_core::event::EventType;
 use bailiwick_core::fence::{Fence, Subject};
+use bailiwick_core::id::EventId;
 use bailiwick_core::name::PointName;
 use bailiwick_core::point::Registration;
 use bailiwick_core::receipt::{self as receipts, Receipt};
+use bailiwick_core::risk::Risk;
 use bailiwick_core::task::{Request, RequestSource, Task};
 use bailiwick_core::{Clock, Digest, Effect, Problem, Secret, Timestamp};
 use bailiwick_crypto::keys::{Ed25519Key, SigningKey};
@@ -185,6 +189,32 @@ pub(super) fn open(agent: &str) -> OpenTask {
     }
 }
 
+/// The digest of the call that [`question`] is about.
+pub(super) const CALL: Digest = Digest([9; 32]);
+
+/// A call of a task that needs people.
+pub(super) fn question(task: &Task, quorum: u32) -> Question {
+    Question {
+        call_digest: CALL,
+        task: task.id,
+        agent: task.agent.clone(),
+        user: task.user.clone(),
+        tool: "files/write_file".parse().unwrap(),
+        effect: Effect::Write,
+        definition: Digest([2; 32]),
+        arguments: r#"{"path":"a"}"#.into(),
+        reasons: Vec::new(),
+        needs: Needs {
+            all_of: vec!["approval:approver".into()],
+            any_of: Vec::new(),
+            quorum,
+            valid_s: 60,
+        },
+        risk: Risk::Low,
+        cause: EventId::from_bits(1),
+    }
+}
+
 fn log(dir: &Path, clock: Arc<TestClock>) -> Arc<Log> {
     let signer = NoteSigner::new("example.org/node-1", Ed25519Key::generate().unwrap()).unwrap();
     let kek = Kek {
@@ -349,7 +379,7 @@ pub(super) fn new_agent(name: &str) -> NewAgent {
             r#"{"grants":[{"server":["files"],"tool":["*"],"effects":["read","write"]}],"depth":2}"#,
         )
         .unwrap(),
-        base_risk: bailiwick_core::risk::Risk::Low,
+        base_risk: Risk::Low,
         launch_uids: vec![1000],
     }
 }

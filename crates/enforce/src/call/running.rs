@@ -91,7 +91,14 @@ impl<'a> Running<'a> {
         if let Err(problem) = duties::notify(self.gateway, decided, &self.intent).await {
             return Err(self.end_refused(Refusal::of(&problem)).await);
         }
-        match labels::before(self.gateway, decided, arguments, self.intent.id).await {
+        match labels::before(
+            self.gateway,
+            decided,
+            arguments,
+            (self.intent.id, &self.entered),
+        )
+        .await
+        {
             Ok(brings) => self.brings = brings,
             Err(problem) => return Err(self.end_refused(Refusal::of(&problem)).await),
         }
@@ -278,7 +285,15 @@ impl<'a> Running<'a> {
     async fn keep(&self, answer: &Answer, decided: &Decided) -> Result<(), Problem> {
         let content = content_of(&answer.envelope);
         let mut labels = self.brings.clone();
-        labels.join(&labels::after(self.gateway, decided, &content, self.intent.id).await?);
+        labels.join(
+            &labels::after(
+                self.gateway,
+                decided,
+                &content,
+                (self.intent.id, &self.entered),
+            )
+            .await?,
+        );
         if let Some(view) = &decided.view {
             let nothing = Binding::default();
             let source = Source {
@@ -302,7 +317,13 @@ impl<'a> Running<'a> {
             Stopped::Failed(error) if !error.may_have_run() => Status::Error,
             Stopped::Cancelled | Stopped::Failed(_) => Status::Unknown,
         };
-        self.end(status, forward::refusal_of(stopped), None).await
+        let refusal = forward::refusal_of(stopped);
+        let mut event = self.ended(status, Some(refusal.code), None);
+        // What a change cut names the change; its intent is among its parents.
+        if let Stopped::Cut(cut) = stopped {
+            event.cause = cut.event.or(event.cause);
+        }
+        self.narrow(refusal, event).await
     }
 
     async fn end_refused(&self, refusal: Refusal) -> Refusal {
@@ -311,6 +332,10 @@ impl<'a> Running<'a> {
 
     async fn end(&self, status: Status, refusal: Refusal, answer: Option<&[u8]>) -> Refusal {
         let event = self.ended(status, Some(refusal.code), answer);
+        self.narrow(refusal, event).await
+    }
+
+    async fn narrow(&self, refusal: Refusal, event: Event) -> Refusal {
         let id = record::narrow(&self.gateway.ports, event).await;
         refusal.on_record(id.or(Some(self.intent.id)))
     }

@@ -413,6 +413,7 @@ async fn two_look_ups_that_differ_raise_an_alarm() {
         input: None,
         tried: None,
         observed: false,
+        known: None,
         us: 0,
     };
     super::refuse(&world.gateway, &context, &named, &decided("policy")).await;

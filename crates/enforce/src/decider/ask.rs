@@ -54,6 +54,7 @@ impl LocalDecider {
             return Decided {
                 effect: Effect::Read,
                 judged: Judged::default(),
+                known: None,
                 decision,
                 view: Some(rows.view),
                 server: Some(rows.server),

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use bailiwick_core::budget::Usage;
 use bailiwick_core::decision::{Decision, Outcome, Versions};
 use bailiwick_core::definition::Tool;
 use bailiwick_core::server::Server;
 use bailiwick_core::{Code, Effect, Problem};
+use bailiwick_policy::Facts;
 
 use crate::provenance::Judged;
 use crate::replica::View;
@@ -32,6 +34,8 @@ pub struct Decided {
     pub observed: bool,
     /// What stands behind its arguments; nothing is known of it if the call was refused before policy.
     pub(crate) judged: Judged,
+    /// What policy was told of a call that no row holds: with it, the call can be decided again.
+    pub(crate) known: Option<Arc<Known>>,
     /// Microseconds it took.
     pub us: u64,
 }
@@ -43,12 +47,20 @@ impl Decided {
     }
 }
 
+/// What policy was told of a call that no row holds.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) facts: Facts,
+    pub(crate) usage: Usage,
+}
+
 /// A decision with what policy was asked.
 pub(super) struct Asked {
     pub(super) decision: Decision,
     pub(super) input: Option<Vec<u8>>,
     pub(super) tried: Option<Tried>,
     pub(super) judged: Judged,
+    pub(super) known: Option<Arc<Known>>,
 }
 
 impl Asked {
@@ -58,6 +70,7 @@ impl Asked {
             input: None,
             tried: None,
             judged: Judged::default(),
+            known: None,
         }
     }
 }
@@ -92,6 +105,7 @@ pub(super) fn refused(problem: Problem) -> Decided {
         tried: None,
         observed: false,
         judged: Judged::default(),
+        known: None,
         us: 0,
     }
 }

@@ -82,6 +82,64 @@ impl<'a> What<'a> {
     }
 }
 
+/// A prompt or resource that is fetched for longer than its request is read.
+#[derive(Debug, Clone)]
+pub(crate) enum OwnedWhat {
+    Prompt {
+        pinned: ToolName,
+        name: String,
+        shown: LastShown,
+        arguments: Value,
+    },
+    Resource {
+        uri: String,
+    },
+}
+
+impl From<What<'_>> for OwnedWhat {
+    fn from(what: What<'_>) -> Self {
+        match what {
+            What::Prompt {
+                pinned,
+                name,
+                shown,
+                arguments,
+            } => Self::Prompt {
+                pinned: pinned.clone(),
+                name: name.to_owned(),
+                shown,
+                arguments: arguments.clone(),
+            },
+            What::Resource { uri } => Self::Resource {
+                uri: uri.to_owned(),
+            },
+        }
+    }
+}
+
+impl OwnedWhat {
+    pub(crate) fn as_what(&self) -> What<'_> {
+        match self {
+            Self::Prompt {
+                pinned,
+                name,
+                shown,
+                arguments,
+            } => What::Prompt {
+                pinned,
+                name,
+                shown: *shown,
+                arguments,
+            },
+            Self::Resource { uri } => What::Resource { uri },
+        }
+    }
+
+    pub(super) fn pinned(&self) -> Option<&ToolName> {
+        self.as_what().pinned()
+    }
+}
+
 impl Fetch<'_> {
     fn as_scopes_ask<'b>(&'b self, arguments: &'b Leaves<'b>) -> scope::Call<'b> {
         scope::Call {
@@ -119,6 +177,7 @@ impl LocalDecider {
             return Decided {
                 effect: Effect::Read,
                 judged: Judged::default(),
+                known: None,
                 decision: asked.decision,
                 view: Some(view),
                 server: Some(server),
@@ -143,6 +202,7 @@ impl LocalDecider {
         Ok(Decided {
             effect: Effect::Read,
             judged: Judged::default(),
+            known: None,
             decision: Decision::allowed(rows.versions),
             view: Some(view),
             server: Some(rows.server),
@@ -200,20 +260,9 @@ impl LocalDecider {
         let refuse = |(code, source, reason, fix): Refusal| {
             Asked::before_policy(Decision::refused(code, source, reason, fix, rows.versions))
         };
-        let text = fetch.what.arguments();
-        let arguments = check(text.as_bytes(), &Limits::ENVELOPE).ok();
-        let leaves = arguments
-            .as_ref()
-            .and_then(|arguments| arguments.leaves().ok());
-        let Some(leaves) = leaves else {
-            let message = "the arguments cannot be read".to_owned();
-            return refuse((Code::ArgumentsInvalid, "scope", message, String::new()));
-        };
-        let asked = fetch.as_scopes_ask(&leaves);
         let before = fence_refusal(rows)
             .or_else(|| self.task_refusal(rows))
-            .or_else(|| pinned_refusal(fetch, rows))
-            .or_else(|| uncovered(fetch.caller, rows, &asked))
+            .or_else(|| covered(fetch, rows, |_| None))
             .or_else(|| self.budget_refusal(rows, Effect::Read, false));
         if let Some(refusal) = before {
             return refuse(refusal);
@@ -225,7 +274,7 @@ impl LocalDecider {
                 return refuse((problem.code, "policy", message, help));
             }
         };
-        if let Some(refusal) = out_of_stage(rows, compiled.bundle.workflows(), &asked) {
+        if let Some(refusal) = in_stage(fetch, rows, compiled) {
             return refuse(refusal);
         }
         let decision = self.said(fetch, rows, compiled, now);
@@ -239,7 +288,7 @@ impl LocalDecider {
     }
 
     /// What policy says of it, as far as it is enforced.
-    fn said(
+    pub(super) fn said(
         &self,
         fetch: &Fetch<'_>,
         rows: &Rows,
@@ -301,6 +350,34 @@ fn within_scope(fetch: &Fetch<'_>, rows: &Rows) -> bool {
             })
         }
     }
+}
+
+/// Definition and scope do not cover it, or `more` does not.
+fn covered(
+    fetch: &Fetch<'_>,
+    rows: &Rows,
+    more: impl FnOnce(&scope::Call<'_>) -> Option<Refusal>,
+) -> Option<Refusal> {
+    let text = fetch.what.arguments();
+    let arguments = check(text.as_bytes(), &Limits::ENVELOPE).ok();
+    let leaves = arguments
+        .as_ref()
+        .and_then(|arguments| arguments.leaves().ok());
+    let Some(leaves) = leaves else {
+        let message = "the arguments cannot be read".to_owned();
+        return Some((Code::ArgumentsInvalid, "scope", message, String::new()));
+    };
+    let asked = fetch.as_scopes_ask(&leaves);
+    pinned_refusal(fetch, rows)
+        .or_else(|| uncovered(fetch.caller, rows, &asked))
+        .or_else(|| more(&asked))
+}
+
+/// Definition, scope or stage do not cover it.
+pub(super) fn in_stage(fetch: &Fetch<'_>, rows: &Rows, compiled: &Compiled) -> Option<Refusal> {
+    covered(fetch, rows, |asked| {
+        out_of_stage(rows, compiled.bundle.workflows(), asked)
+    })
 }
 
 /// A prompt is not as it was approved.

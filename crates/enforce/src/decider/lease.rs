@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use bailiwick_core::decision::Versions;
+use bailiwick_core::decision::{Decision, Versions};
 use bailiwick_core::name::{CredentialName, ServerName};
+use bailiwick_core::rollout::Rollout;
 use bailiwick_core::{Fault as _, Problem};
-use bailiwick_policy::NO_FACTS;
 use bailiwick_policy::act::{self, Act, Told};
+use bailiwick_policy::{Bundle, NO_FACTS};
 
 use super::LocalDecider;
 use super::observed::observed;
@@ -31,6 +32,19 @@ impl LocalDecider {
             (versions, Arc::clone(state.rollout()))
         });
         let (versions, rollout) = stands.map_err(|behind| behind.problem())?;
+        let decision = self.decide_lease(&bundle, view, (server, credential), versions, &rollout);
+        act::refusal(&decision).map_or(Ok(()), Err)
+    }
+
+    /// What policy says to it, as far as it is enforced.
+    pub(super) fn decide_lease(
+        &self,
+        bundle: &Bundle,
+        view: &View,
+        (server, credential): (&ServerName, &CredentialName),
+        versions: Versions,
+        rollout: &Rollout,
+    ) -> Decision {
         let now = self.clock.wall();
         let decision = bundle.decide_act(&act::Asked {
             act: Act::Lease,
@@ -45,11 +59,10 @@ impl LocalDecider {
             facts: &NO_FACTS,
             versions,
         });
-        let decision = if rollout.observes(now) {
+        if rollout.observes(now) {
             observed(decision)
         } else {
             decision
-        };
-        act::refusal(&decision).map_or(Ok(()), Err)
+        }
     }
 }

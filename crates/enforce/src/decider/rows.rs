@@ -15,6 +15,7 @@ use crate::caller::Caller;
 use crate::replica::{State, View};
 
 /// What the checks before policy look at, taken at one moment.
+#[derive(Clone)]
 pub(super) struct Rows {
     pub(super) view: View,
     pub(super) server: Arc<Server>,

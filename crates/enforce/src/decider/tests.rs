@@ -192,6 +192,7 @@ async fn a_closed_replica_denies() {
     world.replica.apply(&[bailiwick_core::change::Change {
         seq: 99,
         body: ChangeBody::Policy(bailiwick_core::Digest([1; 32])),
+        event: None,
     }]);
     assert_eq!(code(&world, "get", "{}").await.1, Some(Code::ReplicaBehind));
 }

@@ -96,6 +96,7 @@ impl Scene {
             .map(|seq| Change {
                 seq: *seq,
                 body: policy(1),
+                event: None,
             })
             .collect();
         self.sealed(self.head(ask, 1, seq, Content::Changes), &lines)
@@ -261,6 +262,7 @@ fn a_fence_cuts_before_it_is_acknowledged() {
     let change = Change {
         seq: 11,
         body: ChangeBody::Fence(fence),
+        event: None,
     };
     let answer = scene.sealed(scene.head(&question, 1, 11, Content::Changes), &[change]);
     scene.hear(&answer).unwrap();
@@ -309,6 +311,7 @@ fn a_new_epoch_closes_it_and_an_older_one_stays_closed() {
     let change = Change {
         seq: 11,
         body: policy(2),
+        event: None,
     };
     assert!(matches!(
         scene.hear(&scene.sealed(head, &[change])),

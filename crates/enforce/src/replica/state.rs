@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bailiwick_core::agent::Agent;
 use bailiwick_core::budget::Budget;
 use bailiwick_core::chain::{Chain, Link};
-use bailiwick_core::change::ChangeBody;
+use bailiwick_core::change::{Change, ChangeBody};
 use bailiwick_core::definition::{Tool, ToolState};
 use bailiwick_core::fence::{Fence, FenceSet, Subject};
 use bailiwick_core::id::{InstanceId, TaskId};
@@ -287,40 +287,43 @@ impl State {
 }
 
 /// Cuts what a change ends, whether or not a fence came with it.
-pub(super) fn cut(live: &Live, body: &ChangeBody) {
-    match body {
+pub(super) fn cut(live: &Live, change: &Change) {
+    let (subject, reason) = match &change.body {
         ChangeBody::Fence(fence) => {
             live.fence(fence);
+            return;
         }
-        ChangeBody::Task(task) if task.state != TaskState::Open => {
-            live.end(
-                &Subject::Task(task.id),
-                &format!("the task is {}", task.state.as_str()),
-            );
-        }
-        ChangeBody::Instance(instance) if instance.state == InstanceState::Ended => {
-            live.end(&Subject::Instance(instance.id), "the agent's process ended");
-        }
-        ChangeBody::Agent(agent) if !agent.enabled => {
-            live.end(
-                &Subject::Agent(agent.name.clone()),
-                "the agent was disabled",
-            );
-        }
-        ChangeBody::AgentRemoved(name) => {
-            live.end(&Subject::Agent(name.clone()), "the agent was removed");
-        }
-        ChangeBody::ServerRemoved(name) => {
-            live.end(&Subject::Server(name.clone()), "the server was removed");
-        }
-        ChangeBody::Tool(tool) if tool.state == ToolState::Rejected => {
-            live.end(&Subject::Tool(tool.tool.clone()), "the tool was rejected");
-        }
-        ChangeBody::ToolRemoved(tool) => {
-            live.end(&Subject::Tool(ToolRef::clone(tool)), "the tool was removed");
-        }
-        _ => {}
-    }
+        ChangeBody::Task(task) if task.state != TaskState::Open => (
+            Subject::Task(task.id),
+            format!("the task is {}", task.state.as_str()),
+        ),
+        ChangeBody::Instance(instance) if instance.state == InstanceState::Ended => (
+            Subject::Instance(instance.id),
+            "the agent's process ended".to_owned(),
+        ),
+        ChangeBody::Agent(agent) if !agent.enabled => (
+            Subject::Agent(agent.name.clone()),
+            "the agent was disabled".to_owned(),
+        ),
+        ChangeBody::AgentRemoved(name) => (
+            Subject::Agent(name.clone()),
+            "the agent was removed".to_owned(),
+        ),
+        ChangeBody::ServerRemoved(name) => (
+            Subject::Server(name.clone()),
+            "the server was removed".to_owned(),
+        ),
+        ChangeBody::Tool(tool) if tool.state == ToolState::Rejected => (
+            Subject::Tool(tool.tool.clone()),
+            "the tool was rejected".to_owned(),
+        ),
+        ChangeBody::ToolRemoved(tool) => (
+            Subject::Tool(ToolRef::clone(tool)),
+            "the tool was removed".to_owned(),
+        ),
+        _ => return,
+    };
+    live.end_by(&subject, &reason, change.event);
 }
 
 /// Reads a JWKS document. Keys that cannot be used make the whole document unusable: no token is accepted until that is repaired.

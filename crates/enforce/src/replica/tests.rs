@@ -15,6 +15,7 @@ fn policy(seq: u64) -> Change {
     Change {
         seq,
         body: ChangeBody::Policy(Digest([1; 32])),
+        event: None,
     }
 }
 

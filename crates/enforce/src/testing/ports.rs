@@ -242,7 +242,11 @@ impl FakeLabeller {
         self.held.subscribe().wait_for(|held| !held).await.unwrap();
         for body in bodies {
             let seq = self.replica.applied() + 1;
-            self.replica.apply(&[Change { seq, body }]);
+            self.replica.apply(&[Change {
+                seq,
+                body,
+                event: None,
+            }]);
         }
         Ok(())
     }
@@ -286,6 +290,9 @@ impl Labeller for FakeLabeller {
 
 /// The policy of a new node.
 pub(crate) struct BasePolicy;
+
+/// The version of that policy which forbids everything.
+pub(crate) const NOTHING: Digest = Digest([8; 32]);
 
 /// A workflow whose first stage has no use for `put`.
 const STAGED: &str = r#"
@@ -351,8 +358,14 @@ impl PolicySource for BasePolicy {
         self.active(version)
     }
 
-    fn active(&self, _: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
+    fn active(&self, version: Digest) -> BoxFuture<'_, Result<BundleSource, Problem>> {
         let mut source = starter::base();
+        if version == NOTHING {
+            let nothing = r#"@id("test/nothing") @reason("Not today.") forbid (principal, action, resource);"#;
+            source
+                .files
+                .insert("nothing.cedar".to_owned(), nothing.to_owned());
+        }
         source
             .files
             .insert("workflows/staged.toml".to_owned(), STAGED.to_owned());

@@ -151,6 +151,12 @@ impl ToolServer {
             Some("resources/read") => {
                 json!({ "contents": [{ "uri": message["params"]["uri"], "text": "read" }] })
             }
+            // News that go on until somebody lets them end.
+            Some("subscriptions/listen") => {
+                let mut release = self.release.subscribe();
+                release.wait_for(|released| *released).await.unwrap();
+                json!({})
+            }
             Some("completion/complete") => json!({ "completion": { "values": ["x"] } }),
             Some("ping" | "resources/subscribe" | "resources/unsubscribe") => json!({}),
             _ if id.is_null() => return plain(202),

@@ -5,20 +5,24 @@ use std::sync::Arc;
 
 use bailiwick_broker::Broker;
 use bailiwick_control::policies::Publications;
+use bailiwick_control::reevaluate::Judge;
 use bailiwick_control::tools::Seen;
 use bailiwick_control::{ActivePolicy, Control, Cutter};
 use bailiwick_core::approval::Approval;
+use bailiwick_core::change::Change;
 use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::{ApprovalId, EventId, TaskId};
 use bailiwick_core::item::ItemKey;
 use bailiwick_core::label::Labels;
 use bailiwick_core::{Digest, Fault, Problem};
-use bailiwick_enforce::Replica;
 use bailiwick_enforce::policies::Policies;
 use bailiwick_enforce::ports::{
     Approver, Cataloguer, Labeller, Leased, Leaser, Listing, PolicySource, Question, Wanted,
 };
+use bailiwick_enforce::reevaluate::Backlog;
+use bailiwick_enforce::{Gateway, Replica};
 use bailiwick_policy::{Bundle, BundleSource};
+use bailiwick_store::Observer;
 use futures_util::future::BoxFuture;
 
 /// People answer through control.
@@ -137,6 +141,28 @@ impl Compiled {
 impl ActivePolicy for Compiled {
     fn current(&self) -> BoxFuture<'_, Result<Arc<Bundle>, Problem>> {
         Box::pin(self.policies.for_acts(&self.replica))
+    }
+}
+
+/// What people are asked about is judged where calls are decided.
+pub(super) struct Judging(pub(super) Arc<Gateway>);
+
+impl Judge for Judging {
+    fn still_asks<'a>(&'a self, approval: &'a Approval) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(self.0.still_asks(approval))
+    }
+
+    fn worked_off(&self, seq: u64) {
+        self.0.control_done(seq);
+    }
+}
+
+/// What changes concern is decided again. The store keeps this: it must not lead back to it.
+pub(super) struct Triggers(pub(super) Arc<Backlog>);
+
+impl Observer for Triggers {
+    fn committed(&self, changes: &[Change]) {
+        self.0.add(changes);
     }
 }
 

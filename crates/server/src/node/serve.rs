@@ -16,6 +16,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::ports::Judging;
 use super::start::Listeners;
 use crate::app::App;
 use crate::http::listen;
@@ -70,6 +71,19 @@ pub(super) fn serve(serving: Serving<'_>) {
     tasks.spawn(async move {
         maintained.maintain(until).await;
         "gateway"
+    });
+    let (again, until) = (Arc::clone(&gateway), stop.clone());
+    tasks.spawn(async move {
+        again.reevaluate(until).await;
+        "continuous evaluation of calls"
+    });
+    let (control, judge) = (app.control.clone(), Judging(Arc::clone(&gateway)));
+    let (changes, until) = (app.replica.follow(), stop.clone());
+    tasks.spawn(async move {
+        control
+            .reevaluate(&judge, changes, until.cancelled_owned())
+            .await;
+        "continuous evaluation"
     });
     tasks.spawn(Arc::clone(&app.witnesses).run(stop.clone()));
     tasks.spawn(Arc::clone(&app.index).run(stop.clone()));

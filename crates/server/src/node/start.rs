@@ -34,7 +34,7 @@ use tokio_util::task::TaskTracker;
 use super::directories::{self, Paths};
 use super::log_keys::LogKeys;
 use super::log_metrics::LogMetrics;
-use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, People};
+use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, People, Triggers};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
 use super::{Addresses, Node, StartError, elsewhere, keys, log, restored, usage};
@@ -479,7 +479,12 @@ fn gateway(
         rng: Arc::clone(&state.rng),
     };
     let (replica, budgets) = (Arc::clone(&point.replica), Arc::clone(&point.budgets));
-    Ok(Gateway::new(settings, replica, budgets, ports, http)?)
+    let gateway = Gateway::new(settings, replica, budgets, ports, http)?;
+    // After the replica, so that what is decided again is decided on what changed.
+    state
+        .store
+        .observe(Arc::new(Triggers(Arc::clone(gateway.backlog()))));
+    Ok(gateway)
 }
 
 fn addresses(

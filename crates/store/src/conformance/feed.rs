@@ -47,6 +47,39 @@ pub(crate) async fn feed_has_no_gap(store: &Store) {
     assert_eq!(read(store, |db| Ok(db.head())).await, committed);
 }
 
+/// A change names the first event that its job puts on record after it.
+pub(crate) async fn changes_name_their_events(store: &Store) {
+    let witness = Witness::of(store);
+    write(store, |tx| {
+        tx.put_agent(&agent("first", 1))?;
+        tx.put_agent(&agent("second", 1))?;
+        tx.outbox_push(id(71), b"both")?;
+        tx.outbox_push(id(72), b"nothing new")?;
+        tx.put_agent(&agent("third", 1))?;
+        tx.outbox_push(id(73), b"one")?;
+        tx.put_agent(&agent("fourth", 1))
+    })
+    .await
+    .unwrap();
+    // What is taken back names nothing, and what comes after it in the same commit its own.
+    let lost = write(store, |tx| {
+        tx.put_agent(&agent("fifth", 1))?;
+        tx.outbox_push(id(74), b"lost")?;
+        tx.put_agent(&agent("fifth", 1))
+    });
+    let kept = write(store, |tx| {
+        tx.put_agent(&agent("sixth", 1))?;
+        tx.outbox_push(id(75), b"kept")
+    });
+    let (lost, kept) = tokio::join!(lost, kept);
+    assert!(lost.is_err() && kept.is_ok());
+    let stored = read(store, |db| db.changes(0, usize::MAX)).await;
+    let events: Vec<_> = stored.iter().map(|change| change.event).collect();
+    let told = [71, 71, 73].map(|bits| Some(id(bits)));
+    assert_eq!(events, [&told[..], &[None, Some(id(75))]].concat());
+    assert_eq!(witness.changes(), stored, "observers and the feed disagree");
+}
+
 pub(crate) async fn observers_see_commits_in_order(store: &Store) {
     let witness = Witness::of(store);
     for version in 1..=20 {

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_sessions.sql"),
     include_str!("migrations/0005_points.sql"),
     include_str!("migrations/0006_items.sql"),
+    include_str!("migrations/0007_change_events.sql"),
 ];
 
 /// Refuses a file that is not ours or is newer than we are, before anything is written to it.

@@ -31,6 +31,7 @@ impl Outbox for View<'_> {
 
 impl OutboxMut for View<'_> {
     fn outbox_push(&mut self, event: EventId, bytes: &[u8]) -> Result<(), StoreError> {
+        self.told_by(event)?;
         let event = event.to_string();
         // Without a seq SQLite takes the highest + 1: commit order, as there is one writer.
         self.execute(

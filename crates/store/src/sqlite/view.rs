@@ -2,6 +2,7 @@
 
 use bailiwick_core::Timestamp;
 use bailiwick_core::change::{Change, ChangeBody};
+use bailiwick_core::id::EventId;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row, ffi};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +14,8 @@ pub(super) struct View<'c> {
     connection: &'c Connection,
     head: u64,
     changes: Vec<Change>,
+    /// The newest change that an event of its job tells of, or that was there before the job.
+    told: u64,
 }
 
 impl Reads for View<'_> {}
@@ -32,6 +35,7 @@ impl<'c> View<'c> {
             connection,
             head,
             changes: Vec::new(),
+            told: head,
         }
     }
 
@@ -49,7 +53,9 @@ impl<'c> View<'c> {
         self.head
     }
 
-    pub(super) fn mark(&self) -> Mark {
+    /// Begins a job.
+    pub(super) fn mark(&mut self) -> Mark {
+        self.told = self.head;
         Mark {
             head: self.head,
             changes: self.changes.len(),
@@ -59,6 +65,7 @@ impl<'c> View<'c> {
     pub(super) fn reset(&mut self, mark: Mark) {
         self.head = mark.head;
         self.changes.truncate(mark.changes);
+        self.told = mark.head;
     }
 
     pub(super) fn into_changes(self) -> Vec<Change> {
@@ -75,7 +82,30 @@ impl<'c> View<'c> {
             (signed("change", seq)?, key, encode("change", &body)?),
         )?;
         self.head = seq;
-        self.changes.push(Change { seq, body });
+        self.changes.push(Change {
+            seq,
+            body,
+            event: None,
+        });
+        Ok(())
+    }
+
+    /// Names the event that tells of what this job has changed since the last one it put on record.
+    pub(super) fn told_by(&mut self, event: EventId) -> Result<(), StoreError> {
+        let untold = self.changes.iter_mut().rev();
+        let untold = untold.take_while(|change| change.seq > self.told);
+        let mut first = None;
+        for change in untold {
+            change.event = Some(event);
+            first = Some(change.seq);
+        }
+        self.told = self.head;
+        let Some(first) = first else {
+            return Ok(());
+        };
+        let key = event.to_string();
+        let sql = "UPDATE change SET event = ?1 WHERE seq >= ?2";
+        self.execute("change", &key, sql, (&key, signed("change", first)?))?;
         Ok(())
     }
 

@@ -19,7 +19,7 @@ each! { fresh:
     agents instances remote_instances join_tokens points servers_and_tools items policies
     task_trees task_rules task_ends approvals fences revocations lease_versions signing_keys tokens
     accounts sessions erasures pseudonyms sealed_values outbox meta oauth_clients vouchers
-    feed_has_no_gap observers_see_commits_in_order rolled_back_leaves_nothing snapshots
+    changes_name_their_events feed_has_no_gap observers_see_commits_in_order rolled_back_leaves_nothing snapshots
 }
 
 fn fresh() -> (Store, TempDir) {
@@ -357,7 +357,7 @@ fn a_newer_schema_is_refused_untouched() {
             newer,
             OpenError::Newer {
                 found: 99,
-                known: 6
+                known: 7
             }
         ),
         "{newer}"

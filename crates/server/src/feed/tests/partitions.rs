@@ -261,7 +261,14 @@ impl Course {
             set_at: Timestamp::default(),
         };
         let body = ChangeBody::Fence(fence);
-        self.fences.push((Change { seq, body }, now));
+        self.fences.push((
+            Change {
+                seq,
+                body,
+                event: None,
+            },
+            now,
+        ));
     }
 
     /// The node takes a question, and answers it; sometimes with less than everything.
