@@ -4,6 +4,7 @@
 mod ask;
 mod decided;
 mod doings;
+mod egress;
 mod facts;
 mod fetch;
 mod lease;
@@ -38,6 +39,7 @@ use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal, stage_
 use rows::Rows;
 
 pub use decided::Decided;
+pub use egress::Egress;
 pub use fetch::{Fetch, What};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
