@@ -30,6 +30,8 @@ mod delegation;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod egress;
+#[cfg(test)]
 mod evidence;
 #[cfg(test)]
 mod exports;

@@ -30,15 +30,16 @@ impl OpenIntents {
     /// Looks at the leaf at an index, in order.
     pub(crate) fn see(&mut self, index: u64, leaf: &[u8]) {
         // Most leaves are neither; only those that may be are parsed.
-        if mentions(leaf, "\"type\":\"tool.intent\"") {
+        let says = |types: [&str; 2]| types.iter().any(|one| mentions(leaf, one));
+        if says(["\"type\":\"tool.intent\"", "\"type\":\"egress.intent\""]) {
             if let Ok(brief) = serde_json::from_slice::<Brief>(leaf)
-                && brief.kind == EventType::ToolIntent
+                && brief.kind.result().is_some()
             {
                 self.0.insert(brief.id, index);
             }
-        } else if mentions(leaf, "\"type\":\"tool.result\"")
+        } else if says(["\"type\":\"tool.result\"", "\"type\":\"egress.result\""])
             && let Ok(brief) = serde_json::from_slice::<Brief>(leaf)
-            && brief.kind == EventType::ToolResult
+            && brief.kind.is_result()
         {
             let answered = brief
                 .parents

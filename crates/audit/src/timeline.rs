@@ -199,7 +199,7 @@ impl Timeline {
             .collect();
         let results = self.results();
         let (mut unknown, mut running) = (Vec::new(), Vec::new());
-        for intent in self.of_kind(EventType::ToolIntent) {
+        for intent in self.of(|kind| kind.result().is_some()) {
             let task = intent.leaf.event.task.as_ref().map(|task| task.id);
             match results.get(&intent.id()) {
                 Some(result) if status(result) == Some(Status::Unknown) => {
@@ -245,15 +245,19 @@ impl Timeline {
     }
 
     fn of_kind(&self, kind: EventType) -> impl Iterator<Item = &Placed> {
+        self.of(move |found| found == kind)
+    }
+
+    fn of(&self, kinds: impl Fn(EventType) -> bool) -> impl Iterator<Item = &Placed> {
         self.events
             .iter()
-            .filter(move |placed| placed.kind() == kind)
+            .filter(move |placed| kinds(placed.kind()))
     }
 
     /// Results by the intent they answer.
     fn results(&self) -> HashMap<EventId, &Placed> {
         let mut results = HashMap::new();
-        for placed in self.of_kind(EventType::ToolResult) {
+        for placed in self.of(EventType::is_result) {
             let event = &placed.leaf.event;
             let intents = event
                 .parents
@@ -298,6 +302,8 @@ pub fn worth_revealing(timeline: &Timeline) -> Vec<EventId> {
                 | EventType::ToolIntent
                 | EventType::ToolHeld
                 | EventType::ToolRefused
+                | EventType::EgressIntent
+                | EventType::EgressRefused
                 | EventType::ApprovalAnswered
                 | EventType::ApprovalConsumed
                 | EventType::FenceSet

@@ -117,6 +117,17 @@ codes! {
     BackendClockSkew    "backend_clock_skew"    503 4 "The backend's clock and ours are apart.";
     BackendReadOnly     "backend_read_only"     503 6 "The backend has seen a newer store than this one.";
     SealLocked          "seal_locked"           503 4 "The seal is not open, so secrets cannot be read.";
+    // egress
+    EgressDenied        "egress_denied"         403 5 "No rule of the connector allows the request, or there is no such connector.";
+    EgressBadRequest    "egress_bad_request"    400 2 "A request that upstreams could read in more than one way; the message says which part.";
+    EgressHostMismatch  "egress_host_mismatch"  421 2 "The host of the request is not the one that the connection is for.";
+    EgressAddressBlocked "egress_address_blocked" 403 5 "The upstream's name leads to an address that is not dialled.";
+    EgressUpstream      "egress_upstream"       502 4 "The upstream cannot be reached, or its answer cannot be passed on.";
+    EgressUpstreamTls   "egress_upstream_tls"   502 4 "The upstream's TLS certificate does not verify.";
+    EgressEncoded       "egress_encoded"        502 4 "The upstream encodes its answer though it was asked not to, so nothing in it can be found.";
+    EgressTooLarge      "egress_too_large"      413 2 "A request, or its answer, is over the connector's bound.";
+    EgressReflected     "egress_reflected"      502 1 "The upstream sent the credential back; its lease has ended.";
+    RunTokenRequired    "run_token_required"    401 5 "The request does not show the run token of its launch.";
     // policy
     PolicyInvalid       "policy_invalid"        400 3 "The policy bundle does not parse, validate or pass its lint.";
     PolicyTestFailed    "policy_test_failed"    400 1 "A test beside the policy gave another outcome.";

@@ -153,6 +153,15 @@ impl Refusal {
         message(id.unwrap_or("null"), "error", &error)
     }
 
+    /// As the body of an HTTP answer outside of MCP.
+    pub fn as_problem(&self) -> Bytes {
+        let mut data = self.data();
+        if let Some(members) = data.as_object_mut() {
+            members.insert("message".into(), self.message.clone().into());
+        }
+        data.to_string().into()
+    }
+
     fn rpc_code(&self) -> i64 {
         match self.code {
             Code::HeaderMismatch => -32_020,

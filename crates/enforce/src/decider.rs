@@ -5,6 +5,7 @@ mod again;
 mod ask;
 mod decided;
 mod doings;
+mod egress;
 mod facts;
 mod fetch;
 mod lease;
@@ -43,6 +44,7 @@ pub(crate) use again::{Again, Standing, StandingCall, StandingFetch};
 pub use decided::Decided;
 pub(crate) use decided::Known;
 pub(crate) use fetch::OwnedWhat;
+pub use egress::Egress;
 pub use fetch::{Fetch, What};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.

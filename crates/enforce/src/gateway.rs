@@ -10,11 +10,13 @@ use bailiwick_core::spiffe_id::TrustDomain;
 use bailiwick_core::{Code, Fault, Problem};
 use bailiwick_crypto::token::task::TaskClaims;
 use prometheus_client::registry::Registry;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::budgets::Budgets;
 use crate::decider::LocalDecider;
+use crate::egress::{Connectors, MAX_EXCHANGES};
 use crate::mcp::{Authenticator, Sessions};
 use crate::metrics::Metrics;
 use crate::ports::Ports;
@@ -45,6 +47,8 @@ pub struct Settings {
     pub approval_wait: Duration,
     /// Bound on one call, from forwarding to the end of its answer.
     pub call_timeout: Duration,
+    /// Upstreams that agents ask through this node.
+    pub connectors: Arc<Connectors>,
     /// Directory below which each child process gets a private one; the node's runtime directory.
     pub scratch: PathBuf,
 }
@@ -66,6 +70,7 @@ impl Settings {
             epoch: 0,
             approval_wait: Duration::from_mins(2),
             call_timeout: Duration::from_mins(10),
+            connectors: Arc::default(),
             scratch: std::env::temp_dir(),
         }
     }
@@ -99,6 +104,8 @@ pub struct Gateway {
     pub(crate) metrics: Metrics,
     pub(crate) trial: Trial,
     pub(crate) http: reqwest::Client,
+    /// Room for exchanges through connectors.
+    pub(crate) exchanges: Arc<Semaphore>,
     /// Calls and readers that outlive the connection they came on; joined at the end.
     pub(crate) tasks: TaskTracker,
     pub(crate) stop: CancellationToken,
@@ -136,6 +143,7 @@ impl Gateway {
             metrics: Metrics::new(),
             trial: Trial::default(),
             http,
+            exchanges: Arc::new(Semaphore::new(MAX_EXCHANGES)),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }))

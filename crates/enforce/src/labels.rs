@@ -117,7 +117,10 @@ pub(crate) async fn after(
 
 /// The task as it is now, for the record of how its call ended.
 pub(crate) fn task_now(gateway: &Gateway, event: &mut bailiwick_core::event::Event) {
-    debug_assert_eq!(event.kind, EventType::ToolResult);
+    debug_assert!(matches!(
+        event.kind,
+        EventType::ToolResult | EventType::EgressResult
+    ));
     let Some(known) = &event.task else { return };
     let now = look(gateway, |state| {
         state.task(known.id).map(|task| TaskRef::of(task))

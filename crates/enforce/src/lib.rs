@@ -12,6 +12,7 @@ pub mod catalogue;
 mod content;
 pub mod decider;
 pub mod duties;
+pub mod egress;
 mod fetch;
 mod gateway;
 mod labels;

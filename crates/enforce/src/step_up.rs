@@ -231,7 +231,7 @@ fn progress(token: &str, ticks: u64, url: &str) -> Bytes {
 }
 
 /// Nobody answered within the wait, or the client asks its user to. The approval stands: the same call joins it.
-fn later(url: &str, asked: &Approval, elicit: bool) -> Refusal {
+pub(crate) fn later(url: &str, asked: &Approval, elicit: bool) -> Refusal {
     let help = "ask the person to answer, then make exactly the same call again";
     Refusal {
         decision: Outcome::StepUp,
@@ -250,7 +250,7 @@ fn later(url: &str, asked: &Approval, elicit: bool) -> Refusal {
 }
 
 /// An approval that will not let the call run.
-fn ended(approval: &Approval) -> Refusal {
+pub(crate) fn ended(approval: &Approval) -> Refusal {
     let (code, message) = match approval.state {
         ApprovalState::Denied => {
             let reason = approval
@@ -284,7 +284,7 @@ pub(crate) fn covered(decided: &Decided, approval: &Approval) -> bool {
     decided.allowed() && needs.is_none_or(|needs| needs.quorum <= approval.quorum)
 }
 
-fn void(decided: &Decided) -> Refusal {
+pub(crate) fn void(decided: &Decided) -> Refusal {
     if decided.allowed() {
         let message = "the call needs more people by now than have approved it";
         return Refusal::new(Code::ApprovalVoid, message, "call again; that asks anew");

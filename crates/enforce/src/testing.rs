@@ -76,6 +76,7 @@ impl World {
             approver: approver.clone(),
             leaser: Arc::new(FakeLeaser),
             cataloguer: cataloguer.clone(),
+            upstreams: Arc::new(ports::NoUpstreams),
             labeller: labeller.clone(),
             policies: Arc::new(Policies::new(Arc::new(ports::BasePolicy))),
             recorder: recorder.clone(),

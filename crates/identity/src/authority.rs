@@ -1,5 +1,6 @@
 //! The authority: turns an attested process into an instance with SVIDs. Every answer leaves after its event is durable.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use bailiwick_core::event::{Action, AgentRef, ChangeRef, Event, EventType};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{EventId, InstanceId};
 use bailiwick_core::instance::{Instance, InstanceState, Place};
+use bailiwick_core::name::ServerName;
 use bailiwick_core::selector::Selector;
 use bailiwick_core::spiffe_id::{SpiffeId, TrustDomain};
 use bailiwick_core::{Clock, Fault, Problem, Rng, Secret, Timestamp};
@@ -41,6 +43,8 @@ pub struct Parts {
     pub issuer: String,
     /// Gateway URL without trailing slash; the resource of a server is `<gateway>/mcp/<server>`.
     pub gateway: String,
+    /// Connectors: the resource of one is `<gateway>/p/<connector>`.
+    pub connectors: BTreeSet<ServerName>,
     /// Lives of what is issued.
     pub lives: Lives,
 }

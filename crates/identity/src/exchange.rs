@@ -23,7 +23,7 @@ use bailiwick_crypto::token::task::{
 use bailiwick_crypto::token::{TokenError, Verifier};
 
 use crate::authority::Authority;
-use grant::{Grant, Granted};
+use grant::{Grant, Granted, Target};
 
 pub use refusal::TokenRefusal;
 pub use subject::{Exchanged, SubjectToken};
@@ -133,7 +133,7 @@ impl Authority {
         let keyring = self.keyring();
         let now = parts.clock.wall();
         let grant = Grant {
-            server: self.server_of(&ask.resource)?,
+            target: self.target_of(&ask.resource)?,
             jti: TokenId::new(&*parts.clock, &*parts.rng),
             event: EventId::new(&*parts.clock, &*parts.rng),
             now,
@@ -198,6 +198,18 @@ impl Authority {
             details,
             narrowed_by: narrowed.then_some(Narrowing::Task).into_iter().collect(),
         })
+    }
+
+    /// The tool server or connector that a resource indicator names.
+    fn target_of(&self, resource: &str) -> Result<Target, TokenRefusal> {
+        let connector: Option<ServerName> = resource
+            .strip_prefix(&self.parts.gateway)
+            .and_then(|rest| rest.strip_prefix("/p/"))
+            .and_then(|name| name.parse().ok());
+        match connector.filter(|name| self.parts.connectors.contains(name)) {
+            Some(name) => Ok(Target::Connector(name)),
+            None => self.server_of(resource).map(Target::Server),
+        }
     }
 
     /// The tool server that a resource indicator names.

@@ -191,7 +191,15 @@ impl Act {
                 ("ttl_s", Kind::Number),
             ],
             Self::Reveal | Self::Sample => &[],
-            Self::Egress => &[("host", Kind::Text), ("port", Kind::Number)],
+            // The connector is empty for a tunnel; `size` is that of the body, in bytes.
+            Self::Egress => &[
+                ("host", Kind::Text),
+                ("port", Kind::Number),
+                ("method", Kind::Text),
+                ("path", Kind::Text),
+                ("connector", Kind::Text),
+                ("size", Kind::Number),
+            ],
             Self::OpenTask => &[("life_s", Kind::Number)],
             Self::Delegate => &[("agent", Kind::Agent), ("life_s", Kind::Number)],
             Self::Exchange => &[("audience", Kind::Text)],
@@ -207,7 +215,8 @@ impl Act {
         }
     }
 
-    /// What members of its input are that are not told: those of a sealed value that is injected into calls.
+    /// What members of its input are that are not told: those of a sealed value that is injected into calls, and of a plain look at a
+    /// host.
     pub(crate) const fn defaults(self) -> &'static [(&'static str, Told<'static>)] {
         match self {
             Self::Lease => &[
@@ -217,6 +226,12 @@ impl Act {
                 ("delivery", Told::Text("inject")),
                 ("backstop", Told::Flag(false)),
                 ("ttl_s", Told::Number(600)),
+            ],
+            Self::Egress => &[
+                ("method", Told::Text("GET")),
+                ("path", Told::Text("/")),
+                ("connector", Told::Text("")),
+                ("size", Told::Number(0)),
             ],
             _ => &[],
         }

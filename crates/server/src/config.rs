@@ -10,6 +10,7 @@ pub mod units;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_audit::seal::Payload;
@@ -21,10 +22,13 @@ use bailiwick_core::name::{AccountName, AgentName, BackendName, CredentialName, 
 use bailiwick_core::spiffe_id::TrustDomain;
 use bailiwick_crypto::cosignature::CosignatureVerifier;
 use bailiwick_crypto::jwk::Algorithm;
+use bailiwick_enforce::egress::Connector;
 use bailiwick_identity::remote::oidc::Preset;
 
 pub use flaw::{ConfigError, Flaw, Flaws};
 use raw::RawConfig;
+
+use crate::outbound::address::Besides;
 
 /// Longest configuration read.
 pub const MAX_BYTES: u64 = 256 << 10;
@@ -46,6 +50,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// Where credentials are leased from.
     pub broker: Broker,
+    /// HTTP upstreams that agents ask through this node.
+    pub connectors: Vec<ConnectorAt>,
     /// How long a call waits for a person.
     pub approval_wait: Duration,
     /// The audit log.
@@ -160,6 +166,17 @@ pub struct Broker {
     pub credentials: BTreeMap<CredentialName, Template>,
     /// What a PostgreSQL server makes of them.
     pub roles: BTreeMap<CredentialName, RoleOf>,
+}
+
+/// An HTTP upstream, and how it is reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectorAt {
+    /// What is asked of it, and with what.
+    pub connector: Arc<Connector>,
+    /// Authorities that its TLS certificate may be from, in PEM; none: those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Addresses that it may have, besides public ones.
+    pub besides: Besides,
 }
 
 /// The audit log.

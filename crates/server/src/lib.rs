@@ -4,6 +4,7 @@ pub mod app;
 pub mod config;
 pub mod console;
 pub mod discovery;
+pub mod egress;
 pub mod erasures;
 pub mod exports;
 pub mod feed;

@@ -1,6 +1,7 @@
 //! One node: everything opened, wired, watched over, and closed again in order.
 
 mod checkpoints;
+mod connectors;
 mod directories;
 mod elsewhere;
 mod error;
@@ -87,6 +88,12 @@ impl Node {
     /// Where it can be reached.
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// What routes use.
+    #[cfg(test)]
+    pub(crate) fn app(&self) -> &Arc<App> {
+        &self.app
     }
 
     /// The node's name.

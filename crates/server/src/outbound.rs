@@ -2,8 +2,8 @@
 //! and size, and never to an address that only this node can reach unless the operator named the place. A name is looked up once, and the
 //! address that was looked at is the one that is dialled: a name that answers differently the second time gains nothing.
 
-mod address;
-mod public_only;
+pub(crate) mod address;
+pub(crate) mod public_only;
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -229,7 +229,7 @@ async fn answer(url: &str, request: RequestBuilder, bounds: Bounds) -> Result<An
     })
 }
 
-fn leads_to_private(error: &reqwest::Error) -> bool {
+pub(crate) fn leads_to_private(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
         if error.is::<NotPublic>() {

@@ -2,7 +2,7 @@
 //! without an answer.
 
 use bailiwick_core::Id;
-use bailiwick_core::event::{Event, EventType, Evidence, Outcome, Parent, ParentRole, Status};
+use bailiwick_core::event::{Event, Evidence, Outcome, Parent, ParentRole, Status};
 
 use super::encoder::Encoder;
 use crate::record::Class;
@@ -14,6 +14,7 @@ const NODE_RESTART: &str = "node_restart";
 /// A result for each intent.
 pub(super) fn results(intents: Vec<Event>, encoder: &Encoder) -> impl Iterator<Item = Pending> {
     intents.into_iter().filter_map(|intent| {
+        let kind = intent.kind.result()?;
         let id = Id::new(&*encoder.clock, &*encoder.rng);
         let result = Event {
             parents: vec![Parent {
@@ -33,7 +34,7 @@ pub(super) fn results(intents: Vec<Event>, encoder: &Encoder) -> impl Iterator<I
             task: intent.task,
             chain: intent.chain,
             action: intent.action,
-            ..Event::new(id, EventType::ToolResult)
+            ..Event::new(id, kind)
         };
         // It is no larger than its intent, which was stored.
         encoder.encode(result, Class::Narrow).ok()

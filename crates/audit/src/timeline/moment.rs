@@ -151,7 +151,7 @@ impl Fold {
             (EventType::FenceLifted, Some(change)) => {
                 self.fences.remove(&change.id);
             }
-            (EventType::ToolIntent, _) => {
+            (EventType::ToolIntent | EventType::EgressIntent, _) => {
                 let call = CallThen {
                     intent: event.id,
                     tool: tool(placed),
@@ -159,7 +159,7 @@ impl Fold {
                 };
                 self.running.insert(event.id, call);
             }
-            (EventType::ToolResult, _) => {
+            (EventType::ToolResult | EventType::EgressResult, _) => {
                 let parents = event.parents.iter().map(|parent| parent.id);
                 for intent in parents.chain(event.cause) {
                     self.running.remove(&intent);

@@ -157,10 +157,14 @@ impl<'a> Teller<'a> {
             EventType::TaskOpened => self.opened(placed),
             EventType::TaskChanged => self.line(placed, "changed the task", Vec::new()),
             EventType::TaskEnded => self.task_ended(placed),
-            EventType::ToolIntent | EventType::ToolHeld | EventType::ToolRefused => {
+            EventType::ToolIntent
+            | EventType::ToolHeld
+            | EventType::ToolRefused
+            | EventType::EgressIntent
+            | EventType::EgressRefused => {
                 self.call(placed);
             }
-            EventType::ToolResult => self.stray_result(placed),
+            EventType::ToolResult | EventType::EgressResult => self.stray_result(placed),
             EventType::ApprovalRequested => {
                 let detail = approval(event).into_iter().collect();
                 self.line(placed, "asked for a person's approval", detail);
@@ -282,7 +286,7 @@ impl<'a> Teller<'a> {
             },
             None => event.kind.as_str().to_owned(),
         };
-        let approved = event.kind == EventType::ToolIntent && event.approval.is_some();
+        let approved = event.kind.result().is_some() && event.approval.is_some();
         let mut detail: Vec<String> = if approved {
             vec!["exactly as approved".to_owned()]
         } else {
@@ -294,7 +298,7 @@ impl<'a> Teller<'a> {
         if let Some(line) = self.lines.last_mut() {
             line.effect = action.and_then(|action| action.effect);
         }
-        if event.kind == EventType::ToolIntent {
+        if event.kind.result().is_some() {
             self.ended_as(placed);
         }
         if let Some(asked) = self.asked.get(&placed.id()).copied() {
@@ -556,9 +560,12 @@ fn verdict(event: &Event) -> Option<Verdict> {
     };
     let refused = matches!(
         event.kind,
-        EventType::ToolRefused | EventType::CallerRefused | EventType::TokenRefused
+        EventType::ToolRefused
+            | EventType::EgressRefused
+            | EventType::CallerRefused
+            | EventType::TokenRefused
     );
-    if event.kind == EventType::ToolResult {
+    if event.kind.is_result() {
         return None;
     }
     let Some(decision) = &event.decision else {

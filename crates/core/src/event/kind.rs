@@ -30,6 +30,10 @@ event_types! {
     ToolAsked "tool.asked";
     ToolAnswered "tool.answered";
     ToolDrifted "tool.drifted";
+    EgressIntent "egress.intent";
+    EgressRefused "egress.refused";
+    EgressResult "egress.result";
+    EgressReflected "egress.reflected";
     CallerRefused "caller.refused";
     InstanceAttested "instance.attested";
     InstanceRefused "instance.refused";
@@ -93,5 +97,19 @@ impl EventType {
     /// Whether it tells of a call through the gateway.
     pub fn is_of_a_call(self) -> bool {
         self.as_str().starts_with("tool.")
+    }
+
+    /// Of an intent: the type of the event that says how it ended. None if the event is no intent.
+    pub const fn result(self) -> Option<Self> {
+        match self {
+            Self::ToolIntent => Some(Self::ToolResult),
+            Self::EgressIntent => Some(Self::EgressResult),
+            _ => None,
+        }
+    }
+
+    /// Whether it says how an intent ended.
+    pub const fn is_result(self) -> bool {
+        matches!(self, Self::ToolResult | Self::EgressResult)
     }
 }

@@ -149,7 +149,7 @@ impl<'a> Running<'a> {
             .as_ref()
             .ok_or_else(|| Refusal::new(Code::Internal, "no caller", ""))?;
         let point = &self.gateway.decider;
-        let may = point.lease(view, &self.session.server.name, credential);
+        let may = point.lease(view, Some(&self.session.server.name), credential);
         may.await.map_err(|problem| Refusal::of(&problem))?;
         let wanted = Wanted::injected(
             self.session.server.name.clone(),

@@ -14,11 +14,11 @@ use super::observed::observed;
 use crate::replica::View;
 
 impl LocalDecider {
-    /// Whether the agent of a task may use this credential for a server now.
+    /// Whether the agent of a task may use this credential for a server now; for a connector, which is none, without one.
     pub async fn lease(
         &self,
         view: &View,
-        server: &ServerName,
+        server: Option<&ServerName>,
         credential: &CredentialName,
     ) -> Result<(), Problem> {
         let bundle = self.policies.for_acts(&self.replica).await?;
@@ -50,7 +50,7 @@ impl LocalDecider {
             act: Act::Lease,
             principal: view.agent.name.as_str(),
             resource: credential.as_str(),
-            input: &[("server", Told::Server(server))],
+            input: &[("server", server.map_or(Told::NoServer, Told::Server))],
             task: &view.task,
             chain: &view.chain,
             usage: &self.budgets.usage(view.task.id),

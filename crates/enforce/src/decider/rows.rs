@@ -40,6 +40,17 @@ impl LocalDecider {
             .view(|state| rows(state, caller, server, tool))
             .map_err(|behind| behind.problem())?
     }
+
+    /// The rows of a caller at a connector.
+    pub(super) fn rows_at(
+        &self,
+        caller: &Caller,
+        connector: &Arc<Server>,
+    ) -> Result<Rows, Problem> {
+        self.replica
+            .view(|state| with(state, caller, Arc::clone(connector), None))
+            .map_err(|behind| behind.problem())?
+    }
 }
 
 fn rows(
@@ -48,7 +59,6 @@ fn rows(
     server: &ServerName,
     tool: Option<&ToolName>,
 ) -> Result<Rows, Problem> {
-    let view = state.caller(caller.task, caller.instance)?;
     let row = state.server(server).ok_or_else(|| {
         Problem::new(
             Code::ServerUnknown,
@@ -56,11 +66,24 @@ fn rows(
             "bailiwick server list shows what there is",
         )
     })?;
-    let tool = tool
-        .and_then(|tool| state.tool(server, tool))
-        .map(Arc::clone);
+    let (row, tool) = (
+        Arc::clone(row),
+        tool.and_then(|tool| state.tool(server, tool))
+            .map(Arc::clone),
+    );
+    with(state, caller, row, tool)
+}
+
+/// The rows of a caller at a server, or at a connector by the row that stands for it.
+pub(super) fn with(
+    state: &State,
+    caller: &Caller,
+    server: Arc<Server>,
+    tool: Option<Arc<Tool>>,
+) -> Result<Rows, Problem> {
+    let view = state.caller(caller.task, caller.instance)?;
     let named = tool.as_ref().map(|tool| &tool.tool);
-    let subjects = caller.subjects(&view, server, named, None, state.seq);
+    let subjects = caller.subjects(&view, &server.name, named, None, state.seq);
     let (bundle, registry) = state.policy();
     let versions = Versions {
         bundle,
@@ -72,7 +95,7 @@ fn rows(
     Ok(Rows {
         view,
         effect: tool.as_ref().map_or(Effect::Write, |tool| tool.effect),
-        server: Arc::clone(row),
+        server,
         tool,
         fence,
         versions,

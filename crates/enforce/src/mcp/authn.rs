@@ -63,23 +63,23 @@ impl Authenticator {
         recorded.1 <= MAX_RECORDED
     }
 
-    /// Who sends this request to `server`.
+    /// Who sends this request, with a token for this resource and a proof for this URL.
     pub(crate) async fn authenticate(
         &self,
         gateway: &Gateway,
         headers: &HeaderMap,
         method: &str,
-        server: &ServerName,
+        (resource, url): (&str, &str),
     ) -> Result<Caller, Problem> {
         let token = presented::token(headers)?;
         let proof = presented::proof(headers)?;
-        let (ports, resource) = (&gateway.ports, gateway.resource(server));
+        let ports = &gateway.ports;
         let now = ports.clock.wall();
-        let verdict = self.verdict(gateway, token, &resource, now)?;
+        let verdict = self.verdict(gateway, token, resource, now)?;
         let (claims, expires) = (&verdict.claims, verdict.expires);
         let request = Request {
             method,
-            url: &resource,
+            url,
             access_token: Some(token),
         };
         let proof = Proof::verify(proof, &request, now).map_err(|error| error.problem())?;
@@ -112,9 +112,17 @@ impl Authenticator {
             .stands(gateway, verified.claims(), verified.expires())
             .await?;
         let claims = verified.into_claims();
-        let named = claims.aud.rsplit_once("/mcp/");
-        let server: Option<ServerName> = named.and_then(|(_, server)| server.parse().ok());
-        let server = server.filter(|server| gateway.resource(server) == claims.aud);
+        let name = |mark: &str| -> Option<ServerName> {
+            claims
+                .aud
+                .rsplit_once(mark)
+                .and_then(|(_, name)| name.parse().ok())
+        };
+        let connector = name("/p/").filter(|name| gateway.egress_resource(name) == claims.aud);
+        if connector.is_some_and(|name| gateway.settings.connectors.contains_key(&name)) {
+            return Ok(claims);
+        }
+        let server = name("/mcp/").filter(|server| gateway.resource(server) == claims.aud);
         let server = server.ok_or_else(|| {
             Problem::new(
                 Code::ResourceUnknown,

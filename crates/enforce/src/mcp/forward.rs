@@ -114,7 +114,7 @@ impl Gateway {
         };
         let view = self.decider.admit(caller, &session.server.name)?;
         self.decider
-            .lease(&view, &session.server.name, credential)
+            .lease(&view, Some(&session.server.name), credential)
             .await?;
         let wanted = Wanted::injected(
             session.server.name.clone(),

@@ -1,12 +1,11 @@
 //! `/mcp/{server}` over HTTP (MCP streamable HTTP, both eras): POST, GET, DELETE. Host and origin first, then the caller, then the message.
 
-mod answer;
+pub(crate) mod answer;
 mod challenge;
 mod detached;
 mod door;
 mod listen;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +28,16 @@ use crate::answer::Refusal;
 use crate::caller::Caller;
 use crate::gateway::Gateway;
 
+pub(crate) use door::is_loopback;
 pub use listen::MAX_CONNECTIONS;
 
 /// The body of an answer.
-pub type Body = UnsyncBoxBody<Bytes, Infallible>;
+pub type Body = UnsyncBoxBody<Bytes, Broken>;
+
+/// A body that breaks off: its connection ends with it, so that nobody takes it for whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the answer breaks off here")]
+pub struct Broken;
 
 /// A request's body must be there within this time.
 const BODY: Duration = Duration::from_secs(30);
@@ -69,6 +74,9 @@ impl Gateway {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let path = head.uri.path();
+        if let Some(rest) = path.strip_prefix("/p/") {
+            return Ok(self.egress(head, body, rest, None).await);
+        }
         if let Some(rest) = path.strip_prefix("/.well-known/oauth-protected-resource/mcp/") {
             return self.metadata(rest, &head.method);
         }
@@ -122,7 +130,12 @@ impl Gateway {
     ) -> Result<Caller, Box<Response<Body>>> {
         let authenticated = self
             .authenticator
-            .authenticate(self, &head.headers, head.method.as_str(), server)
+            .authenticate(
+                self,
+                &head.headers,
+                head.method.as_str(),
+                (&self.resource(server), &self.resource(server)),
+            )
             .await;
         let caller = match authenticated {
             Ok(caller) => caller,
@@ -277,7 +290,7 @@ fn session_unknown() -> Problem {
 
 /// Takes a refused request's body off the connection, so that the caller can try again on it, as it does with a new nonce. What is too
 /// large or too slow for that ends the connection, and the answer says so.
-async fn discard<B>(body: B, response: &mut Response<Body>)
+pub(crate) async fn discard<B>(body: B, response: &mut Response<Body>)
 where
     B: HttpBody<Data = Bytes> + Send,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -307,12 +320,20 @@ where
             "send Content-Type: application/json",
         ));
     }
-    let bound = Limits::ENVELOPE.bytes;
+    whole(body, Limits::ENVELOPE.bytes, Code::TooLarge).await
+}
+
+/// A body within `bound` bytes and its time; `over` says that it is longer.
+pub(crate) async fn whole<B>(body: B, bound: usize, over: Code) -> Result<Bytes, Problem>
+where
+    B: HttpBody<Data = Bytes> + Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let limited = Limited::new(body, bound).collect();
     match tokio::time::timeout(BODY, limited).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => Err(Problem::new(
-            Code::TooLarge,
+            over,
             format!("the body has more than {bound} bytes"),
             "send smaller messages",
         )),

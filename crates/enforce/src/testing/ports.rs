@@ -20,8 +20,10 @@ use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
 use crate::Replica;
+use crate::egress::Connector;
 use crate::ports::{
-    Approver, Cataloguer, Labeller, Leased, Leaser, Listing, PolicySource, Question, Wanted,
+    Approver, Cataloguer, Labeller, Leased, Leaser, Listing, Outgoing, PolicySource, Question,
+    Upstream, UpstreamError, Upstreams, Wanted,
 };
 
 /// A record in memory.
@@ -197,6 +199,23 @@ impl Leaser for FakeLeaser {
                 bearer,
             })
         })
+    }
+
+    fn end(&self, _: LeaseId, _: &'static str) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// No connector is reached.
+pub(crate) struct NoUpstreams;
+
+impl Upstreams for NoUpstreams {
+    fn send<'a>(
+        &'a self,
+        _: &'a Connector,
+        _: Outgoing,
+    ) -> BoxFuture<'a, Result<Upstream, UpstreamError>> {
+        Box::pin(async { Err(UpstreamError::Timeout) })
     }
 }
 

@@ -14,7 +14,7 @@ use bailiwick_core::scope::{Scope, ScopeError};
 use bailiwick_core::task::Task;
 use bailiwick_core::{Code, Fault, Timestamp};
 use bailiwick_crypto::token::task::{MAX_GRANTS, MAX_PARENTS};
-use bailiwick_store::{Journal, TokenRow, Tx, facts};
+use bailiwick_store::{Journal, StoreError, TokenRow, Tx, facts};
 
 use super::{Exchanged, TokenAsk, TokenRefusal};
 use crate::authority::Lives;
@@ -22,11 +22,34 @@ use crate::authority::Lives;
 /// A token in the making: everything that does not depend on the store.
 pub(super) struct Grant {
     pub(super) ask: Arc<TokenAsk>,
-    pub(super) server: ServerName,
+    pub(super) target: Target,
     pub(super) jti: TokenId,
     pub(super) event: EventId,
     pub(super) now: Timestamp,
     pub(super) lives: Lives,
+}
+
+/// What a token is for.
+pub(super) enum Target {
+    /// A tool server.
+    Server(ServerName),
+    /// A connector, which is no row: the configuration names it.
+    Connector(ServerName),
+}
+
+impl Target {
+    fn name(&self) -> &ServerName {
+        match self {
+            Self::Server(name) | Self::Connector(name) => name,
+        }
+    }
+
+    fn is_there(&self, tx: &dyn Tx) -> Result<bool, StoreError> {
+        match self {
+            Self::Server(name) => Ok(tx.server(name)?.is_some()),
+            Self::Connector(_) => Ok(true),
+        }
+    }
 }
 
 /// What the rows grant.
@@ -64,10 +87,11 @@ impl Grant {
         }
         let part = self.part(&task)?;
         let scope = part.as_ref().unwrap_or(&task.scope);
-        if tx.server(&self.server)?.is_none() || !scope.names_server(self.server.as_str()) {
+        let name = self.target.name();
+        if !self.target.is_there(tx)? || !scope.names_server(name.as_str()) {
             let message = format!(
-                "task {} has no grant on a server `{}`",
-                task.id, self.server
+                "task {} has no grant on a server or connector `{name}`",
+                task.id
             );
             return Err(TokenRefusal::new(
                 "invalid_target",
@@ -295,14 +319,14 @@ impl Grant {
         let mut subjects = chain.subjects();
         // What is asked for now is born now: a fence that was lifted does not reach it.
         let born = tx.head().saturating_add(1);
-        subjects.push((Subject::Server(self.server.clone()), born));
+        subjects.push((Subject::Server(self.target.name().clone()), born));
         subjects.push((Subject::Key(self.ask.jkt.as_str().to_owned()), 0));
         if let Some(from) = &self.ask.from {
             let lineage = from.subject.lineage().into_iter();
             subjects.extend(lineage.map(|subject| (subject, 0)));
             // What a lifted fence on the server left dead is not revived by being exchanged.
             let born = from.subject.seq().saturating_add(1);
-            subjects.push((Subject::Server(self.server.clone()), born));
+            subjects.push((Subject::Server(self.target.name().clone()), born));
         }
         match facts::fenced(tx, &subjects)? {
             None => Ok(()),
@@ -339,7 +363,7 @@ impl Grant {
         event.task = Some(TaskRef::of(task));
         event.chain = ChainRef::list(chain, Some(self.jti));
         event.action = Some(Action {
-            server: Some(self.server.clone()),
+            server: Some(self.target.name().clone()),
             ..Action::named("token.issue")
         });
         let from = self.ask.from.as_ref();

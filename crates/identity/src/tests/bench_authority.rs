@@ -107,6 +107,7 @@ impl Bench {
             trust_domain: "example.org".parse().unwrap(),
             issuer: ISSUER.into(),
             gateway: GATEWAY.into(),
+            connectors: ["paid-api".parse().unwrap()].into(),
             lives: Lives {
                 x509: Duration::from_hours(1),
                 jwt: Duration::from_mins(5),

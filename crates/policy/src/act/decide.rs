@@ -40,11 +40,16 @@ impl Bundle {
     /// Decides one act. Pure, as [`Self::decide`] is. A step-up is for whoever asks to carry out: where nobody can be asked, it is a
     /// refusal.
     pub fn decide_act(&self, asked: &Asked<'_>) -> Decision {
-        decide(self, asked)
+        decide(self, asked, &[])
+    }
+
+    /// As [`Self::decide_act`], with tokens that an approval at hand discharges.
+    pub fn decide_approved_act(&self, asked: &Asked<'_>, discharged: &[String]) -> Decision {
+        decide(self, asked, discharged)
     }
 }
 
-fn decide(bundle: &Bundle, asked: &Asked<'_>) -> Decision {
+fn decide(bundle: &Bundle, asked: &Asked<'_>, discharged: &[String]) -> Decision {
     let posed = match pose(bundle, asked) {
         Ok(posed) => posed,
         Err(refused) => return *refused,
@@ -61,7 +66,7 @@ fn decide(bundle: &Bundle, asked: &Asked<'_>) -> Decision {
     outcome(
         &sorted,
         &Question {
-            discharged: &[],
+            discharged,
             performs: asked.performs,
             versions: asked.versions,
             what: &What(asked),

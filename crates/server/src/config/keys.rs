@@ -166,6 +166,9 @@ keys! {
     Credentials "broker" "credentials" Tables "" "{name, backend, group, owner?, database?, ttl = \"10m\" (30s to 1h), connections = \"2\", max_live = \"200\", delivery = \"api\" (some of env file api)}, at most 1024"
         "What is made there. A lease is a role of its own, member of `group`; what it leaves behind goes to `owner`, the group if not given. `database` is what its holder is told."
         "None. Who may lease them, the policy bundle says: by default nobody.";
+    Connectors "egress" "connectors" Tables "" "{name, upstream = \"https://host\", credential, slot = \"header authorization: Bearer {secret}\", allow = \"GET /path/**\", labels = \"untrusted\", ca_file?, allow_private = \"no\", allow_loopback = \"no\", max_request = \"1MiB\" (to 64MiB), max_response = \"64MiB\" (to 4GiB), on_reflection = \"redact\" (or revoke)}, at most 256"
+        "HTTP upstreams that agents ask through this node at `<gateway.public_url>/p/<name>/…`, with the sealed value `credential` in the `slot` (`header NAME: FORMAT`, `basic USER:PASSWORD` or `query NAME`, with `{secret}` once). `allow` has a rule a line: a method and a path, `{x}` or `*` for one segment, `/**` at the end for all below. `labels` mark what answers bring, `none` for none. [How-to](../how-to/use-an-api-without-the-key.md)."
+        "None: who reaches what, with which key, is said one by one; and the policy bundle has to permit it.";
     ApprovalWait "approval" "wait" Duration "120s" "1s to 10m"
         "How long a call waits for a person before its caller is told to ask again."
         "MCP clients give up after a few minutes; the approval itself lives longer.";
@@ -227,8 +230,8 @@ keys! {
 
 /// Sections in the order of the documents.
 pub const SECTIONS: &[&str] = &[
-    "node", "identity", "oauth", "console", "gateway", "broker", "approval", "audit", "admin",
-    "log",
+    "node", "identity", "oauth", "console", "gateway", "broker", "egress", "approval", "audit",
+    "admin", "log",
 ];
 
 /// The keys of one section.

@@ -17,6 +17,7 @@ use super::raw::{RawConfig, RawValue, default_of};
 use super::{Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth, WitnessAt};
 
 mod backends;
+mod connectors;
 mod elsewhere;
 mod issuers;
 
@@ -38,6 +39,7 @@ pub(super) fn resolve(
     let sessions = sessions(&mut reader);
     let gateway = gateway(&mut reader);
     let broker = backends::broker(&mut reader, base);
+    let connectors = connectors::connectors(&mut reader, base);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
     let audit = audit(&mut reader, base);
     let admin_uids = reader.uids(Key::AdminUids);
@@ -60,6 +62,7 @@ pub(super) fn resolve(
         sessions: sessions?,
         gateway: gateway?,
         broker: broker?,
+        connectors: connectors?,
         approval_wait: approval_wait?,
         audit: audit?,
         admin_uids: admin_uids?,

@@ -71,6 +71,7 @@ fn an_empty_document_is_all_defaults() {
                     credentials: {},
                     roles: {},
                 },
+                connectors: [],
                 approval_wait: 120s,
                 audit: Audit {
                     segment: 67108864,
@@ -188,6 +189,7 @@ filter = "warn,bailiwick_enforce=debug"
                     credentials: {},
                     roles: {},
                 },
+                connectors: [],
                 approval_wait: 1s,
                 audit: Audit {
                     segment: 2097152,

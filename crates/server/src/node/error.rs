@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use bailiwick_core::name::ServerName;
 use bailiwick_core::{Code, Fault};
 use bailiwick_crypto::keys::KeyError;
 use bailiwick_crypto::note::NoteError;
@@ -55,6 +56,12 @@ pub enum StartError {
     /// The place to ship the log to cannot be used.
     #[error(transparent)]
     Place(#[from] crate::ship::PlaceError),
+    /// Two things have one name.
+    #[error("`{0}` is the name of a registered tool server and of a connector")]
+    NameTwice(ServerName),
+    /// A connector's certificates cannot be used.
+    #[error(transparent)]
+    Connector(#[from] crate::egress::WayError),
     /// A port is taken.
     #[error("{key} = \"{address}\" cannot be listened on: the port is taken")]
     PortInUse {
@@ -156,6 +163,8 @@ impl Fault for StartError {
             | Self::Issuers(_)
             | Self::Authorities { .. }
             | Self::Pop(_)
+            | Self::NameTwice(_)
+            | Self::Connector(_)
             | Self::Backend { .. } => Code::ConfigInvalid,
             Self::Seal(error) => error.code(),
             Self::Open(error) => error.code(),
@@ -216,6 +225,10 @@ impl Fault for StartError {
             Self::Backend { .. } => {
                 "look at its `url`, and at its `ca_file` if it is not on this machine".to_owned()
             }
+            Self::NameTwice(_) => {
+                "give the connector another name, or remove the server before: bailiwick server remove".to_owned()
+            }
+            Self::Connector(_) => "name a file of PEM certificates in its `ca_file`".to_owned(),
             Self::Issuers(_) => "name a file of PEM certificates in `ca_file`".to_owned(),
             Self::Defect(_) => "please report this with the node's log".to_owned(),
         }

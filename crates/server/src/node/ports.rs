@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bailiwick_broker::Broker;
+use bailiwick_broker::{Broker, LeasesOf};
 use bailiwick_control::policies::Publications;
 use bailiwick_control::reevaluate::Judge;
 use bailiwick_control::tools::Seen;
@@ -11,7 +11,7 @@ use bailiwick_control::{ActivePolicy, Control, Cutter};
 use bailiwick_core::approval::Approval;
 use bailiwick_core::change::Change;
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::{ApprovalId, EventId, TaskId};
+use bailiwick_core::id::{ApprovalId, EventId, LeaseId, TaskId};
 use bailiwick_core::item::ItemKey;
 use bailiwick_core::label::Labels;
 use bailiwick_core::{Digest, Fault, Problem};
@@ -67,6 +67,13 @@ impl Leaser for Credentials {
                 credential,
                 bearer: leased.bearer,
             })
+        })
+    }
+
+    fn end(&self, lease: LeaseId, cause: &'static str) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(async move {
+            let ended = self.0.end_leases(&[LeasesOf::Lease(lease)], cause).await;
+            ended.map(drop).map_err(|error| error.problem())
         })
     }
 }

@@ -37,10 +37,11 @@ use super::log_metrics::LogMetrics;
 use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, People, Triggers};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
-use super::{Addresses, Node, StartError, elsewhere, keys, log, restored, usage};
+use super::{Addresses, Node, StartError, connectors, elsewhere, keys, log, restored, usage};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
+use crate::egress::Ways;
 use crate::erasures::Waiting;
 use crate::feed::{Feed, Parts as FeedParts, Tail};
 use crate::indexer::{self, Indexer};
@@ -348,6 +349,7 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
         let dir = dir.clone();
         blocking(move || Store::open(&dir, StoreOptions::default())).await??
     };
+    connectors::check_names(config, &store).await?;
     if config.audit.retention < SIX_MONTHS {
         tracing::warn!(
             "[audit] retention is under 183 days: the EU AI Act (articles 19 and 26) asks for six months of logs"
@@ -428,6 +430,7 @@ async fn authority(
         trust_domain: config.identity.trust_domain.clone(),
         issuer: issuer(config, addresses),
         gateway: addresses.gateway_url.clone(),
+        connectors: connectors::by_name(config).into_keys().collect(),
         lives: Lives {
             x509: config.identity.x509_ttl,
             jwt: config.identity.jwt_ttl,
@@ -455,6 +458,7 @@ fn gateway(
 ) -> Result<Arc<Gateway>, StartError> {
     let settings = Settings {
         origins: config.gateway.origins.clone(),
+        connectors: Arc::new(connectors::by_name(config)),
         epoch: state.epoch,
         approval_wait: config.approval_wait,
         scratch: listeners.paths.scratch.clone(),
@@ -472,6 +476,10 @@ fn gateway(
         }),
         leaser: Arc::new(Credentials(broker.clone())),
         cataloguer: Arc::new(Definitions(control.clone())),
+        upstreams: Arc::new(Ways::new(
+            &config.connectors,
+            &[addresses.console, addresses.gateway],
+        )?),
         labeller: Arc::new(Marks(control.clone())),
         policies,
         recorder: Arc::new(Arc::clone(&state.log)),

@@ -8,12 +8,11 @@ use bailiwick_audit::read::ReadError;
 use bailiwick_core::Timestamp;
 use bailiwick_core::budget::Usage;
 use bailiwick_core::decision::Outcome;
-use bailiwick_core::event::EventType;
 use bailiwick_core::id::TaskId;
 use bailiwick_enforce::Budgets;
 
-/// Most bytes a leaf has that is not worth parsing here.
-const INTENT: &[u8] = b"tool.intent";
+/// What the types of intents end in.
+const INTENT: &[u8] = b".intent";
 
 /// Restores the counters of these tasks. Reads the whole record: call it where blocking is allowed.
 pub(super) fn restore(log: &Log, open: &[TaskId], budgets: &Budgets) -> Result<(), ReadError> {
@@ -38,7 +37,8 @@ pub(super) fn restore(log: &Log, open: &[TaskId], budgets: &Budgets) -> Result<(
             .as_ref()
             .is_some_and(|decision| decision.effect == Outcome::Allow);
         let effect = event.action.as_ref().and_then(|action| action.effect);
-        let (EventType::ToolIntent, true, Some(effect)) = (event.kind, allowed, effect) else {
+        let intent = event.kind.result().is_some();
+        let (true, true, Some(effect)) = (intent, allowed, effect) else {
             continue;
         };
         for link in &event.chain {

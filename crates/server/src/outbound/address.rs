@@ -3,6 +3,39 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// Which addresses that are not public an operator lets through, besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Besides {
+    /// Those of private networks (RFC 1918, RFC 6598, RFC 4193), but for the metadata services that some clouds have there.
+    pub private: bool,
+    /// This machine's own.
+    pub loopback: bool,
+}
+
+impl Besides {
+    /// Whether something may be dialled there. An address of IPv4 in IPv6's clothes is one of IPv4.
+    pub fn fits(self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        is_public(address)
+            || (self.loopback && address.is_loopback())
+            || (self.private && is_private(address))
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    const METADATA: [IpAddr; 3] = [
+        // Alibaba, AWS, Google.
+        IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+        IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+        IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
+    ];
+    let private = match address {
+        IpAddr::V4(address) => address.is_private() || (address.to_bits() ^ 0x6440_0000) >> 22 == 0,
+        IpAddr::V6(address) => address.is_unique_local(),
+    };
+    private && !METADATA.contains(&address)
+}
+
 /// Blocks of IPv4 that are not public: prefix and its length.
 const RESERVED_V4: [(Ipv4Addr, u32); 17] = [
     (Ipv4Addr::UNSPECIFIED, 8),
@@ -38,7 +71,7 @@ const RESERVED_V6: [(Ipv6Addr, u32); 4] = [
 ];
 
 /// Whether anybody could reach what is at this address.
-pub(super) fn is_public(address: IpAddr) -> bool {
+pub(crate) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !RESERVED_V4
             .iter()

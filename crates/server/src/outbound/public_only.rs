@@ -13,19 +13,24 @@ type Found = Pin<Box<dyn Future<Output = io::Result<Vec<IpAddr>>> + Send>>;
 
 /// Addresses of names, as connections ask for them: once each.
 #[derive(Clone)]
-pub(super) struct PublicOnly {
-    pub(super) lookup: Arc<dyn Fn(String) -> Found + Send + Sync>,
-    pub(super) fits: fn(IpAddr) -> bool,
+pub(crate) struct PublicOnly {
+    pub(crate) lookup: Arc<dyn Fn(String) -> Found + Send + Sync>,
+    pub(crate) fits: Arc<dyn Fn(IpAddr) -> bool + Send + Sync>,
 }
 
 /// A name with an address that is not public.
 #[derive(Debug, thiserror::Error)]
 #[error("it has an address that is not public")]
-pub(super) struct NotPublic;
+pub(crate) struct NotPublic;
 
 impl PublicOnly {
     /// As this machine looks names up.
-    pub(super) fn system() -> Self {
+    pub(crate) fn system() -> Self {
+        Self::fitting(is_public)
+    }
+
+    /// The same, for addresses that fit.
+    pub(crate) fn fitting(fits: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
         Self {
             lookup: Arc::new(|name| {
                 Box::pin(async move {
@@ -33,14 +38,15 @@ impl PublicOnly {
                     Ok(found.map(|address| address.ip()).collect())
                 })
             }),
-            fits: is_public,
+            fits: Arc::new(fits),
         }
     }
 }
 
 impl Resolve for PublicOnly {
     fn resolve(&self, name: Name) -> Resolving {
-        let (found, fits) = ((self.lookup)(name.as_str().to_owned()), self.fits);
+        let found = (self.lookup)(name.as_str().to_owned());
+        let fits = Arc::clone(&self.fits);
         Box::pin(async move {
             let found = found.await?;
             if !found.iter().all(|address| fits(*address)) {

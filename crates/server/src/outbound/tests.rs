@@ -29,7 +29,7 @@ fn always(addresses: &[&str]) -> PublicOnly {
             let addresses = addresses.clone();
             Box::pin(async move { Ok(addresses) })
         }),
-        fits: is_public,
+        fits: Arc::new(is_public),
     }
 }
 
@@ -193,7 +193,7 @@ async fn ssrf_rebinding_a_name_is_looked_up_once_and_that_address_is_dialled() {
                 .unwrap();
             Box::pin(async move { Ok(vec![address]) })
         }),
-        fits: |address| address != IpAddr::from([127, 0, 0, 1]),
+        fits: Arc::new(|address| address != IpAddr::from([127, 0, 0, 1])),
     };
     let url = format!("https://rebinding.example:{}/client.json", good.port());
     let outbound = outbound(&[], rebinding);

@@ -12,6 +12,7 @@ use bailiwick_core::definition::Tool;
 use bailiwick_core::label::Labels;
 use bailiwick_core::name::{CredentialName, ServerName};
 use bailiwick_core::server::{Server, Transport, Trust};
+use bailiwick_core::{Code, Problem};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -75,7 +76,7 @@ struct ServerAnswer {
     tools: Vec<Tool>,
     /// Why its tools could not be read; none if they were.
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<bailiwick_core::Problem>,
+    problem: Option<Problem>,
 }
 
 pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
@@ -111,6 +112,11 @@ async fn add(
     Extension(actor): Extension<Actor>,
     Body(body): Body<ServerBody>,
 ) -> Result<(StatusCode, Json<ServerAnswer>), Refused> {
+    if app.gateway.is_connector(&body.name) {
+        let message = format!("{} is the name of a connector", body.name);
+        let help = "take another name: scopes and policies tell them apart by it";
+        return Err(Problem::new(Code::AlreadyExists, message, help).into());
+    }
     let transport = match body.transport {
         TransportBody::Http { url } => Transport::Http { url },
         TransportBody::Stdio {
@@ -195,7 +201,7 @@ async fn labels(
     Ok(Json(server))
 }
 
-async fn discover(app: &App, server: &Server) -> Result<(), bailiwick_core::Problem> {
+async fn discover(app: &App, server: &Server) -> Result<(), Problem> {
     let shown = app.discovery.tools(server).await?;
     let seen = shown.into_iter().map(|tool| Seen {
         name: tool.name,

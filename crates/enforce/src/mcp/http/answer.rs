@@ -1,6 +1,5 @@
 //! HTTP answers: JSON where the answer is all there is, a stream of server-sent events where something comes before it.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +16,8 @@ use hyper::{HeaderMap, Response, StatusCode};
 use serde_json::json;
 use tokio::sync::{mpsc, oneshot};
 
-use super::Body;
 use super::detached::Detached;
+use super::{Body, Broken};
 use crate::caller::Caller;
 use crate::gateway::Gateway;
 use crate::mcp::envelope::Envelope;
@@ -181,7 +180,7 @@ impl Following {
 fn events(following: Following) -> Response<Body> {
     let frames = stream::unfold(following, |mut following| async move {
         let event = following.next().await?;
-        Some((Ok::<_, Infallible>(Frame::data(event)), following))
+        Some((Ok::<_, Broken>(Frame::data(event)), following))
     });
     streaming(StreamBody::new(frames).boxed_unsync())
 }
@@ -205,7 +204,7 @@ fn standing(
             };
             event.map(|event| {
                 (
-                    Ok::<_, Infallible>(Frame::data(event)),
+                    Ok::<_, Broken>(Frame::data(event)),
                     (session, messages, until),
                 )
             })
@@ -226,8 +225,12 @@ fn streaming(body: Body) -> Response<Body> {
 }
 
 /// One JSON document.
-pub(super) fn json(status: u16, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Full::new(body).boxed_unsync());
+pub(crate) fn json(status: u16, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(
+        Full::new(body)
+            .map_err(|never| match never {})
+            .boxed_unsync(),
+    );
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response
@@ -237,7 +240,7 @@ pub(super) fn json(status: u16, body: Bytes) -> Response<Body> {
 }
 
 /// A problem outside any JSON-RPC message.
-pub(super) fn problem(problem: &Problem) -> Response<Body> {
+pub(crate) fn problem(problem: &Problem) -> Response<Body> {
     let body = json!({ "code": problem.code, "message": problem.message, "help": problem.help });
     json(problem.code.http_status(), body.to_string().into())
 }
@@ -248,7 +251,7 @@ pub(super) fn accepted() -> Response<Body> {
 }
 
 pub(super) fn empty(status: u16) -> Response<Body> {
-    let mut response = Response::new(Empty::new().boxed_unsync());
+    let mut response = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() =
         StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     response

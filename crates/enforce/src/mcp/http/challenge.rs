@@ -21,14 +21,7 @@ impl Gateway {
         server: &ServerName,
         caller: Option<&Caller>,
     ) -> Response<Body> {
-        self.metrics.refuse(problem.code);
-        let worth = !matches!(
-            problem.code,
-            Code::DpopNonce | Code::NotSignedIn | Code::ReplicaBehind
-        );
-        if worth && self.authenticator.may_record(self.ports.clock.monotonic()) {
-            self.record_refusal(problem, server, caller).await;
-        }
+        self.note_refusal(problem, server, caller).await;
         let error = match problem.code {
             Code::NotSignedIn => "",
             Code::DpopNonce => "use_dpop_nonce",
@@ -76,6 +69,23 @@ impl Gateway {
             }
         }
         response
+    }
+
+    /// Counts a refused caller, and puts it on record unless it only lacks a nonce or a token.
+    pub(crate) async fn note_refusal(
+        &self,
+        problem: &Problem,
+        server: &ServerName,
+        caller: Option<&Caller>,
+    ) {
+        self.metrics.refuse(problem.code);
+        let worth = !matches!(
+            problem.code,
+            Code::DpopNonce | Code::NotSignedIn | Code::ReplicaBehind
+        );
+        if worth && self.authenticator.may_record(self.ports.clock.monotonic()) {
+            self.record_refusal(problem, server, caller).await;
+        }
     }
 
     /// RFC 9728 metadata of one server as a protected resource.

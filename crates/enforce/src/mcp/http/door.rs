@@ -9,6 +9,14 @@ use crate::gateway::Gateway;
 /// Names of this very machine.
 const LOOPBACK: &[&str] = &["localhost", "127.0.0.1", "[::1]"];
 
+/// Whether a Host header names this very machine with this port.
+pub(crate) fn is_loopback(host: &str, port: u16) -> bool {
+    LOOPBACK.iter().any(|name| {
+        host.eq_ignore_ascii_case(&format!("{name}:{port}"))
+            || (port == 80 && host.eq_ignore_ascii_case(name))
+    })
+}
+
 impl Gateway {
     /// Gives the origin to name in CORS headers, if the request has one and it is allowed.
     pub(super) fn check_door(
@@ -28,11 +36,7 @@ impl Gateway {
             .or_else(|| uri.authority().map(hyper::http::uri::Authority::as_str));
         let host = host.unwrap_or_default();
         let port = settings.listen.port();
-        let ours = host.eq_ignore_ascii_case(own)
-            || LOOPBACK.iter().any(|name| {
-                host.eq_ignore_ascii_case(&format!("{name}:{port}"))
-                    || (port == 80 && host.eq_ignore_ascii_case(name))
-            });
+        let ours = host.eq_ignore_ascii_case(own) || is_loopback(host, port);
         if !ours || hosts.next().is_some() {
             let help = "use the gateway's public URL, or set [gateway] public_url";
             return Err(Problem::new(

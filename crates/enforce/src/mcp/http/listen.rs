@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::egress::Run;
 use crate::gateway::Gateway;
 
 /// Connections open at once; beyond this, new ones wait to be accepted.
@@ -25,6 +26,25 @@ const RETRY: Duration = Duration::from_millis(50);
 impl Gateway {
     /// Serves connections until `stop`; then lets open ones finish within the bound of [`Gateway::maintain`].
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
+        self.accept(listener, None, stop).await;
+    }
+
+    /// Serves the listener of one launch until `stop`: there its processes reach connectors with the run token, and nothing else.
+    pub async fn serve_run(
+        self: Arc<Self>,
+        listener: TcpListener,
+        run: Run,
+        stop: CancellationToken,
+    ) {
+        self.accept(listener, Some(Arc::new(run)), stop).await;
+    }
+
+    async fn accept(
+        self: Arc<Self>,
+        listener: TcpListener,
+        run: Option<Arc<Run>>,
+        stop: CancellationToken,
+    ) {
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else {
@@ -44,11 +64,16 @@ impl Gateway {
             };
             // Small messages go out at once.
             let _ = stream.set_nodelay(true);
-            let (gateway, stop) = (Arc::clone(&self), stop.clone());
+            let (gateway, run, stop) = (Arc::clone(&self), run.clone(), stop.clone());
             self.tasks.spawn(async move {
                 let service = service_fn(|request| {
-                    let gateway = Arc::clone(&gateway);
-                    async move { Ok::<_, Infallible>(gateway.handle(request).await) }
+                    let (gateway, run) = (Arc::clone(&gateway), run.clone());
+                    async move {
+                        Ok::<_, Infallible>(match run {
+                            None => gateway.handle(request).await,
+                            Some(run) => gateway.handle_run(request, &run).await,
+                        })
+                    }
                 });
                 let mut builder = http1::Builder::new();
                 builder

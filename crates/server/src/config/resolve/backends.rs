@@ -61,7 +61,7 @@ pub(super) fn broker(reader: &mut Reader<'_>, base: &Path) -> Option<Broker> {
     Some(broker)
 }
 
-fn tables(reader: &mut Reader<'_>, key: Key, most: usize) -> Option<Vec<Members>> {
+pub(super) fn tables(reader: &mut Reader<'_>, key: Key, most: usize) -> Option<Vec<Members>> {
     let Some(RawValue::Tables(written)) = reader.value(key) else {
         return None;
     };
@@ -179,7 +179,7 @@ fn credential(
     Some((name, template, role))
 }
 
-fn named<T: std::str::FromStr<Err: std::fmt::Display>>(
+pub(super) fn named<T: std::str::FromStr<Err: std::fmt::Display>>(
     reader: &mut Reader<'_>,
     key: Key,
     members: &Members,
