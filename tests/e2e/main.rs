@@ -48,6 +48,8 @@ mod kill_nine;
 #[cfg(test)]
 mod labels;
 #[cfg(test)]
+mod launch;
+#[cfg(test)]
 mod leases;
 #[cfg(test)]
 mod log_life;
