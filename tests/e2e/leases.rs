@@ -12,7 +12,7 @@ use crate::harness::world::{demo_policy, publish};
 use crate::harness::{Agent, Setup, World};
 
 #[path = "../servers/postgres.rs"]
-mod postgres;
+pub(crate) mod postgres;
 
 use postgres::{Server, url_of};
 

@@ -50,6 +50,8 @@ mod kill_nine;
 #[cfg(test)]
 mod labels;
 #[cfg(test)]
+mod launch;
+#[cfg(test)]
 mod leases;
 #[cfg(test)]
 mod log_life;

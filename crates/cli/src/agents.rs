@@ -23,7 +23,8 @@ pub(crate) enum AgentCommand {
         /// Who answers for it.
         #[arg(long)]
         owner: OwnerName,
-        /// A process is this agent if all of these are found on it: unix:uid=N, unix:gid=N, unix:path=/…, unix:sha256=HEX; or, elsewhere,
+        /// A process is this agent if all of these are found on it: unix:uid=N, unix:gid=N, unix:path=/…, unix:sha256=HEX,
+        /// launcher:agent=NAME; or, elsewhere,
         /// join:agent=NAME, or oidc:iss=URL with oidc:sub=… or oidc:/CLAIM=…, or x509pop:ca=HEX with
         /// x509pop:san=dns:NAME.
         #[arg(long = "selector", required = true, value_name = "SELECTOR")]

@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
     Outcome, accounts, agents, approvals, audit, backends, clients, completion, config, demo,
-    fences, init, items, join_tokens, leases, mcp, points, policies, revocations, scan, secrets,
-    serve, servers, store, svid, tasks, tools, witness,
+    fences, init, items, join_tokens, leases, mcp, points, policies, revocations, run, scan,
+    secrets, serve, servers, store, svid, tasks, tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -143,6 +143,8 @@ pub(crate) enum Command {
     /// This process's own identity, from the Workload API.
     #[command(subcommand)]
     Svid(svid::SvidCommand),
+    /// Starts a program as an agent: an identity and a task of its own, a clean environment, leases that end with it.
+    Run(run::RunArgs),
     /// The MCP server an agent starts: joins its stdio to the gateway.
     Mcp(mcp::McpArgs),
     /// Prints a completion script for a shell.
@@ -181,6 +183,7 @@ impl Command {
             Self::Scan(command) => scan::run(context, &command),
             Self::Witness(args) => witness::run(context, args).await,
             Self::Svid(command) => svid::run(context, command).await,
+            Self::Run(args) => run::run(context, args).await,
             Self::Mcp(args) => mcp::run(context, args).await,
             Self::Completion(args) => Ok(completion::run(context, &args)),
             Self::Man(args) => completion::manual(context, &args),

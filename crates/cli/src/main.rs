@@ -27,6 +27,7 @@ mod points;
 mod policies;
 mod process;
 mod revocations;
+mod run;
 mod scan;
 mod scopes;
 mod secrets;
@@ -48,6 +49,13 @@ use crate::context::Context;
 use crate::output::{Format, Out};
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments
+        .next()
+        .is_some_and(|word| word == run::parked::WORD)
+    {
+        return run::parked::run(arguments);
+    }
     bailiwick_crypto::tls::install_default_provider();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -27,8 +27,8 @@ pub(crate) struct McpArgs {
     /// The agent that starts this; default the one whose registration fits the process.
     #[arg(long)]
     agent: Option<AgentName>,
-    /// Opens a task for this request; it ends when the agent closes the connection.
-    #[arg(long, value_name = "TEXT", conflicts_with = "task_id", required_unless_present_any = ["task_id", "print_config"])]
+    /// Opens a task for this request; it ends when the agent closes the connection. Under `bailiwick run` the launch's task is used.
+    #[arg(long, value_name = "TEXT", conflicts_with = "task_id")]
     task: Option<String>,
     /// An open task.
     #[arg(long)]
@@ -49,6 +49,14 @@ enum McpClient {
     Cursor,
     /// .vscode/mcp.json.
     Vscode,
+    /// ~/.codex/config.toml.
+    Codex,
+    /// ~/.gemini/settings.json.
+    Gemini,
+    /// settings.json of Zed.
+    Zed,
+    /// What most others read: an object `mcpServers`.
+    Json,
 }
 
 /// Does it.
@@ -56,9 +64,15 @@ pub(crate) async fn run(context: &Context, args: McpArgs) -> Outcome {
     if let Some(client) = args.print_config {
         let executable =
             std::env::current_exe().map_err(|error| Failure::internal(error.to_string()))?;
-        context
-            .out
-            .document(&client_config(client, &executable, &args));
+        let node = context.socket("admin.sock").ok();
+        let config = client_config(client, &executable, node.as_deref(), &args);
+        if matches!(client, McpClient::Codex) {
+            let text = toml::to_string(&config);
+            let text = text.map_err(|error| Failure::internal(error.to_string()))?;
+            context.out.line(text.trim_end());
+        } else {
+            context.out.document(&config);
+        }
         return Ok(Exit::DONE);
     }
     let socket = context
@@ -74,7 +88,9 @@ pub(crate) async fn run(context: &Context, args: McpArgs) -> Outcome {
 fn handshake(args: &McpArgs) -> Value {
     let task = match (&args.task_id, &args.task) {
         (Some(id), _) => json!({"id": id}),
-        (None, text) => json!({"text": text}),
+        (None, Some(text)) => json!({"text": text}),
+        // Only in a launch, which has one.
+        (None, None) => json!({}),
     };
     let mut line = json!({"v": 1, "server": args.server, "task": task});
     if let (Some(agent), Some(members)) = (&args.agent, line.as_object_mut()) {
@@ -186,8 +202,14 @@ async fn copy(stream: BufReader<UnixStream>) -> Outcome {
     Err(Failure::from(problem).exits(CUT))
 }
 
-/// The entry for a client's configuration file.
-fn client_config(client: McpClient, executable: &Path, args: &McpArgs) -> Value {
+/// The entry for a client's configuration file, in the form that its documentation gives. Clients hand on few variables of their own, so
+/// where the node is stands in it; nothing in it is secret.
+fn client_config(
+    client: McpClient,
+    executable: &Path,
+    node: Option<&Path>,
+    args: &McpArgs,
+) -> Value {
     let mut words = vec![
         "mcp".to_owned(),
         "--server".to_owned(),
@@ -202,20 +224,29 @@ fn client_config(client: McpClient, executable: &Path, args: &McpArgs) -> Value 
             .clone()
             .unwrap_or_else(|| "interactive session".to_owned()),
     ]);
-    let entry = json!({"command": executable, "args": words});
-    let name = args.server.to_string();
-    match client {
-        McpClient::ClaudeDesktop | McpClient::ClaudeCode | McpClient::Cursor => {
-            json!({"mcpServers": {name: entry}})
+    let mut entry = json!({"command": executable, "args": words});
+    let mut add = |name: &str, value: Value| {
+        if let Some(members) = entry.as_object_mut() {
+            members.insert(name.to_owned(), value);
         }
-        McpClient::Vscode => {
-            let mut entry = entry;
-            if let Some(members) = entry.as_object_mut() {
-                members.insert("type".to_owned(), json!("stdio"));
-            }
-            json!({"servers": {name: entry}})
-        }
+    };
+    if let Some(node) = node {
+        add("env", json!({ "BAILIWICK_NODE": node }));
     }
+    let list = match client {
+        McpClient::Vscode => {
+            add("type", json!("stdio"));
+            "servers"
+        }
+        McpClient::Codex => "mcp_servers",
+        McpClient::Zed => "context_servers",
+        McpClient::ClaudeDesktop
+        | McpClient::ClaudeCode
+        | McpClient::Cursor
+        | McpClient::Gemini
+        | McpClient::Json => "mcpServers",
+    };
+    json!({ list: { args.server.to_string(): entry } })
 }
 
 /// Our own failure before the session, as launchers name it.

@@ -57,6 +57,7 @@ fn ready(node: &Node) -> Value {
         "admin_socket": at.admin_socket,
         "workload_socket": at.workload_socket,
         "mcp_socket": at.mcp_socket,
+        "launch_socket": at.launch_socket,
         "log_vkey": at.log_vkey,
     })
 }

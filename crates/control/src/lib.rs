@@ -13,6 +13,7 @@ pub mod consents;
 pub mod delegation;
 pub mod join_tokens;
 pub mod labels;
+pub mod launches;
 pub mod leases;
 pub mod outbox;
 pub mod points;

@@ -55,26 +55,7 @@ impl Control {
         self.open(actor, open).await
     }
 
-    /// Opens a task for an agent's launcher: a unix user that the agent's registration lets start it.
-    pub async fn launch(&self, uid: u32, open: OpenTask) -> Result<Task, Problem> {
-        let actor = Actor {
-            roles: Vec::new(),
-            ..Actor::unix(uid)
-        };
-        let agent = open.agent.clone();
-        let row = self.parts.store.read(move |rows| rows.agent(&agent)).await;
-        let row = row.map_err(|error: StoreError| error.problem())?;
-        if !row.is_some_and(|agent| agent.launch_uids.contains(&uid)) {
-            return Err(Problem::new(
-                Code::NotPermitted,
-                format!("user {uid} may not start agent {}", open.agent),
-                "an operator lists who may: `bailiwick agent add --launch-uid`",
-            ));
-        }
-        self.open(&actor, open).await
-    }
-
-    async fn open(&self, actor: &Actor, open: OpenTask) -> Result<Task, Problem> {
+    pub(crate) async fn open(&self, actor: &Actor, open: OpenTask) -> Result<Task, Problem> {
         check_request(&open.request)?;
         let life = open.ttl.unwrap_or(DEFAULT_LIFE);
         if life.is_zero() || life > MAX_LIFE {
@@ -180,20 +161,6 @@ impl Control {
         self.end(actor, id, state, "tasks.end").await
     }
 
-    /// Ends a task that an agent's launcher opened, when the launcher is gone.
-    pub async fn launch_ended(&self, uid: u32, id: TaskId) -> Result<Task, Problem> {
-        self.end(
-            &Actor {
-                roles: Vec::new(),
-                ..Actor::unix(uid)
-            },
-            id,
-            TaskState::Completed,
-            "launch.ended",
-        )
-        .await
-    }
-
     pub(crate) async fn end(
         &self,
         actor: &Actor,
@@ -228,9 +195,7 @@ impl Control {
     pub async fn instance_exited(&self, instance: InstanceId) -> Result<(), Problem> {
         let tasks = self.parts.store.read(|rows| rows.open_tasks()).await;
         let tasks: Vec<Task> = tasks.map_err(|error: StoreError| error.problem())?;
-        self.parts.cutter.cut(&[Subject::Instance(instance)]);
-        self.end_leases(&[LeasesOf::Instance(instance)], "instance exited")
-            .await;
+        self.cut_instance(instance).await;
         for task in tasks
             .into_iter()
             .filter(|task| task.instance == Some(instance))
@@ -250,6 +215,13 @@ impl Control {
             }
         }
         Ok(())
+    }
+
+    /// Cuts what an ended instance is doing, and takes its leases away.
+    pub async fn cut_instance(&self, instance: InstanceId) {
+        self.parts.cutter.cut(&[Subject::Instance(instance)]);
+        self.end_leases(&[LeasesOf::Instance(instance)], "instance exited")
+            .await;
     }
 
     /// Streams and leases of ended tasks. The tasks themselves are dead already: the replica knew before the commit returned.

@@ -95,6 +95,12 @@ impl Instance {
         }
     }
 
+    /// Whether `bailiwick run` started it: it stands for all processes of the launch, and ends with that.
+    pub fn is_launched(&self) -> bool {
+        let launched = |selector: &Selector| matches!(selector, Selector::Launched(_));
+        self.selectors.iter().any(launched)
+    }
+
     /// Whether it may act at `now`: it has not ended, nor has the time of a remote one run out.
     pub fn is_live(&self, now: Timestamp) -> bool {
         let lapsed = matches!(&self.place, Place::Remote(remote) if now >= remote.until);

@@ -27,6 +27,8 @@ pub enum Selector {
     Path(String),
     /// SHA-256 of the executable, `unix:sha256=<64 hex>`.
     Sha256(Digest),
+    /// The agent that `bailiwick run` started the process as, `launcher:agent=coder`.
+    Launched(AgentName),
     /// The agent that a join token was made for, `join:agent=coder`.
     JoinAgent(AgentName),
     /// The join token, `join:id=jtok_…`.
@@ -52,7 +54,7 @@ pub enum Selector {
 /// Text that is no selector.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a selector; write unix:uid=N, unix:gid=N, unix:path=/ABSOLUTE, unix:sha256=HEX, join:agent=NAME, join:id=ID, \
+    "`{0}` is not a selector; write unix:uid=N, unix:gid=N, unix:path=/ABSOLUTE, unix:sha256=HEX, launcher:agent=NAME, join:agent=NAME, join:id=ID, \
      oidc:iss=URL, oidc:sub=TEXT, oidc:/POINTER=VALUE, x509pop:ca=HEX or x509pop:san=dns:NAME"
 )]
 pub struct BadSelector(String);
@@ -66,6 +68,7 @@ impl FromStr for Selector {
         let (key, value) = rest.split_once('=').ok_or_else(bad)?;
         let parsed = match kind {
             "unix" => unix(key, value),
+            "launcher" if key == "agent" => value.parse().ok().map(Self::Launched),
             "join" => join(key, value),
             "oidc" => oidc(key, value),
             "x509pop" => x509pop(key, value),
@@ -130,7 +133,9 @@ impl Selector {
     /// The attestor that finds it.
     pub const fn attestor(&self) -> Attestor {
         match self {
-            Self::Uid(_) | Self::Gid(_) | Self::Path(_) | Self::Sha256(_) => Attestor::Unix,
+            Self::Uid(_) | Self::Gid(_) | Self::Path(_) | Self::Sha256(_) | Self::Launched(_) => {
+                Attestor::Unix
+            }
             Self::JoinAgent(_) | Self::JoinId(_) => Attestor::JoinToken,
             Self::OidcIssuer(_) | Self::OidcSubject(_) | Self::OidcClaim { .. } => Attestor::Oidc,
             Self::PopAuthority(_) | Self::PopName(_) => Attestor::X509pop,
@@ -145,6 +150,7 @@ impl fmt::Display for Selector {
             Self::Gid(gid) => write!(f, "unix:gid={gid}"),
             Self::Path(path) => write!(f, "unix:path={path}"),
             Self::Sha256(digest) => write!(f, "unix:sha256={}", digest.to_hex()),
+            Self::Launched(agent) => write!(f, "launcher:agent={agent}"),
             Self::JoinAgent(agent) => write!(f, "join:agent={agent}"),
             Self::JoinId(id) => write!(f, "join:id={id}"),
             Self::OidcIssuer(issuer) => write!(f, "oidc:iss={issuer}"),

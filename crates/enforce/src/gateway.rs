@@ -15,8 +15,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::budgets::Budgets;
+use crate::caller::Caller;
 use crate::decider::LocalDecider;
 use crate::egress::{Connectors, MAX_EXCHANGES};
+use crate::live::Entered;
 use crate::mcp::{Authenticator, Sessions};
 use crate::metrics::Metrics;
 use crate::ports::Ports;
@@ -112,6 +114,12 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// Enters a caller in the live index under its task and everything that stands behind it, if that may act now: it is cut as soon as one of
+    /// them is revoked or ends.
+    pub fn stand(&self, caller: &Caller) -> Result<Entered, Problem> {
+        self.decider.stand(caller)
+    }
+
     /// A gateway on this replica. `http` is used for tool servers alone: it must not follow redirects.
     pub fn new(
         settings: Settings,

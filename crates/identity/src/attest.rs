@@ -4,14 +4,18 @@
 mod executable;
 mod process;
 
+use std::os::fd::OwnedFd;
+
 use bailiwick_core::agent::Agent;
 use bailiwick_core::selector::Selector;
 use bailiwick_core::{Code, Digest, Fault};
 
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
 use crate::peer::Peer;
 pub use executable::Hashes;
 use process::Process;
-pub use process::{parent_of, start_time_of};
+pub use process::{lineage, parent_of, start_time_of};
 
 /// What attestation found on one process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +92,66 @@ pub fn attest_parent(peer: &Peer, hashes: &Hashes) -> Result<Found, AttestError>
         || !process::alive(&peer.pidfd)
     {
         return Err(AttestError::Gone(parent_pid));
+    }
+    Ok(found)
+}
+
+/// Whether a peer still runs: what was told of it by its id is believed only then.
+pub fn still_there(peer: &Peer) -> bool {
+    process::alive(&peer.pidfd)
+}
+
+/// A child of `peer` that waits to become another program: owner and group, as the kernel has them. What it will run is not known yet.
+pub fn waiting_child(peer: &Peer, pid: u32) -> Result<(Waiting, OwnedFd), AttestError> {
+    let pidfd = Pid::from_raw(i32::try_from(pid).unwrap_or(0))
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        .ok_or(AttestError::Gone(pid))?;
+    // Pinned first: what is read from here on is of one process, as long as that lives.
+    let process = Process::open(pid)?;
+    let (uid, gid) = process.owner()?;
+    let waiting = Waiting {
+        pid,
+        pid_start: process.start_time()?,
+        uid,
+        gid,
+    };
+    let theirs = process.parent()? == peer.pid && uid == peer.uid;
+    if !theirs || !process::alive(&pidfd) || !process::alive(&peer.pidfd) {
+        return Err(AttestError::Gone(pid));
+    }
+    Ok((waiting, pidfd))
+}
+
+/// A process that was pinned before it became another program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Waiting {
+    /// Process id.
+    pub pid: u32,
+    /// Start time in clock ticks since boot.
+    pub pid_start: u64,
+    /// Its user.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+impl Waiting {
+    /// What is known of it by now.
+    pub fn selectors(&self) -> Vec<Selector> {
+        vec![Selector::Uid(self.uid), Selector::Gid(self.gid)]
+    }
+}
+
+/// Looks at a process that was pinned while it waited, now that it runs something else. Blocking, as [`attest`].
+pub fn attest_again(
+    waiting: &Waiting,
+    pidfd: &OwnedFd,
+    hashes: &Hashes,
+) -> Result<Found, AttestError> {
+    let process = Process::open(waiting.pid)?;
+    let found = process.examine(waiting.uid, waiting.gid, hashes)?;
+    if found.pid_start != waiting.pid_start || !process::alive(pidfd) {
+        return Err(AttestError::Gone(waiting.pid));
     }
     Ok(found)
 }

@@ -8,7 +8,7 @@ use bailiwick_core::agent::Agent;
 use bailiwick_core::event::{Action, AgentRef, ChangeRef, Event, EventType};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{EventId, InstanceId};
-use bailiwick_core::instance::{Instance, InstanceState, Place};
+use bailiwick_core::instance::{Instance, InstanceState};
 use bailiwick_core::name::ServerName;
 use bailiwick_core::selector::Selector;
 use bailiwick_core::spiffe_id::{SpiffeId, TrustDomain};
@@ -19,7 +19,9 @@ use bailiwick_crypto::token::jwt_svid::{Audiences, JwtSvid, SvidClaims};
 use bailiwick_crypto::token::{Verified, Verifier};
 use bailiwick_store::{Journal, Store, StoreError, Tx};
 
-use crate::attest::{Found, matches, missing};
+pub use crate::asker::Asker;
+use crate::asker::Fresh;
+use crate::attest::{matches, missing};
 use crate::error::IdentityError;
 use crate::keyring::{Keyring, KeyringError};
 use crate::refusals::Refusals;
@@ -138,76 +140,21 @@ impl Authority {
     /// The instance of a process: the known one, or a new one on record. `issued` names what is issued with it, if anything.
     pub async fn attest(
         &self,
-        found: Found,
+        asker: impl Into<Asker>,
         issued: Option<Issue>,
     ) -> Result<Attested, IdentityError> {
-        let clock = Arc::clone(&self.parts.clock);
-        let rng = Arc::clone(&self.parts.rng);
+        let (asker, fresh) = (asker.into(), self.fresh());
+        let event = self.event_id();
         let journal = Arc::clone(&self.parts.journal);
         let trust_domain = self.parts.trust_domain.clone();
-        // Drawn before the transaction, so that a retried closure writes the same rows.
-        let candidate = InstanceId::new(&*clock, &*rng);
-        let events = [
-            EventId::new(&*clock, &*rng),
-            EventId::new(&*clock, &*rng),
-            EventId::new(&*clock, &*rng),
-        ];
-        let now = clock.wall();
         let attested = self
             .parts
             .store
             .write(move |tx| {
-                let [attested_event, exited_event, issued_event] = events;
-                let agent = matching(tx, &found.selectors)?;
-                let known = tx.instance_of_process(found.pid, found.pid_start)?;
-                let instance = match known {
-                    Some(known)
-                        if known.agent == agent.name && known.state == InstanceState::Live =>
-                    {
-                        check_fences(tx, &agent, &known)?;
-                        known
-                    }
-                    other => {
-                        // The registration changed under a living process: its old identity ends with the old match.
-                        if let Some(mut old) = other.filter(|old| old.state == InstanceState::Live)
-                        {
-                            old.state = InstanceState::Ended;
-                            tx.put_instance(&old)?;
-                            journal.push(
-                                tx,
-                                &instance_event(
-                                    exited_event,
-                                    EventType::InstanceExited,
-                                    &agent,
-                                    &old,
-                                ),
-                            )?;
-                        }
-                        let instance = Instance {
-                            id: candidate,
-                            agent: agent.name.clone(),
-                            selectors: found.selectors.clone(),
-                            place: Place::Process {
-                                pid: found.pid,
-                                pid_start: found.pid_start,
-                            },
-                            state: InstanceState::Live,
-                            born_seq: tx.head() + 1,
-                            attested_at: now,
-                            client: None,
-                        };
-                        check_fences(tx, &agent, &instance)?;
-                        tx.put_instance(&instance)?;
-                        let kind = EventType::InstanceAttested;
-                        journal
-                            .push(tx, &instance_event(attested_event, kind, &agent, &instance))?;
-                        instance
-                    }
-                };
+                let (agent, instance) = asker.instance(tx, &*journal, &fresh)?;
                 let id = trust_domain.instance(&agent.name, instance.id);
                 if let Some(issue) = &issued {
-                    let mut event =
-                        instance_event(issued_event, EventType::SvidIssued, &agent, &instance);
+                    let mut event = instance_event(event, EventType::SvidIssued, &agent, &instance);
                     event.change = Some(issue.change(&id));
                     journal.push(tx, &event)?;
                 }
@@ -218,17 +165,35 @@ impl Authority {
                 })
             })
             .await?;
-        self.parts
-            .journal
-            .settled()
-            .await
-            .map_err(IdentityError::Record)?;
+        self.settled().await?;
         Ok(attested)
     }
 
+    /// Waits until what was pushed is on record.
+    pub(crate) async fn settled(&self) -> Result<(), IdentityError> {
+        let settled = self.parts.journal.settled().await;
+        settled.map_err(IdentityError::Record)
+    }
+
+    pub(crate) fn event_id(&self) -> EventId {
+        EventId::new(&*self.parts.clock, &*self.parts.rng)
+    }
+
+    /// What a new instance is made of. Drawn before the transaction, so that a retried closure writes the same rows.
+    pub(crate) fn fresh(&self) -> Fresh {
+        Fresh {
+            id: InstanceId::new(&*self.parts.clock, &*self.parts.rng),
+            events: [self.event_id(), self.event_id()],
+            at: self.parts.clock.wall(),
+        }
+    }
+
     /// An X.509-SVID for a process.
-    pub async fn x509_svid(&self, found: Found) -> Result<(Attested, X509Svid), IdentityError> {
-        let attested = self.attest(found, Some(Issue::X509)).await?;
+    pub async fn x509_svid(
+        &self,
+        asker: impl Into<Asker>,
+    ) -> Result<(Attested, X509Svid), IdentityError> {
+        let attested = self.attest(asker, Some(Issue::X509)).await?;
         let keyring = self.keyring();
         let svid = keyring
             .ca()
@@ -245,7 +210,7 @@ impl Authority {
     /// A JWT-SVID for a process and these audiences.
     pub async fn jwt_svid(
         &self,
-        found: Found,
+        asker: impl Into<Asker>,
         audiences: Vec<String>,
     ) -> Result<(Attested, Secret<String>), IdentityError> {
         let audiences = Audiences::new(audiences).map_err(|_| {
@@ -254,7 +219,7 @@ impl Authority {
             )
         })?;
         let issue = Issue::Jwt(audiences.as_slice().join(" "));
-        let attested = self.attest(found, Some(issue)).await?;
+        let attested = self.attest(asker, Some(issue)).await?;
         let end = self.parts.clock.wall().plus(self.parts.lives.jwt);
         let token = self.sign_jwt_svid(&attested, audiences, end)?;
         Ok((attested, token))

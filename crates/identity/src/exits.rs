@@ -105,18 +105,23 @@ async fn end(authority: &Authority, instance: InstanceId, exited: &mpsc::Sender<
     }
 }
 
+async fn wait(instance: InstanceId, pidfd: Arc<OwnedFd>) -> InstanceId {
+    exited(pidfd).await;
+    instance
+}
+
+/// Resolves when the process that a pidfd pins has exited, reaped or not.
 #[expect(
     deprecated,
     reason = "deprecated for types that give up their descriptor while registered; an owned descriptor does not, and the \
               other constructor is unsafe"
 )]
-async fn wait(instance: InstanceId, pidfd: Arc<OwnedFd>) -> InstanceId {
+pub async fn exited(pidfd: Arc<OwnedFd>) {
     match AsyncFd::with_interest(pidfd, Interest::READABLE) {
         Ok(readable) => drop(readable.readable().await),
         // Without a way to watch it, it counts as gone: fail closed.
-        Err(error) => tracing::error!(%instance, %error, "a process cannot be watched"),
+        Err(error) => tracing::error!(%error, "a process cannot be watched"),
     }
-    instance
 }
 
 /// Live instances of earlier runs of the node, with the pidfd of those whose process still runs.

@@ -2,12 +2,14 @@
 //!
 //! Every credential leads to a live instance of a registered agent; none is issued under a fence (02 of the design).
 
+mod asker;
 pub mod attest;
 pub mod authority;
 pub mod error;
 pub mod exchange;
 pub mod exits;
 pub mod keyring;
+pub mod launches;
 pub mod peer;
 mod refusals;
 pub mod remote;

@@ -14,10 +14,11 @@ use futures_util::stream::{Stream, unfold};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
-use crate::attest::{AttestError, Found, Hashes, attest};
-use crate::authority::{Attested, Authority};
+use crate::attest::{AttestError, Hashes, attest};
+use crate::authority::{Asker, Attested, Authority};
 use crate::error::IdentityError;
 use crate::exits::Watch;
+use crate::launches::Launches;
 use crate::peer::Peer;
 
 /// Every answer is a stream or a value of the generated types, behind a status.
@@ -29,6 +30,7 @@ pub struct Workload {
     authority: Arc<Authority>,
     hashes: Arc<Hashes>,
     watch: Watch,
+    launches: Arc<Launches>,
     /// Newest feed sequence that [`concerns`] identities; a change makes streams look again.
     head: watch::Receiver<u64>,
 }
@@ -39,28 +41,38 @@ impl Workload {
         authority: Arc<Authority>,
         hashes: Arc<Hashes>,
         watch: Watch,
+        launches: Arc<Launches>,
         head: watch::Receiver<u64>,
     ) -> Self {
         Self {
             authority,
             hashes,
             watch,
+            launches,
             head,
         }
     }
 
-    async fn found(&self, peer: &Peer) -> Result<Found, Status> {
+    /// Who a peer is: of a launch, or what attestation finds on it.
+    async fn asker(&self, peer: &Peer) -> Result<Asker, Status> {
+        let launch = self.launches.of(peer).await;
+        if let Some(launch) = launch.map_err(|error| status(&error.problem()))? {
+            return Ok(Asker::Launched(launch.instance));
+        }
         let (peer, hashes) = (peer.clone(), Arc::clone(&self.hashes));
         let found = tokio::task::spawn_blocking(move || attest(&peer, &hashes)).await;
         found
             .map_err(|_| Status::internal("attestation stopped"))?
+            .map(Asker::Found)
             .map_err(|error: AttestError| status(&error.problem()))
     }
 
+    /// Sees to it that the instance ends with its process. That of a launch ends with the launch, not with any process of it that asks.
     fn watched(&self, attested: &Attested, peer: &Peer) -> Result<(), Status> {
-        if self
-            .watch
-            .process(attested.instance.id, Arc::clone(&peer.pidfd))
+        if attested.instance.is_launched()
+            || self
+                .watch
+                .process(attested.instance.id, Arc::clone(&peer.pidfd))
         {
             Ok(())
         } else {
@@ -71,9 +83,9 @@ impl Workload {
     }
 
     async fn x509(&self, peer: &Peer) -> Result<api::X509svidResponse, Status> {
-        let found = self.found(peer).await?;
+        let asker = self.asker(peer).await?;
         let (attested, svid) = self
-            .granted(peer, self.authority.x509_svid(found).await)
+            .granted(peer, self.authority.x509_svid(asker).await)
             .await?;
         self.watched(&attested, peer)?;
         Ok(api::X509svidResponse {
@@ -107,9 +119,9 @@ impl Workload {
 
     /// Whether the peer still has an identity; without issuing anything.
     async fn entitled(&self, peer: &Peer) -> Result<(), Status> {
-        let found = self.found(peer).await?;
+        let asker = self.asker(peer).await?;
         let attested = self
-            .granted(peer, self.authority.attest(found, None).await)
+            .granted(peer, self.authority.attest(asker, None).await)
             .await?;
         self.watched(&attested, peer)
     }
@@ -199,10 +211,10 @@ impl SpiffeWorkloadApi for Workload {
                 "audience_missing: name at least one audience",
             ));
         }
-        let found = self.found(&peer).await?;
+        let asker = self.asker(&peer).await?;
         if !ask.spiffe_id.is_empty() {
             let own = self
-                .granted(&peer, self.authority.attest(found.clone(), None).await)
+                .granted(&peer, self.authority.attest(asker.clone(), None).await)
                 .await?;
             if own.id.as_str() != ask.spiffe_id {
                 return self
@@ -211,7 +223,7 @@ impl SpiffeWorkloadApi for Workload {
             }
         }
         let (attested, token) = self
-            .granted(&peer, self.authority.jwt_svid(found, ask.audience).await)
+            .granted(&peer, self.authority.jwt_svid(asker, ask.audience).await)
             .await?;
         self.watched(&attested, &peer)?;
         Ok(Response::new(api::JwtsvidResponse {

@@ -12,6 +12,7 @@ use bailiwick_crypto::note::NoteSigner;
 use bailiwick_crypto::pop::{Authorities, Challenges};
 use bailiwick_enforce::{Gateway, Replica};
 use bailiwick_identity::authority::Authority;
+use bailiwick_identity::launches::Launches;
 use bailiwick_store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -42,6 +43,8 @@ pub struct App {
     pub authority: Arc<Authority>,
     /// What this enforcement point knows.
     pub replica: Arc<Replica>,
+    /// What `bailiwick run` started.
+    pub launches: Arc<Launches>,
     /// The change feed, for points in other processes.
     pub feed: Arc<Feed>,
     /// Outside issuers whose tokens are evidence.

@@ -60,6 +60,8 @@ pub struct Addresses {
     pub workload_socket: PathBuf,
     /// The stdio shim's socket.
     pub mcp_socket: PathBuf,
+    /// The socket of `bailiwick run`.
+    pub launch_socket: PathBuf,
     /// The key that others verify the node's log with.
     pub log_vkey: String,
 }
@@ -82,7 +84,9 @@ pub struct Node {
 impl Node {
     /// Opens and starts everything. When this resolves, every listener accepts.
     pub async fn start(config: Config) -> Result<Self, StartError> {
-        start::start(config).await
+        let node = start::start(config).await?;
+        start::tell(&node.addresses);
+        Ok(node)
     }
 
     /// Where it can be reached.
@@ -155,6 +159,7 @@ impl Node {
             &self.addresses.admin_socket,
             &self.addresses.workload_socket,
             &self.addresses.mcp_socket,
+            &self.addresses.launch_socket,
         ] {
             // A socket that is left behind is recognised and replaced at the next start.
             let _ = std::fs::remove_file(socket);

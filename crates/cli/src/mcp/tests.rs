@@ -32,18 +32,46 @@ fn the_handshake() {
         )),
         json!({"v": 1, "server": "files", "agent": "coder", "task": {"id": "task_01h455vb4pex5vsknk084sn02q"}})
     );
-    assert!(Line::try_parse_from(["mcp", "--server", "files"]).is_err());
+    // A launch has a task; without one the node refuses it.
+    assert_eq!(
+        handshake(&args("mcp --server files")),
+        json!({"v": 1, "server": "files", "task": {}})
+    );
 }
 
 #[test]
-fn clients_are_told_what_to_start() {
-    let args = args("mcp --server files --agent coder --print-config vscode");
-    let path = std::path::Path::new("/usr/bin/bailiwick");
-    let entry = client_config(McpClient::Vscode, path, &args);
-    assert_eq!(entry["servers"]["files"]["type"], "stdio");
-    assert_eq!(entry["servers"]["files"]["command"], "/usr/bin/bailiwick");
-    let entry = client_config(McpClient::ClaudeDesktop, path, &args);
-    assert_eq!(entry["mcpServers"]["files"]["args"][3], "--agent");
+fn mcp_config_golden() {
+    let args = args("mcp --server files --agent coder --task t");
+    let (program, node) = (
+        std::path::Path::new("/usr/bin/bailiwick"),
+        std::path::Path::new("/run/bailiwick/admin.sock"),
+    );
+    let entry = json!({
+        "command": "/usr/bin/bailiwick",
+        "args": ["mcp", "--server", "files", "--agent", "coder", "--task", "t"],
+        "env": {"BAILIWICK_NODE": "/run/bailiwick/admin.sock"},
+    });
+    let mut typed = entry.clone();
+    typed["type"] = json!("stdio");
+    for (client, list, entry) in [
+        (McpClient::ClaudeDesktop, "mcpServers", &entry),
+        (McpClient::ClaudeCode, "mcpServers", &entry),
+        (McpClient::Cursor, "mcpServers", &entry),
+        (McpClient::Gemini, "mcpServers", &entry),
+        (McpClient::Json, "mcpServers", &entry),
+        (McpClient::Vscode, "servers", &typed),
+        (McpClient::Zed, "context_servers", &entry),
+        (McpClient::Codex, "mcp_servers", &entry),
+    ] {
+        let config = client_config(client, program, Some(node), &args);
+        assert_eq!(config, json!({ list: { "files": entry } }), "{client:?}");
+    }
+    let codex = client_config(McpClient::Codex, program, Some(node), &args);
+    assert_eq!(
+        toml::to_string(&codex).unwrap(),
+        "[mcp_servers.files]\ncommand = \"/usr/bin/bailiwick\"\n\
+         args = [\"mcp\", \"--server\", \"files\", \"--agent\", \"coder\", \"--task\", \"t\"]\n\n[mcp_servers.files.env]\nBAILIWICK_NODE = \"/run/bailiwick/admin.sock\"\n"
+    );
 }
 
 async fn answered(answer: &'static str) -> Result<String, (Code, u8)> {

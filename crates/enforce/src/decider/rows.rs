@@ -12,7 +12,8 @@ use bailiwick_core::{Code, Effect, Fault as _, Problem};
 
 use super::LocalDecider;
 use crate::caller::Caller;
-use crate::replica::{State, View};
+use crate::live::Entered;
+use crate::replica::{Behind, State, View};
 
 /// What the checks before policy look at, taken at one moment.
 #[derive(Clone)]
@@ -50,6 +51,34 @@ impl LocalDecider {
         self.replica
             .view(|state| with(state, caller, Arc::clone(connector), None))
             .map_err(|behind| behind.problem())?
+    }
+}
+
+impl LocalDecider {
+    /// Enters a caller in the live index under its chain alone, whatever it calls; then looks at its fences and its task.
+    pub fn stand(&self, caller: &Caller) -> Result<Entered, Problem> {
+        let behind = |behind: Behind| behind.problem();
+        let view = |state: &State| state.caller(caller.task, caller.instance);
+        let chain = self.replica.view(view).map_err(behind)??.chain;
+        let subjects = chain.subjects();
+        let entered = self.replica.live().enter(subjects.clone());
+        let dead = |state: &State| state.fences().any_dead(&subjects).cloned();
+        if let Some(fence) = self.replica.view(dead).map_err(behind)? {
+            let message = format!("{} is revoked: {}", fence.subject, fence.reason);
+            return Err(Problem::new(
+                Code::Revoked,
+                message,
+                "see `bailiwick fence list`",
+            ));
+        }
+        let task = self.replica.view(view).map_err(behind)??.task;
+        match task.refusal(self.clock.wall()) {
+            None => Ok(entered),
+            Some(code) => {
+                let message = format!("task {} is {}", task.id, task.state.as_str());
+                Err(Problem::new(code, message, "open a new task"))
+            }
+        }
     }
 }
 

@@ -167,6 +167,30 @@ pub fn parent_of(pid: u32) -> Option<u32> {
     u32::try_from(parent).ok()
 }
 
+/// Ancestors of a process that are looked at; of a longer line nothing is told.
+const MAX_ANCESTORS: usize = 256;
+/// Times that a line is read anew because a process in it exited meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// A process and its ancestors, itself first, each by id and start time, up to the first process of this namespace. None if it cannot be
+/// told. A line is believed only if it read the same twice, so that no id that was reused half-way stands in it; check afterwards that the
+/// first process is still alive.
+pub fn lineage(pid: u32) -> Option<Vec<(u32, u64)>> {
+    (0..ATTEMPTS).find_map(|_| line_of(pid).filter(|line| line_of(pid).as_ref() == Some(line)))
+}
+
+fn line_of(mut pid: u32) -> Option<Vec<(u32, u64)>> {
+    let mut line = Vec::new();
+    while line.len() < MAX_ANCESTORS {
+        line.push((pid, start_time_of(pid)?));
+        match parent_of(pid)? {
+            0 => return Some(line),
+            parent => pid = parent,
+        }
+    }
+    None
+}
+
 /// Start time of the process that has this id now; none if it cannot be told.
 pub fn start_time_of(pid: u32) -> Option<u64> {
     Process::open(pid).ok()?.start_time().ok()

@@ -13,20 +13,17 @@ use bailiwick_control::{Actor, Operation};
 use bailiwick_core::account::Role;
 use bailiwick_core::event::{Action, Event, EventType, Evidence, Outcome, Status};
 use bailiwick_core::id::EventId;
+use bailiwick_core::instance::Instance;
 use bailiwick_core::session::Session;
 use bailiwick_core::{Code, Fault, Secret};
-use bailiwick_identity::attest::{parent_of, start_time_of};
+use bailiwick_identity::attest::{lineage, still_there};
 use bailiwick_identity::peer::Peer;
 use bailiwick_store::StoreError;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::json;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use super::{Refused, session};
 use crate::app::App;
-
-/// Ancestors of a peer that are looked at; a longer line of processes is refused.
-const MAX_ANCESTORS: usize = 256;
 
 /// How a request came in.
 #[derive(Debug, Clone)]
@@ -116,48 +113,45 @@ async fn admin(app: &App, peer: &Peer) -> Result<Actor, Refused> {
             "list the user in [admin] uids and restart the node, or use an account's token over TCP",
         ));
     }
+    not_an_agent(app, peer).await?;
+    Ok(Actor::unix(peer.uid))
+}
+
+/// Refuses a peer that is an agent, descends from one, or is of a launch.
+pub(crate) async fn not_an_agent(app: &App, peer: &Peer) -> Result<(), Refused> {
     let live = app.store.read(|rows| rows.live_instances());
     let live = live
         .await
         .map_err(|error: StoreError| Refused(error.problem()))?;
-    let mut pid = peer.pid;
-    for _ in 0..MAX_ANCESTORS {
-        let start = start_time_of(pid);
-        if let Some(instance) = live
-            .iter()
-            .find(|instance| start.is_some_and(|start| instance.process() == Some((pid, start))))
-        {
-            return Err(Refused::new(
-                Code::PeerIsAgent,
-                format!(
-                    "process {} belongs to {} of agent {}",
-                    peer.pid, instance.id, instance.agent
-                ),
-                "an agent has no admin rights, whatever user it runs as; ask a person",
-            ));
-        }
-        match parent_of(pid) {
-            Some(0) => return still_there(peer).map(|()| Actor::unix(peer.uid)),
-            Some(parent) => pid = parent,
-            None => break,
-        }
-    }
-    Err(Refused::new(
-        Code::NotPermitted,
-        format!("the ancestors of process {} cannot be told", peer.pid),
-        "connect from a process that stays alive until it is answered",
-    ))
-}
-
-/// Its id could have been reused while its ancestors were looked at: the process that connected must be alive still.
-fn still_there(peer: &Peer) -> Result<(), Refused> {
-    let mut waits = [PollFd::new(&*peer.pidfd, PollFlags::IN)];
-    match poll(&mut waits, Some(&Timespec::default())) {
-        Ok(0) => Ok(()),
-        _ => Err(Refused::new(
+    let untold = || {
+        Refused::new(
             Code::NotPermitted,
-            format!("process {} is gone", peer.pid),
+            format!("the ancestors of process {} cannot be told", peer.pid),
             "connect from a process that stays alive until it is answered",
+        )
+    };
+    let ancestors = lineage(peer.pid).ok_or_else(untold)?;
+    // Its id could have been reused while its ancestors were looked at.
+    if !still_there(peer) {
+        return Err(untold());
+    }
+    let of = |instance: &Instance| {
+        let process = instance.process();
+        process.is_some_and(|process| ancestors.contains(&process))
+    };
+    let own = live.iter().find(|instance| of(instance));
+    let own = own.map(|instance| (instance.id, instance.agent.clone()));
+    let launched = app.launches.holding(&ancestors);
+    let launched = launched.map(|launch| (launch.instance, launch.agent));
+    match own.or(launched) {
+        None => Ok(()),
+        Some((instance, agent)) => Err(Refused::new(
+            Code::PeerIsAgent,
+            format!(
+                "process {} belongs to {instance} of agent {agent}",
+                peer.pid
+            ),
+            "an agent has no admin rights, whatever user it runs as; ask a person",
         )),
     }
 }

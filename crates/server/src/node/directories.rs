@@ -95,6 +95,7 @@ pub(super) struct Paths {
     pub(super) admin: PathBuf,
     pub(super) workload: PathBuf,
     pub(super) mcp: PathBuf,
+    pub(super) launch: PathBuf,
     /// Below it each child process gets a private directory.
     pub(super) scratch: PathBuf,
 }
@@ -105,6 +106,7 @@ impl Paths {
             admin: runtime_dir.join("admin.sock"),
             workload: runtime_dir.join("workload.sock"),
             mcp: runtime_dir.join("mcp.sock"),
+            launch: runtime_dir.join("launch.sock"),
             scratch: runtime_dir.join("scratch"),
         }
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bailiwick_control::Control;
 use bailiwick_core::id::InstanceId;
-use bailiwick_enforce::Gateway;
 use bailiwick_identity::attest::Hashes;
 use bailiwick_identity::authority::Authority;
 use bailiwick_identity::exits;
@@ -17,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::ports::Judging;
+use super::Addresses;
 use super::start::Listeners;
 use crate::app::App;
 use crate::http::listen;
 use crate::routes;
+use crate::sockets::launch::{self, Launchpad};
 use crate::sockets::{mcp, workload};
 
 /// How often it is looked whether a signing key has to be made anew.
@@ -35,7 +36,7 @@ pub(super) struct Serving<'a> {
     pub(super) tasks: &'a mut JoinSet<&'static str>,
     pub(super) listeners: Listeners,
     pub(super) app: Arc<App>,
-    pub(super) gateway: Arc<Gateway>,
+    pub(super) addresses: Addresses,
     pub(super) identities: watch::Receiver<u64>,
     pub(super) connections: TaskTracker,
     pub(super) stop: CancellationToken,
@@ -47,7 +48,7 @@ pub(super) fn serve(serving: Serving<'_>) {
         tasks,
         listeners,
         app,
-        gateway,
+        addresses,
         identities,
         connections,
         stop,
@@ -62,6 +63,7 @@ pub(super) fn serve(serving: Serving<'_>) {
     watched(tasks, "console listener", console);
     let admin = listen::unix(listeners.admin, router, connections.clone(), stop.clone());
     watched(tasks, "admin socket", admin);
+    let gateway = Arc::clone(&app.gateway);
     let calls = Arc::clone(&gateway).serve(listeners.gateway, stop.clone());
     tasks.spawn(async move {
         calls.await;
@@ -114,6 +116,7 @@ pub(super) fn serve(serving: Serving<'_>) {
         Arc::clone(&app.authority),
         Arc::clone(&hashes),
         watch.clone(),
+        Arc::clone(&app.launches),
         identities,
     );
     let identities = workload::serve(listeners.workload, service, stop.clone());
@@ -121,14 +124,21 @@ pub(super) fn serve(serving: Serving<'_>) {
     let shim = mcp::Shim {
         control: app.control.clone(),
         authority: Arc::clone(&app.authority),
-        hashes,
+        hashes: Arc::clone(&hashes),
         watch,
+        launches: Arc::clone(&app.launches),
         gateway,
     };
-    let shims = mcp::serve(listeners.mcp, shim, connections, stop);
+    let shims = mcp::serve(listeners.mcp, shim, connections.clone(), stop.clone());
     tasks.spawn(async move {
         shims.await;
         "mcp socket"
+    });
+    let pad = Launchpad::new(app, hashes, &addresses);
+    let launches = launch::serve(listeners.launch, pad, connections, stop);
+    tasks.spawn(async move {
+        launches.await;
+        "launch socket"
     });
 }
 

@@ -59,6 +59,7 @@ pub(super) struct Listeners {
     pub(super) admin: UnixListener,
     pub(super) workload: UnixListener,
     pub(super) mcp: UnixListener,
+    pub(super) launch: UnixListener,
     paths: Paths,
 }
 
@@ -130,11 +131,12 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         control: control.clone(),
         authority: Arc::clone(&authority),
         replica: Arc::clone(&point.replica),
+        launches: Arc::default(),
         feed: point.feed,
         issuers: issuers(&config, &addresses, &state)?,
         pop_authorities: pop_authorities(&config)?,
         pop_challenges: Challenges::new(&*state.rng),
-        gateway: Arc::clone(&gateway),
+        gateway,
         sign_ins: sign_ins(&config, &addresses, &state)?,
         published_clients: published_clients(&config, &state)?,
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
@@ -164,13 +166,12 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         tasks: &mut tasks,
         listeners,
         app: Arc::clone(&app),
-        gateway,
+        addresses: addresses.clone(),
         identities: point.identities,
         connections: connections.clone(),
         stop: stop.clone(),
     });
     tasks.spawn(keys::renew_keks(Arc::clone(&state.seal), Arc::clone(&app)));
-    tell(&addresses);
     Ok(Node {
         addresses,
         app,
@@ -303,7 +304,7 @@ async fn policy(
     Ok((publications, Arc::new(policies)))
 }
 
-fn tell(addresses: &Addresses) {
+pub(super) fn tell(addresses: &Addresses) {
     if !bailiwick_identity::peer::pins_peers() {
         tracing::warn!(
             "this kernel (before Linux 6.5) does not pin processes that connect; see docs/threat-model.md"
@@ -333,6 +334,7 @@ async fn listen(config: &Config) -> Result<Listeners, StartError> {
         // Who may reach these is the directory's matter; what a peer is, the kernel says.
         workload: directories::socket(&paths.workload, 0o666)?,
         mcp: directories::socket(&paths.mcp, 0o666)?,
+        launch: directories::socket(&paths.launch, 0o666)?,
         paths,
     })
 }
@@ -519,6 +521,7 @@ fn addresses(
         admin_socket: listeners.paths.admin.clone(),
         workload_socket: listeners.paths.workload.clone(),
         mcp_socket: listeners.paths.mcp.clone(),
+        launch_socket: listeners.paths.launch.clone(),
         log_vkey: state.log.vkey(),
     })
 }

@@ -10,12 +10,13 @@ use bailiwick_control::tasks::OpenTask;
 use bailiwick_core::id::TaskId;
 use bailiwick_core::json::{Limits, check};
 use bailiwick_core::name::{AgentName, ServerName, UserId};
-use bailiwick_core::task::{Request, RequestSource, Task};
+use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
 use bailiwick_core::{Code, Fault, Problem};
 use bailiwick_enforce::{Caller, Gateway};
 use bailiwick_identity::attest::{Found, Hashes, attest_parent, start_time_of};
-use bailiwick_identity::authority::{Attested, Authority};
+use bailiwick_identity::authority::{Asker, Attested, Authority};
 use bailiwick_identity::exits::Watch;
+use bailiwick_identity::launches::{Launch, Launches};
 use bailiwick_identity::peer::Peer;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use serde::Deserialize;
@@ -53,6 +54,8 @@ pub struct Shim {
     pub hashes: Arc<Hashes>,
     /// Ends instances whose process exits.
     pub watch: Watch,
+    /// What `bailiwick run` started.
+    pub launches: Arc<Launches>,
     /// Serves the session.
     pub gateway: Arc<Gateway>,
 }
@@ -68,7 +71,7 @@ struct Hello {
 }
 
 /// Which task.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     id: Option<TaskId>,
@@ -148,7 +151,9 @@ impl Shim {
         let line = tokio::time::timeout(HANDSHAKE, first_line(stream)).await;
         let line = line.map_err(|_| unfit("it did not come in time"))??;
         let hello = parse(&line)?;
-        let attested = self.attest(&peer).await?;
+        let launch = self.launches.of(&peer).await;
+        let launch = launch.map_err(|error| error.problem())?;
+        let attested = self.attest(&peer, launch.as_ref()).await?;
         if hello
             .agent
             .as_ref()
@@ -163,11 +168,22 @@ impl Shim {
                 "leave --agent out, or start the shim from the agent it names",
             ));
         }
-        let opened = self.task(&hello.task, &attested, peer.uid).await?;
+        // In a launch there is the launch's task: nobody in it opens another one by asking for it.
+        let own = launch.filter(|_| hello.task.id.is_none());
+        let wanted = own.map_or(hello.task.clone(), |launch| Wanted {
+            id: Some(launch.task),
+            text: None,
+        });
+        let opened = self.task(&wanted, &attested, peer.uid).await?;
         Ok((hello, peer, attested, opened))
     }
 
-    async fn attest(&self, peer: &Peer) -> Result<Attested, Problem> {
+    async fn attest(&self, peer: &Peer, launch: Option<&Launch>) -> Result<Attested, Problem> {
+        if let Some(launch) = launch {
+            let asker = Asker::Launched(launch.instance);
+            let attested = self.authority.attest(asker, None).await;
+            return attested.map_err(|error| error.problem());
+        }
         let (asked, hashes) = (peer.clone(), Arc::clone(&self.hashes));
         let found = tokio::task::spawn_blocking(move || attest_parent(&asked, &hashes)).await;
         let found = found
@@ -201,7 +217,11 @@ impl Shim {
         let (id, here) = match (wanted.id, &wanted.text) {
             (Some(id), None) => (id, false),
             (None, Some(text)) => (self.launch(text, attested, uid).await?, true),
-            _ => return Err(unfit("`task` takes an id or a text, and only one")),
+            _ => {
+                return Err(unfit(
+                    "`task` takes an id or a text, and only one; in a launch neither is needed",
+                ));
+            }
         };
         match self.control.bind(id, &attested.instance).await {
             Ok(task) => Ok(Opened { task, here, uid }),
@@ -257,7 +277,7 @@ impl Drop for EndOnDrop {
 }
 
 async fn end(control: &Control, id: TaskId, uid: u32) {
-    match control.launch_ended(uid, id).await {
+    match control.launch_ended(uid, id, TaskState::Completed).await {
         Err(problem) if problem.code != Code::TaskEnded => {
             tracing::error!(task = %id, %problem, "a shim's task could not be ended yet");
         }
