@@ -22,6 +22,8 @@ mod canary;
 #[cfg(test)]
 mod cli_basics;
 #[cfg(test)]
+mod conformance;
+#[cfg(test)]
 mod console;
 #[cfg(test)]
 mod delegation;
@@ -41,6 +43,8 @@ mod gateway_stdio;
 mod index;
 #[cfg(test)]
 mod introspection;
+#[cfg(test)]
+mod keys;
 #[cfg(test)]
 mod kill_nine;
 #[cfg(test)]

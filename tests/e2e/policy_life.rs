@@ -304,6 +304,6 @@ fn a_denial_explains_itself_to_people_and_applying_that_allows_it() {
         .find(|event| event["type"] == "task.opened" && event["decision"].is_object())
         .unwrap();
     let about_a_task = node.cli(&["policy", "explain", opened["id"].as_str().unwrap()]);
-    let note = about_a_task["note"].as_str().unwrap();
-    assert!(note.starts_with("only decisions about calls"), "{note}");
+    let said = about_a_task["note"].as_str().unwrap();
+    assert!(said.starts_with("only decisions about calls"), "{said}");
 }
