@@ -1,6 +1,7 @@
 //! The official conformance suite of MCP against a server, directly and through the gateway: every check that the server passes by itself
 //! it passes behind the gateway too. The relay between them adds an agent's token and proofs, and nothing else.
 
+mod authorization;
 mod offered;
 mod relay;
 
@@ -45,7 +46,6 @@ fn run(revision: &str, url: &str, results: &Path) -> Checks {
     for scenario in std::fs::read_dir(results).unwrap() {
         let path = scenario.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        // `server-<scenario>-<time>`, where the time begins with its year.
         // `server-<scenario>-<time>`; the time has 25 characters with its hyphen.
         let name = name.strip_prefix("server-").unwrap_or(name);
         let name = name.get(..name.len() - 25).unwrap();
