@@ -110,15 +110,6 @@ pub(crate) fn console_module(path: &str) -> PathBuf {
     installed(&format!(".deps/console/node_modules/{path}"))
 }
 
-/// MCP's conformance suite, in the Node that it needs.
-pub(crate) fn conformance() -> Command {
-    let mut command = Command::new(installed(".deps/conformance/bin/node"));
-    command.arg(installed(
-        ".deps/conformance/node_modules/@modelcontextprotocol/conformance/dist/index.js",
-    ));
-    command
-}
-
 /// Debian's Chromium.
 pub(crate) fn chromium() -> PathBuf {
     let program = PathBuf::from("/usr/bin/chromium");

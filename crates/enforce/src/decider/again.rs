@@ -314,7 +314,7 @@ impl LocalDecider {
         let decision = self.decide_lease(
             &compiled.bundle,
             &rows.view,
-            (server, credential),
+            (Some(server), credential),
             rows.versions,
             &rows.rollout,
         );

@@ -77,6 +77,7 @@ impl LocalDecider {
                 input: None,
                 tried: None,
                 observed: rows.rollout.observes(now),
+                known: None,
                 us: super::micros(self.clock.monotonic().saturating_sub(started)),
             };
         }

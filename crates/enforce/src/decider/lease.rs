@@ -41,7 +41,7 @@ impl LocalDecider {
         &self,
         bundle: &Bundle,
         view: &View,
-        (server, credential): (&ServerName, &CredentialName),
+        (server, credential): (Option<&ServerName>, &CredentialName),
         versions: Versions,
         rollout: &Rollout,
     ) -> Decision {

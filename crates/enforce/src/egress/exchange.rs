@@ -160,7 +160,7 @@ impl Exchange {
             .await
             .map_err(refuse)?;
         let nothing = check(b"{}", &Limits::ENVELOPE).map_err(|error| refuse(error.problem()))?;
-        labels::before(gateway, decided, &nothing, self.intent.id)
+        labels::before(gateway, decided, &nothing, (self.intent.id, &self.entered))
             .await
             .map_err(refuse)?;
         let Some(view) = &decided.view else {
