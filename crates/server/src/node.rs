@@ -15,6 +15,7 @@ mod restored;
 mod serve;
 pub(crate) mod snapshot;
 mod start;
+mod store;
 mod usage;
 
 use std::net::SocketAddr;

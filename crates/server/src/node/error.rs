@@ -83,6 +83,12 @@ pub enum StartError {
     /// The seal.
     #[error("the seal does not open")]
     Seal(#[from] SealError),
+    /// The configuration names a database, and there is a store in the data directory too.
+    #[error("[store] url names a database, and there is a store in {} too", file.display())]
+    TwoStores {
+        /// The file.
+        file: PathBuf,
+    },
     /// The store.
     #[error("the store does not open")]
     Open(#[from] bailiwick_store::OpenError),
@@ -132,7 +138,7 @@ pub enum StartError {
         name: bailiwick_core::name::BackendName,
         /// Why.
         #[source]
-        source: bailiwick_broker::backend::BadAddress,
+        source: bailiwick_store::BadPostgresAddress,
     },
     /// Leases of an earlier run.
     #[error("leases of an earlier run cannot be ended")]
@@ -153,6 +159,7 @@ impl Fault for StartError {
             Self::Restored { .. } => Code::FeedRegressed,
             Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
             Self::Listen { .. }
+            | Self::TwoStores { .. }
             | Self::Issuers(_)
             | Self::Authorities { .. }
             | Self::Pop(_)
@@ -184,7 +191,11 @@ impl Fault for StartError {
             }
             Self::Exposed { path, .. } => format!("run: chmod 700 {}", path.display()),
             Self::SealMissing { .. } => {
-                "restore seal.key from its backup, or name another [node] data_dir".to_owned()
+                "restore seal.key from its backup, copy it from another node of the same store, or name another [node] data_dir".to_owned()
+            }
+            Self::TwoStores { .. } => {
+                "remove [store] url to go on with the file; or move the file away if its state is no longer wanted"
+                    .to_owned()
             }
             Self::Restored { .. } => {
                 "what was revoked since that copy lives again in it: put the newer store back, or take this one into use with `bailiwick store adopt --reason …`, which ends everything it holds"

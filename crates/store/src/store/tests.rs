@@ -321,7 +321,7 @@ async fn instances_of_the_first_schema_are_still_there() {
     let body = r#"{"id":"inst_01h2xcejqtf2nbrexx3vqjhp41","agent":"coder","selectors":["unix:uid=1000"],"pid":10,"pid_start":77,
         "state":"live","born_seq":0,"attested_at":"2026-11-01T00:00:00Z"}"#;
     let old = raw(&dir);
-    old.execute_batch(include_str!("../sqlite/migrations/0001_initial.sql"))
+    old.execute_batch(include_str!("../sql/migrations/0001_initial.sql"))
         .unwrap();
     old.execute(
         "INSERT INTO instance (id, agent, pid, pid_start, state, body)
@@ -357,7 +357,7 @@ fn a_newer_schema_is_refused_untouched() {
             newer,
             OpenError::Newer {
                 found: 99,
-                known: 7
+                known: 8
             }
         ),
         "{newer}"
