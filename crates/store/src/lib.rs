@@ -71,7 +71,9 @@ pub use observer::Observer;
 pub use outbox::{Outbox, OutboxMut, Pending};
 pub use points::{Points, PointsMut};
 pub use policies::{Policies, PoliciesMut, PolicyVersion};
-pub use postgres::{BadPostgresAddress, PostgresAddress, PostgresStore};
+pub use postgres::{
+    BadPostgresAddress, Copied, PostgresAddress, PostgresStore, TransferError, transfer,
+};
 pub use revocations::{Reach, RevocationRow, Revocations, RevocationsMut};
 pub use secrets::{SecretName, SecretRow, Secrets, SecretsMut};
 pub use servers::{Servers, ServersMut};

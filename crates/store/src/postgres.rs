@@ -13,11 +13,13 @@ mod follower;
 mod link;
 mod migrate;
 mod readers;
+mod transfer;
 mod writer;
 
 pub use address::{BadPostgresAddress, PostgresAddress};
 pub(crate) use engine::Engine;
 pub use engine::PostgresStore;
+pub use transfer::{Copied, TransferError, transfer};
 
 #[cfg(test)]
 mod tests;

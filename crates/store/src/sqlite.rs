@@ -7,4 +7,4 @@ mod migrate;
 mod readers;
 mod writer;
 
-pub(crate) use engine::Engine;
+pub(crate) use engine::{Engine, open_file};

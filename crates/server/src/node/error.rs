@@ -89,6 +89,12 @@ pub enum StartError {
         /// The file.
         file: PathBuf,
     },
+    /// The configuration names no database.
+    #[error("[store] url names no database")]
+    NoDatabase,
+    /// The state could not be copied into a database.
+    #[error("the store was not copied")]
+    Transfer(#[from] bailiwick_store::TransferError),
     /// The store.
     #[error("the store does not open")]
     Open(#[from] bailiwick_store::OpenError),
@@ -160,11 +166,13 @@ impl Fault for StartError {
             Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
             Self::Listen { .. }
             | Self::TwoStores { .. }
+            | Self::NoDatabase
             | Self::Issuers(_)
             | Self::Authorities { .. }
             | Self::Pop(_)
             | Self::Backend { .. } => Code::ConfigInvalid,
             Self::Seal(error) => error.code(),
+            Self::Transfer(error) => error.code(),
             Self::Open(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Log(error) => error.code(),
@@ -194,7 +202,7 @@ impl Fault for StartError {
                 "restore seal.key from its backup, copy it from another node of the same store, or name another [node] data_dir".to_owned()
             }
             Self::TwoStores { .. } => {
-                "remove [store] url to go on with the file; or move the file away if its state is no longer wanted"
+                "copy it with `bailiwick store migrate`, or remove [store] url to go on with the file, or move the file away if its state is no longer wanted"
                     .to_owned()
             }
             Self::Restored { .. } => {
@@ -211,6 +219,10 @@ impl Fault for StartError {
                 "stop the other node, or give this one its own [node] runtime_dir".to_owned()
             }
             Self::Seal(error) => error.help(),
+            Self::NoDatabase => {
+                "set [store] url to where the state is to go".to_owned()
+            }
+            Self::Transfer(error) => error.help(),
             Self::Open(error) => error.help(),
             Self::Store(error) => error.help(),
             Self::Log(error) => error.help(),

@@ -7,11 +7,13 @@ use std::time::Duration;
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
-use bailiwick_store::{KeyClass, Options, PostgresStore, Reads, Store, StoreError};
+use bailiwick_store::{
+    Copied, KeyClass, Options, PostgresStore, Reads, Store, StoreError, transfer,
+};
 use tokio::task::spawn_blocking;
 
 use super::StartError;
-use crate::config::Config;
+use crate::config::{Config, StoreAt};
 
 /// A server notices within this time that the machine of an earlier process is gone.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -69,7 +71,48 @@ async fn connect(
     if file.exists() {
         return Err(StartError::TwoStores { file });
     }
-    let at = PostgresStore {
+    let at = database(config, at, clock, rng);
+    blocking(move || Ok(Store::open_postgres(&dir, &at)?)).await
+}
+
+/// Copies the state of a node that does not run from its file into the empty database that the configuration names, compares every table, and
+/// moves the file out of the way: from then on the database is the node's store.
+pub async fn migrate(config: &Config) -> Result<Vec<Copied>, StartError> {
+    let Some(at) = &config.store else {
+        return Err(StartError::NoDatabase);
+    };
+    let dir = config.node.data_dir.clone();
+    let file = dir.join("store.db");
+    if !file.exists() {
+        return Err(StartError::Path {
+            path: file,
+            what: "a store to be copied",
+            source: io::ErrorKind::NotFound.into(),
+        });
+    }
+    let (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>) = (Arc::new(SystemClock), Arc::new(SystemRng));
+    let to = database(config, at, &clock, &rng);
+    blocking(move || {
+        let copied = transfer(&dir, &to)?;
+        std::fs::rename(&file, dir.join("store.db.migrated")).map_err(|source| {
+            StartError::Path {
+                path: file,
+                what: "everything is in the database now; move the file away by hand",
+                source,
+            }
+        })?;
+        Ok(copied)
+    })
+    .await
+}
+
+fn database(
+    config: &Config,
+    at: &StoreAt,
+    clock: &Arc<dyn Clock>,
+    rng: &Arc<dyn Rng>,
+) -> PostgresStore {
+    PostgresStore {
         url: at.url.clone(),
         password_file: at.password_file.clone(),
         ca_file: at.ca_file.clone(),
@@ -79,8 +122,7 @@ async fn connect(
         patience: PATIENCE,
         clock: Arc::clone(clock),
         rng: Arc::clone(rng),
-    };
-    blocking(move || Ok(Store::open_postgres(&dir, &at)?)).await
+    }
 }
 
 /// Whether something is in it that only its seal opens.

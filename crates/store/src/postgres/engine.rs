@@ -47,6 +47,15 @@ pub struct PostgresStore {
     pub rng: Arc<dyn Rng>,
 }
 
+impl PostgresStore {
+    fn failed(&self, error: &StoreError) -> OpenError {
+        OpenError::Server {
+            at: self.url.clone(),
+            why: error.to_string(),
+        }
+    }
+}
+
 /// An open database.
 pub(crate) struct Engine {
     queue: Option<SyncSender<Box<dyn Job>>>,
@@ -60,30 +69,10 @@ pub(crate) struct Engine {
 impl Engine {
     pub(crate) fn open(dir: &Path, at: &PostgresStore) -> Result<Self, OpenError> {
         let directory = Directory::claim(dir)?;
-        let address = PostgresAddress::parse(&at.url)?;
-        let tls = address.verifier(at.ca_file.as_deref())?;
-        let opener = Opener::new(&address.config, at.password_file.clone(), tls);
-        let place = format!("{}:{}/{}", address.host, address.port, address.database);
-        let failed = |error: StoreError| OpenError::Server {
-            at: place.clone(),
-            why: error.to_string(),
-        };
-        let link = opener.open().map_err(failed)?;
-        migrate::migrate(&link, &place)?;
+        let (opener, link) = connect(at)?;
         let observers = Arc::new(Observers::default());
-        observers.begin(prepare(&link).map_err(failed)?);
+        observers.begin(prepare(&link).map_err(|error| at.failed(&error))?);
         let stop = Arc::new(Stop::default());
-        // The server may not have noticed yet that an earlier process of this node is gone.
-        let mut tries = at.patience.as_millis() / CLAIM_PAUSE.as_millis();
-        while !claim(&link, &at.node, at.others).map_err(failed)? {
-            let Some(left) = tries.checked_sub(1) else {
-                return Err(OpenError::NodeTaken {
-                    node: at.node.clone(),
-                });
-            };
-            tries = left;
-            stop.wait(CLAIM_PAUSE);
-        }
         let (queue, jobs) = sync_channel(MAX_QUEUED_WRITES);
         let writer = Writer {
             opener: opener.clone(),
@@ -171,6 +160,31 @@ impl Drop for Engine {
             }
         }
     }
+}
+
+/// Connects, takes the node's name and brings the schema up to date.
+pub(super) fn connect(at: &PostgresStore) -> Result<(Opener, Link), OpenError> {
+    let address = PostgresAddress::parse(&at.url)?;
+    let tls = address.verifier(at.ca_file.as_deref())?;
+    let opener = Opener::new(&address.config, at.password_file.clone(), tls);
+    let failed = |error: StoreError| at.failed(&error);
+    let link = opener.open().map_err(failed)?;
+    // The server may not have noticed yet that an earlier process of this node is gone.
+    let (mut tries, pause) = (
+        at.patience.as_millis() / CLAIM_PAUSE.as_millis(),
+        Stop::default(),
+    );
+    while !claim(&link, &at.node, at.others).map_err(failed)? {
+        let Some(left) = tries.checked_sub(1) else {
+            return Err(OpenError::NodeTaken {
+                node: at.node.clone(),
+            });
+        };
+        tries = left;
+        pause.wait(CLAIM_PAUSE);
+    }
+    migrate::migrate(&link, &at.url)?;
+    Ok((opener, link))
 }
 
 /// Whether the engine is being closed, for threads that pause.

@@ -7,6 +7,7 @@ mod postgres;
 mod postgres_stores;
 mod schemas;
 mod several;
+mod transfers;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -27,7 +27,8 @@ const MAX_QUESTIONS: u32 = 14;
 /// The shortest and the longest pause before trying again; each is twice the one before, and shortened by chance by up to a half.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(2));
 /// A transaction begins with the lock, so that its snapshot is taken after the one before it was committed.
-const BEGIN: &str = "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE one_writer IN EXCLUSIVE MODE";
+pub(super) const BEGIN: &str =
+    "BEGIN ISOLATION LEVEL SERIALIZABLE; LOCK TABLE one_writer IN EXCLUSIVE MODE";
 
 pub(super) struct Writer {
     pub(super) opener: Opener,

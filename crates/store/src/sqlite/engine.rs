@@ -1,6 +1,6 @@
 //! Opening the database and holding its parts together; closing them in the right order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -35,25 +35,11 @@ pub(crate) struct Engine {
 
 impl Engine {
     pub(crate) fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        if rusqlite::version_number() < OLDEST_SQLITE {
-            return Err(OpenError::Engine {
-                found: rusqlite::version(),
-            });
-        }
-        let directory = Directory::claim(dir)?;
-        let path = directory.database()?;
+        let (directory, connection, path) = open_database(dir, options)?;
         let failed = |error: rusqlite::Error| OpenError::Database {
             path: path.clone(),
             why: error.to_string(),
         };
-        let mut connection = Connection::open_with_flags(
-            &path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .map_err(failed)?;
-        migrate::recognise(&connection, &path)?;
-        configure(&connection, options).map_err(failed)?;
-        migrate::migrate(&mut connection, &path)?;
         let newest: Option<i64> = connection
             .query_row("SELECT max(seq) FROM change", [], |row| row.get(0))
             .map_err(failed)?;
@@ -132,6 +118,38 @@ impl Drop for Engine {
             tracing::error!("the store's writer thread panicked");
         }
     }
+}
+
+/// The file in a directory that this process then holds, brought up to date.
+pub(crate) fn open_file(dir: &Path) -> Result<(Directory, Connection), OpenError> {
+    let (directory, connection, _) = open_database(dir, Options::default())?;
+    Ok((directory, connection))
+}
+
+fn open_database(
+    dir: &Path,
+    options: Options,
+) -> Result<(Directory, Connection, PathBuf), OpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(OpenError::Engine {
+            found: rusqlite::version(),
+        });
+    }
+    let directory = Directory::claim(dir)?;
+    let path = directory.database()?;
+    let failed = |error: rusqlite::Error| OpenError::Database {
+        path: path.clone(),
+        why: error.to_string(),
+    };
+    let mut connection = Connection::open_with_flags(
+        &path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(failed)?;
+    migrate::recognise(&connection, &path)?;
+    configure(&connection, options).map_err(failed)?;
+    migrate::migrate(&mut connection, &path)?;
+    Ok((directory, connection, path))
 }
 
 /// What every connection needs.
