@@ -1,10 +1,13 @@
 //! A node whose state is in PostgreSQL: the main path with a person and a revocation, a kill in between, and a database that goes away.
 
+use std::path::Path;
 use std::time::Instant;
 
 use serde_json::json;
 
+use crate::bad_config::serve;
 use crate::harness::mcp::message;
+use crate::harness::node::config_of;
 use crate::harness::tools::BEARER;
 use crate::harness::{Agent, DEADLINE, Mcp, Node, Setup, World};
 use crate::postgres::{self, Server, url};
@@ -23,13 +26,8 @@ impl Bench {
         let server = Server::bare();
         server.create_store();
         let home = tempfile::tempdir().unwrap();
-        let store = format!(
-            "\n[store]\nurl = {:?}\npassword_file = {:?}\n",
-            url(&server.dir(), "bailiwick", "bailiwick"),
-            server.private_password(home.path()),
-        );
         let setup = Setup {
-            audit: store,
+            audit: section(&server, home.path()),
             ..Setup::default()
         };
         Self {
@@ -87,7 +85,7 @@ fn a_node_on_postgres_calls_asks_survives_a_kill_and_revokes() {
 }
 
 #[test]
-fn a_node_whose_database_is_gone_denies_until_it_is_back() {
+fn a_node_whose_database_is_gone_denies() {
     let mut bench = Bench::start();
     let (_, client) = bench.world.session();
     client.ok("list_files", "{}");
@@ -108,11 +106,58 @@ fn a_node_whose_database_is_gone_denies_until_it_is_back() {
         denied,
         "a call ran without a lease"
     );
-    bench.server.run();
-    until(&bench.world.node, || {
-        let said = message(client.start_call("list_files", "{}"));
-        said["result"]["isError"] == json!(false)
-    });
+}
+
+#[test]
+fn a_node_moves_from_its_file_to_postgres_and_goes_on() {
+    let mut world = World::start();
+    let (task, client) = world.session();
+    client.ok("list_files", "{}");
+    drop(client);
+    world.node.stop();
+    let server = Server::bare();
+    server.create_store();
+    let config = config_of(world.node.home());
+    let before = std::fs::read_to_string(&config).unwrap();
+    let refused = world.node.run(&["store", "migrate"]);
+    assert_eq!(refused.problem()["code"], "config_invalid", "{refused:?}");
+
+    let after = format!("{before}{}", section(&server, world.node.home()));
+    std::fs::write(&config, after).unwrap();
+    // Nothing is left behind silently.
+    let refused = serve(&config, "json");
+    assert!(
+        refused.stderr.contains("bailiwick store migrate"),
+        "{refused:?}"
+    );
+    let moved = world.node.cli(&["store", "migrate"]);
+    let tables = moved["tables"].as_array().unwrap();
+    let tasks = tables
+        .iter()
+        .find(|table| table["table"] == "task")
+        .unwrap();
+    assert_eq!(tasks["rows"], json!(1), "{moved}");
+    let data = world.node.data();
+    assert!(!data.join("store.db").exists() && data.join("store.db.migrated").exists());
+
+    world.node.start_again();
+    let node = &world.node;
+    assert_eq!(
+        node.api("GET", &format!("/v1/tasks/{task}"), None)["state"],
+        "open"
+    );
+    let agent = Agent::of(node);
+    let client = Mcp::open(&agent, "workspace", &task);
+    client.ok("list_files", "{}");
+}
+
+/// What a configuration says to keep the state there.
+fn section(server: &Server, home: &Path) -> String {
+    format!(
+        "\n[store]\nurl = {:?}\npassword_file = {:?}\n",
+        url(&server.dir(), "bailiwick", "bailiwick"),
+        server.private_password(home),
+    )
 }
 
 /// Tries until it is so.

@@ -16,7 +16,7 @@ use std::time::Duration;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use tempfile::TempDir;
 
-use crate::conformance;
+use crate::conformance::{self, each};
 use crate::{OpenError, PostgresStore, Store};
 use postgres::{Server, url};
 
@@ -101,9 +101,4 @@ macro_rules! conforms {
     };
 }
 
-conforms! {
-    agents instances remote_instances join_tokens points servers_and_tools items policies
-    task_trees task_rules task_ends approvals fences revocations lease_versions signing_keys tokens
-    accounts sessions erasures pseudonyms sealed_values outbox meta oauth_clients vouchers
-    feed_has_no_gap observers_see_commits_in_order rolled_back_leaves_nothing snapshots
-}
+each! { conforms }
