@@ -1,12 +1,13 @@
 //! A node whose state is in PostgreSQL: the main path with a person and a revocation, a kill in between, and a database that goes away.
 
 use std::path::Path;
-use std::time::Instant;
 
+use bailiwick_core::Clock as _;
+use bailiwick_crypto::system::SystemClock;
 use serde_json::json;
 
 use crate::bad_config::serve;
-use crate::harness::mcp::message;
+use crate::harness::mcp::{OPENING, message};
 use crate::harness::node::config_of;
 use crate::harness::tools::BEARER;
 use crate::harness::{Agent, DEADLINE, Mcp, Node, Setup, World};
@@ -85,9 +86,9 @@ fn a_node_on_postgres_calls_asks_survives_a_kill_and_revokes() {
 }
 
 #[test]
-fn a_node_whose_database_is_gone_denies() {
+fn a_node_whose_database_is_gone_denies_until_it_is_back() {
     let mut bench = Bench::start();
-    let (_, client) = bench.world.session();
+    let (task, client) = bench.world.session();
     client.ok("list_files", "{}");
     let run = bench.world.tools.calls();
     bench.server.kill();
@@ -106,6 +107,13 @@ fn a_node_whose_database_is_gone_denies() {
         denied,
         "a call ran without a lease"
     );
+    bench.server.run();
+    let token = client.token.clone();
+    let newcomer = Mcp::new(&bench.world.agent, "workspace", token);
+    until(&bench.world.node, || newcomer.post(OPENING).status == 200);
+    // The session was cut with everything else that was live.
+    let client = Mcp::open(&bench.world.agent, "workspace", &task);
+    client.ok("list_files", "{}");
 }
 
 #[test]
@@ -162,8 +170,12 @@ fn section(server: &Server, home: &Path) -> String {
 
 /// Tries until it is so.
 fn until(node: &Node, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
+    let begun = SystemClock.monotonic();
     while !is_so() {
-        assert!(begun.elapsed() < DEADLINE * 2, "{}", node.log());
+        assert!(
+            SystemClock.monotonic() < begun + 2 * DEADLINE,
+            "{}",
+            node.log()
+        );
     }
 }
