@@ -11,10 +11,11 @@ use crate::harness::http::{self, Place};
 use crate::harness::world::{demo_policy, publish};
 use crate::harness::{Agent, Setup, World};
 
-#[path = "../servers/postgres.rs"]
-pub(crate) mod postgres;
+#[path = "../servers/postgres_leases.rs"]
+pub(crate) mod postgres_leases;
 
-use postgres::{Server, url_of};
+use crate::postgres::{self, Server};
+use postgres_leases::url_of;
 
 const PERMIT: &str = r#"
 @id("orders-ro")

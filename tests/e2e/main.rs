@@ -66,6 +66,9 @@ mod points;
 #[cfg(test)]
 mod policy_life;
 #[cfg(test)]
+#[path = "../servers/postgres.rs"]
+mod postgres;
+#[cfg(test)]
 mod published_clients;
 #[cfg(test)]
 mod restored;
@@ -81,5 +84,7 @@ mod ship;
 mod spiffe_clients;
 #[cfg(test)]
 mod step_up;
+#[cfg(test)]
+mod store_postgres;
 #[cfg(test)]
 mod witness;

@@ -10,7 +10,7 @@ use crate::harness::http::{self, Place};
 use crate::harness::{DEADLINE, Mcp, Node, Setup, World};
 
 /// The arguments of the order, written as no serialiser would.
-const SHIP: &str = r#"{ "status" :"shipped",  "id": 7 }"#;
+pub(crate) const SHIP: &str = r#"{ "status" :"shipped",  "id": 7 }"#;
 
 /// The id of the next approval that is asked for, however much else is on record meanwhile.
 pub(crate) fn next_asked(tail: &mut impl Iterator<Item = Value>) -> String {
@@ -26,7 +26,7 @@ pub(crate) fn next_asked(tail: &mut impl Iterator<Item = Value>) -> String {
 }
 
 /// Runs a call in a thread of its own while `meanwhile` does what a person does; both answers.
-fn while_waiting<T>(
+pub(crate) fn while_waiting<T>(
     client: &Mcp<'_>,
     arguments: &str,
     meanwhile: impl FnOnce() -> T,

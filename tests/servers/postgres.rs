@@ -1,8 +1,8 @@
 //! A PostgreSQL server of its own for each test, and a client that is not ours: psql. Included by the tests that need one.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -12,7 +12,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start() -> Self {
+    /// One that has nothing but its superuser.
+    pub(crate) fn bare() -> Self {
         // Short and open to the server's own user: a socket is in it.
         let dir = tempfile::Builder::new()
             .prefix("pg")
@@ -20,18 +21,6 @@ impl Server {
             .unwrap();
         let mut server = Self { process: None, dir };
         server.run();
-        server.sql("CREATE DATABASE orders");
-        server.sql("CREATE ROLE app_ro NOLOGIN; CREATE ROLE app_owner NOLOGIN");
-        server.sql_in(
-            "orders",
-            "CREATE TABLE stock (n int); INSERT INTO stock VALUES (7); GRANT SELECT ON stock TO app_ro; \
-             GRANT CREATE, USAGE ON SCHEMA public TO app_ro",
-        );
-        // What a broker has by the docs: no superuser.
-        server.sql(&format!(
-            "CREATE ROLE bw_broker LOGIN CREATEROLE PASSWORD '{}'; GRANT pg_signal_backend TO bw_broker",
-            server.password()
-        ));
         server
     }
 
@@ -100,27 +89,7 @@ impl Server {
         }
     }
 
-    /// An open session.
-    pub(crate) fn session(&self, user: &str, password: &str) -> Session {
-        let mut process = self
-            .client(user, password, "orders")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let input = process.stdin.take().unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        let mut session = Session {
-            process,
-            input,
-            output,
-        };
-        assert_eq!(session.ask("SELECT 'here';").as_deref(), Some("here"));
-        session
-    }
-
-    fn client(&self, user: &str, password: &str, database: &str) -> Command {
+    pub(crate) fn client(&self, user: &str, password: &str, database: &str) -> Command {
         let mut command = Command::new("psql");
         command
             .env_clear()
@@ -142,57 +111,17 @@ impl Server {
             .arg(self.dir.path());
         command
     }
-
-    /// Names of all roles that begin as ours, markers left out.
-    pub(crate) fn roles(&self) -> Vec<String> {
-        let found = self.sql(
-            "SELECT rolname FROM pg_roles WHERE rolname LIKE 'bw-%' AND rolname NOT LIKE '%-gen-%'",
-        );
-        found.lines().map(str::to_owned).collect()
-    }
-
-    /// Sessions that are neither the superuser's, the broker's nor the server's own.
-    pub(crate) fn foreign_sessions(&self) -> String {
-        self.sql(
-            "SELECT count(*) FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid \
-             WHERE a.backend_type = 'client backend' AND coalesce(r.rolname, '') NOT IN ('admin', 'bw_broker')",
-        )
-    }
 }
 
-/// Where the broker of a test finds the server in this directory.
-pub(crate) fn url_of(dir: &Path) -> String {
+/// Where a user finds a database of the server in this directory.
+pub(crate) fn url(dir: &Path, user: &str, database: &str) -> String {
     let dir = dir.display().to_string().replace('/', "%2F");
-    format!("postgresql://bw_broker@{dir}:5432/postgres")
+    format!("postgresql://{user}@{dir}:5432/{database}")
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-/// psql with its input open.
-pub(crate) struct Session {
-    process: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Session {
-    /// The answer's line; none if the session is over.
-    pub(crate) fn ask(&mut self, text: &str) -> Option<String> {
-        writeln!(self.input, "{text}").ok()?;
-        let mut line = String::new();
-        let read = self.output.read_line(&mut line).unwrap();
-        (read > 0).then(|| line.trim().to_owned())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

@@ -13,7 +13,7 @@ use bailiwick_core::lease::{BackendKind, Deployment, LeaseClass, RemoteRef};
 use bailiwick_core::name::CredentialName;
 use bailiwick_core::{Code, Fault, Secret, Timestamp};
 
-pub use postgres::{BadAddress, Postgres, PostgresAt, RoleOf};
+pub use postgres::{Postgres, PostgresAt, RoleOf};
 pub use static_secret::StaticSecret;
 
 /// The answer of a backend.

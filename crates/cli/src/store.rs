@@ -2,7 +2,7 @@
 
 use bailiwick_server::node;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config::ConfigArgs;
 use crate::context::Context;
@@ -23,13 +23,28 @@ pub(crate) enum StoreCommand {
         #[command(flatten)]
         found: ConfigArgs,
     },
+    /// Copies the state of a node that does not run from `store.db` into the empty PostgreSQL database that `[store] url` names. Every table is
+    /// read back and compared before anything counts; then the file is renamed to `store.db.migrated`, and the node goes on with the database.
+    #[command(
+        after_help = "Example: bailiwick store migrate --config /etc/bailiwick/bailiwick.toml"
+    )]
+    Migrate {
+        #[command(flatten)]
+        found: ConfigArgs,
+    },
 }
 
 /// Does it.
 pub(crate) async fn run(context: &Context, command: StoreCommand) -> Outcome {
-    let StoreCommand::Adopt { reason, found } = command;
+    match command {
+        StoreCommand::Adopt { reason, found } => adopt(context, &reason, &found).await,
+        StoreCommand::Migrate { found } => migrate(context, &found).await,
+    }
+}
+
+async fn adopt(context: &Context, reason: &str, found: &ConfigArgs) -> Outcome {
     let actor = format!("uid:{}", rustix::process::geteuid().as_raw());
-    let epoch = node::adopt(&found.load()?, &reason, &actor).await?;
+    let epoch = node::adopt(&found.load()?, reason, &actor).await?;
     let body = json!({ "epoch": epoch });
     context
         .out
@@ -37,5 +52,36 @@ pub(crate) async fn run(context: &Context, command: StoreCommand) -> Outcome {
     context.out.note(
         "at the next start everything it holds ends; set the fences again that it has forgotten, then let agents in",
     );
+    Ok(Exit::DONE)
+}
+
+async fn migrate(context: &Context, found: &ConfigArgs) -> Outcome {
+    let copied = node::migrate(&found.load()?).await?;
+    let tables: Vec<Value> = copied
+        .iter()
+        .map(|copied| {
+            json!({ "table": copied.table, "rows": copied.rows, "sha256": copied.sha256.to_hex() })
+        })
+        .collect();
+    let rows: u64 = copied.iter().map(|copied| copied.rows).sum();
+    let body = json!({ "tables": tables, "rows": rows });
+    context.out.show(&body, |_, _| {
+        let each = copied.iter().map(|copied| {
+            format!(
+                "{:<16} {:>9}  {}\n",
+                copied.table,
+                copied.rows,
+                copied.sha256.to_hex()
+            )
+        });
+        format!(
+            "{}{rows} rows of {} tables are in the database, and the same",
+            each.collect::<String>(),
+            copied.len()
+        )
+    });
+    context
+        .out
+        .note("store.db is store.db.migrated now; keep it until the database is backed up");
     Ok(Exit::DONE)
 }

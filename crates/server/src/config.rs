@@ -38,6 +38,8 @@ pub const MAX_BYTES: u64 = 256 << 10;
 pub struct Config {
     /// This node.
     pub node: Node,
+    /// Where the state is kept, if not in the data directory.
+    pub store: Option<StoreAt>,
     /// Identities.
     pub identity: Identity,
     /// Task tokens.
@@ -71,6 +73,17 @@ pub struct Node {
     pub data_dir: PathBuf,
     /// Its sockets.
     pub runtime_dir: PathBuf,
+}
+
+/// A PostgreSQL server that the state is kept in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreAt {
+    /// `postgresql://user@host:port/database`, without a password.
+    pub url: String,
+    /// Where the user's password stands.
+    pub password_file: Option<PathBuf>,
+    /// Authorities that its certificate may be from, in PEM; none: those of the system.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// Identities.

@@ -20,7 +20,7 @@ use bailiwick_store::{MAX_PAGE, Store, StoreError};
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Mutex;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::node::snapshot;
 use registry::Registry;
@@ -127,6 +127,7 @@ impl Feed {
 
     /// The answer to a question: at once if something narrows or much is missing, else when something is new, or nothing for a while.
     pub async fn answer(&self, turn: Turn, ask: Ask) -> Result<Bytes, Problem> {
+        let arrived = self.clock.monotonic();
         let applied = ask
             .applied
             .filter(|applied| applied.epoch == self.epoch)
@@ -140,6 +141,14 @@ impl Feed {
             snapshot.map(|Snapshot { upto, lines }| (Content::Snapshot { upto }, lines))
         };
         let (content, lines) = covered.map_err(|error| error.problem())?;
+        let knows = timeout(HOLD, self.tail.knows(arrived)).await;
+        knows.map_err(|_| {
+            Problem::new(
+                Code::StoreUnavailable,
+                "the database does not say what others have committed to it",
+                "nothing can be told of it until it answers; look at the database",
+            )
+        })?;
         let signer = Arc::clone(&self.signer.read().unwrap_or_else(PoisonError::into_inner));
         let head = Head {
             epoch: self.epoch,

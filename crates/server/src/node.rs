@@ -16,6 +16,7 @@ mod restored;
 mod serve;
 pub(crate) mod snapshot;
 mod start;
+mod store;
 mod usage;
 
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ pub use error::{NodeError, StartError};
 pub use log_keys::{Former, LogKeys, OVERLAP};
 pub use reindex::reindex;
 pub use restored::adopt;
+pub use store::migrate;
 
 /// What is running may go on for this long after the node was told to stop.
 pub const DRAIN: Duration = Duration::from_secs(10);

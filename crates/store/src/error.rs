@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use bailiwick_core::{Code, Fault};
 
+use crate::BadPostgresAddress;
+
 /// Why a read or write did not happen.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -51,6 +53,9 @@ pub enum StoreError {
     /// The database cannot be read or cannot commit: disk full, I/O error, or the node is going down.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
+    /// The connection was lost while a commit was under way, and it could not be found out in time whether it counts.
+    #[error("the store does not know whether it committed: {0}")]
+    Unknown(String),
     /// A row cannot be understood.
     #[error("the stored {kind} cannot be read: {why}")]
     Damaged {
@@ -72,7 +77,7 @@ impl Fault for StoreError {
             Self::VersionConflict { .. } => Code::VersionConflict,
             Self::Refused { .. } => Code::Conflict,
             Self::Overloaded(..) => Code::Overloaded,
-            Self::Unavailable(_) => Code::StoreUnavailable,
+            Self::Unavailable(_) | Self::Unknown(_) => Code::StoreUnavailable,
             Self::Damaged { .. } | Self::Defect(_) => Code::Internal,
         }
     }
@@ -85,7 +90,10 @@ impl Fault for StoreError {
             Self::Refused { .. } => "read it again; its state does not allow this change",
             Self::Overloaded(..) => "try again in a moment",
             Self::Unavailable(_) => {
-                "look at free space and permissions of the data directory; nothing was changed"
+                "look at free space and permissions of the data directory, or at the database; nothing was changed"
+            }
+            Self::Unknown(_) => {
+                "read it before you repeat it: it may have been stored; then look at the database"
             }
             Self::Damaged { .. } => {
                 "keep a copy of the data directory, then restore the store from a backup"
@@ -146,6 +154,35 @@ pub enum OpenError {
         /// Its version.
         found: &'static str,
     },
+    /// The address of a PostgreSQL server cannot be used.
+    #[error("the address of the database cannot be used")]
+    Address(#[from] BadPostgresAddress),
+    /// A PostgreSQL server does not answer as it should.
+    #[error("the store at {at} does not open: {why}")]
+    Server {
+        /// Host, port and database.
+        at: String,
+        /// Why.
+        why: String,
+    },
+    /// A PostgreSQL server is older than what is needed.
+    #[error("PostgreSQL {found} is too old: 15 is the first that is known to work")]
+    OldServer {
+        /// Its version.
+        found: String,
+    },
+    /// Another process has the database, or this node's name on it.
+    #[error("another process has the database for itself, or is node `{node}` on it")]
+    NodeTaken {
+        /// The name.
+        node: String,
+    },
+    /// There is a schema of our name, but it is not ours.
+    #[error("the schema `bailiwick` at {at} is not a Bailiwick store")]
+    ForeignSchema {
+        /// Host, port and database.
+        at: String,
+    },
     /// The database does not answer as it should.
     #[error("the store in {} does not open: {why}", path.display())]
     Database {
@@ -160,6 +197,11 @@ impl Fault for OpenError {
     fn code(&self) -> Code {
         match self {
             Self::Engine { .. } => Code::Internal,
+            Self::Address(_) => Code::ConfigInvalid,
+            Self::Server { .. }
+            | Self::OldServer { .. }
+            | Self::NodeTaken { .. }
+            | Self::ForeignSchema { .. } => Code::StoreUnavailable,
             _ => Code::DataDir,
         }
     }
@@ -179,6 +221,18 @@ impl Fault for OpenError {
             Self::Newer { .. } => {
                 "start the release that wrote it; a store is not downgraded".to_owned()
             }
+            Self::Address(_) => {
+                "[store] url is postgresql://user@host:port/database; a password goes into password_file".to_owned()
+            }
+            Self::Server { .. } => {
+                "check that the server runs, that its user owns the database, and what the message says".to_owned()
+            }
+            Self::OldServer { .. } => "use a server of release 15 or newer".to_owned(),
+            Self::NodeTaken { .. } => {
+                "stop the other node: one at a time runs on a database; one that was cut off is forgotten within half a minute"
+                    .to_owned()
+            }
+            Self::ForeignSchema { .. } => "name a database of its own".to_owned(),
             Self::Engine { .. } => "build with the bundled SQLite".to_owned(),
             Self::Database { .. } => {
                 "keep a copy of the data directory, then restore the store from a backup".to_owned()

@@ -1,6 +1,6 @@
-//! The only SQL on our own state: noun traits, the SQLite engine behind them, and the gap-free change feed.
+//! The only SQL on our own state: noun traits, the engines behind them (SQLite, PostgreSQL), and the gap-free change feed.
 //!
-//! Callers see [`Store`], [`Reads`] and [`Tx`]. No SQLite type is in a signature, and a write's closure is `Fn`, so that an
+//! Callers see [`Store`], [`Reads`] and [`Tx`]. No engine's type is in their signatures, and a write's closure is `Fn`, so that an
 //! engine that must retry (serialisation failures) can.
 //!
 //! **Versions.** What has a `version` is written with the next one: `put_*` stores version 1 if nothing is there, and version
@@ -9,7 +9,9 @@
 mod accounts;
 mod agents;
 mod approvals;
+mod batch;
 mod clients;
+mod directory;
 mod erasures;
 mod error;
 mod events;
@@ -25,14 +27,18 @@ mod keys;
 mod leases;
 mod meta;
 mod observer;
+mod observers;
 mod outbox;
 mod points;
 mod policies;
+mod postgres;
+mod readers;
 mod revocations;
 mod secrets;
 mod servers;
 mod sessions;
 mod spent;
+mod sql;
 mod sqlite;
 mod store;
 mod tasks;
@@ -65,6 +71,9 @@ pub use observer::Observer;
 pub use outbox::{Outbox, OutboxMut, Pending};
 pub use points::{Points, PointsMut};
 pub use policies::{Policies, PoliciesMut, PolicyVersion};
+pub use postgres::{
+    BadPostgresAddress, Copied, PostgresAddress, PostgresStore, TransferError, transfer,
+};
 pub use revocations::{Reach, RevocationRow, Revocations, RevocationsMut};
 pub use secrets::{SecretName, SecretRow, Secrets, SecretsMut};
 pub use servers::{Servers, ServersMut};

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::job;
-use crate::sqlite::Engine;
-use crate::{Observer, OpenError, Reads, StoreError, Tx};
+use crate::job::Job;
+use crate::{Observer, OpenError, PostgresStore, Reads, StoreError, Tx, postgres, sqlite};
 
 /// Settings of a store.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,11 +20,25 @@ pub struct Store {
     engine: Arc<Engine>,
 }
 
+enum Engine {
+    Sqlite(sqlite::Engine),
+    Postgres(Box<postgres::Engine>),
+}
+
 impl Store {
     /// Opens `store.db` in `dir`, creating both if need be, and brings its schema up to date. Holds `dir/LOCK` until closed.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         Ok(Self {
-            engine: Arc::new(Engine::open(dir, options)?),
+            engine: Arc::new(Engine::Sqlite(sqlite::Engine::open(dir, options)?)),
+        })
+    }
+
+    /// Opens the store in a PostgreSQL database that other nodes may have open too, and brings its schema up to date. `dir` is this node's
+    /// own directory for everything else; holds `dir/LOCK` until closed. Waits for the server, and panics on a
+    /// thread that runs async tasks: call it where blocking is allowed.
+    pub fn open_postgres(dir: &Path, at: &PostgresStore) -> Result<Self, OpenError> {
+        Ok(Self {
+            engine: Arc::new(Engine::Postgres(Box::new(postgres::Engine::open(dir, at)?))),
         })
     }
 
@@ -39,7 +53,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (job, answer) = job::queue(closure);
-        self.engine.submit(job)?;
+        self.submit(job)?;
         answer.await.unwrap_or_else(|_| {
             Err(StoreError::Unavailable("the writer has stopped".to_owned()).into())
         })
@@ -53,7 +67,7 @@ impl Store {
         E: From<StoreError> + Send + 'static,
     {
         let (job, answer) = job::queue(closure);
-        self.engine.submit(job)?;
+        self.submit(job)?;
         answer.blocking_recv().unwrap_or_else(|_| {
             Err(StoreError::Unavailable("the writer has stopped".to_owned()).into())
         })
@@ -66,23 +80,43 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        self.engine.read(closure).await
+        match self.engine.as_ref() {
+            Engine::Sqlite(engine) => engine.read(closure).await,
+            Engine::Postgres(engine) => engine.read(closure).await,
+        }
     }
 
     /// Folds the database's write-ahead log into it, so that what was erased is in no file any more; false if others read or wrote all the
-    /// while. Waits for them up to a few seconds: call it where blocking is allowed.
+    /// while. Waits for them up to a few seconds: call it where blocking is allowed. PostgreSQL only takes what was erased out of its tables:
+    /// its write-ahead log, its archive and its replicas are its operator's.
     pub fn fold(&self) -> Result<bool, StoreError> {
-        self.engine.fold()
+        match self.engine.as_ref() {
+            Engine::Sqlite(engine) => engine.fold(),
+            Engine::Postgres(engine) => engine.fold(),
+        }
     }
 
     /// Adds an observer; it is told about commits from now on.
     pub fn observe(&self, observer: Arc<dyn Observer>) {
-        self.engine.observe(observer);
+        match self.engine.as_ref() {
+            Engine::Sqlite(engine) => engine.observe(observer),
+            Engine::Postgres(engine) => engine.observe(observer),
+        }
     }
 
-    /// The newest committed feed sequence.
+    /// The newest committed feed sequence; of those that this node has heard of, where there are others.
     pub fn head(&self) -> u64 {
-        self.engine.head()
+        match self.engine.as_ref() {
+            Engine::Sqlite(engine) => engine.head(),
+            Engine::Postgres(engine) => engine.head(),
+        }
+    }
+
+    fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
+        match self.engine.as_ref() {
+            Engine::Sqlite(engine) => engine.submit(job),
+            Engine::Postgres(engine) => engine.submit(job),
+        }
     }
 }
 

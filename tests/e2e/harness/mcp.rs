@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Agent;
 use super::http::Response;
@@ -20,6 +20,9 @@ pub(crate) struct Mcp<'a> {
     nonce: Mutex<Option<String>>,
     ids: AtomicU64,
 }
+
+/// How a session begins.
+pub(crate) const OPENING: &[u8] = br#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"bailiwick-e2e","version":"1"}}}"#;
 
 impl<'a> Mcp<'a> {
     /// A client that has shown nothing yet.
@@ -45,14 +48,7 @@ impl<'a> Mcp<'a> {
     /// Opens a session with a token that is there.
     pub(crate) fn with_token(agent: &'a Agent, server: &str, token: String) -> Self {
         let mut client = Self::new(agent, server, token);
-        let opening = json!({
-            "jsonrpc": "2.0", "id": 0, "method": "initialize",
-            "params": {
-                "protocolVersion": "2025-11-25", "capabilities": {},
-                "clientInfo": { "name": "bailiwick-e2e", "version": "1" },
-            },
-        });
-        let response = client.post(opening.to_string().as_bytes()).expect(200);
+        let response = client.post(OPENING).expect(200);
         client.session = response.header("mcp-session-id").map(str::to_owned);
         let answer = message(response);
         assert_eq!(

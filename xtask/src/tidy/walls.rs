@@ -115,12 +115,13 @@ const WALLS: &[Wall] = &[
         why: "shapes of exports are made only in audit: write an Exporter there",
     },
     Wall {
-        packages: &[
-            "tokio-postgres",
-            "tokio-postgres-rustls",
-            "postgres-*",
-            "deadpool",
-        ],
+        packages: &["tokio-postgres", "tokio-postgres-rustls"],
+        product: &["store", "broker"],
+        tests: &[],
+        why: "our database is spoken to only by store, other people's only by backends of leases",
+    },
+    Wall {
+        packages: &["postgres-*", "deadpool"],
         product: &["broker"],
         tests: &[],
         why: "other people's databases are spoken to only by backends of leases",

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bailiwick_core::lease::{BackendKind, Deployment, LeaseClass};
 use bailiwick_core::name::CredentialName;
 use bailiwick_core::{Secret, Timestamp};
-use tokio_postgres::Config;
+use bailiwick_store::{BadPostgresAddress, PostgresAddress};
 
 use super::{
     Answer, Backend, BackendError, Description, Left, Made, Object, Order, Probe, StaticSecret,
@@ -57,17 +57,10 @@ pub struct Postgres {
     port: u16,
 }
 
-/// An address that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{why}")]
-pub struct BadAddress {
-    why: String,
-}
-
 impl PostgresAt {
     /// The database that its own user works in.
-    pub fn database(&self) -> Result<String, BadAddress> {
-        Ok(door::address(&self.url)?.database)
+    pub fn database(&self) -> Result<String, BadPostgresAddress> {
+        Ok(PostgresAddress::parse(&self.url)?.database)
     }
 }
 
@@ -77,8 +70,8 @@ impl Postgres {
         at: &PostgresAt,
         roles: BTreeMap<CredentialName, RoleOf>,
         values: Arc<StaticSecret>,
-    ) -> Result<Self, BadAddress> {
-        let address = door::address(&at.url)?;
+    ) -> Result<Self, BadPostgresAddress> {
+        let address = PostgresAddress::parse(&at.url)?;
         Ok(Self {
             door: Door::new(&address, at, values)?,
             host: address.host,
@@ -236,17 +229,3 @@ fn named_like(ours: &Deployment) -> String {
         literal(&format!("{}%", ours.prefix()))
     )
 }
-
-/// Where a server is.
-#[derive(Debug, Clone)]
-struct Address {
-    config: Config,
-    host: String,
-    port: u16,
-    database: String,
-    /// Whether everything on the way there is this machine.
-    local: bool,
-}
-
-#[cfg(test)]
-mod tests;

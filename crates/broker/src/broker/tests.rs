@@ -1,9 +1,11 @@
 //! The lease protocol on a real store: sharing, fences at every moment, restarts, and where a value must never be.
 
 mod crash;
-mod remote;
 #[path = "../../../../tests/servers/postgres.rs"]
-mod server;
+mod postgres;
+#[path = "../../../../tests/servers/postgres_leases.rs"]
+mod postgres_leases;
+mod remote;
 pub(crate) mod world;
 
 use std::collections::BTreeMap;

@@ -103,6 +103,15 @@ keys! {
     RuntimeDir "node" "runtime_dir" Text "" "a path of at most 90 bytes"
         "Where the unix sockets are. Mode 0700."
         "`run` in the data directory, so that two nodes never share sockets.";
+    StoreUrl "store" "url" Text "" "postgresql://user@host:port/database, or a socket's directory as host (postgresql://user@%2Frun%2Fpostgresql/database)"
+        "A PostgreSQL server (15 or newer) that the state is kept in, by a user who owns the database or may create a schema in it. Only a server on this machine is spoken to without TLS."
+        "None: the state is a SQLite file in the data directory, which needs no server.";
+    StorePasswordFile "store" "password_file" Text "" "a file that nobody else may read"
+        "The user's password there; read for each connection. A relative path starts at the configuration file."
+        "None: then the server has to let the user in without.";
+    StoreCaFile "store" "ca_file" Text "" "a file of PEM certificates"
+        "Authorities of the server's TLS certificate. A relative path starts at the configuration file."
+        "Those of the system.";
     TrustDomain "identity" "trust_domain" Text "bailiwick.internal" "a-z 0-9 . - _, at most 255"
         "The SPIFFE trust domain; part of every identity, so choose it before agents are registered."
         "`.internal` is reserved for private use: it can never be somebody else's.";
@@ -230,7 +239,8 @@ keys! {
 
 /// Sections in the order of the documents.
 pub const SECTIONS: &[&str] = &[
-    "node", "identity", "oauth", "console", "gateway", "broker", "egress", "approval", "audit",
+    "node", "store", "identity", "oauth", "console", "gateway", "broker", "egress", "approval",
+    "audit",
     "admin", "log",
 ];
 

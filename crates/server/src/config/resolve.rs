@@ -10,11 +10,14 @@ use bailiwick_audit::seal::Payload;
 use bailiwick_control::sessions::SessionLives;
 use bailiwick_core::Timestamp;
 use bailiwick_crypto::cosignature::CosignatureVerifier;
+use bailiwick_store::PostgresAddress;
 
 use super::flaw::Flaw;
 use super::keys::Key;
 use super::raw::{RawConfig, RawValue, default_of};
-use super::{Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth, WitnessAt};
+use super::{
+    Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth, StoreAt, WitnessAt,
+};
 
 mod backends;
 mod connectors;
@@ -33,6 +36,7 @@ pub(super) fn resolve(
 ) -> Option<Config> {
     let mut reader = Reader { raw, flaws };
     let node = node(&mut reader, base, data_dir);
+    let store = store(&mut reader, base);
     let identity = identity(&mut reader, base);
     let oauth = oauth(&mut reader, base);
     let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
@@ -56,6 +60,7 @@ pub(super) fn resolve(
     }
     Some(Config {
         node: node?,
+        store: store?,
         identity: identity?,
         oauth: oauth?,
         console: console?,
@@ -99,6 +104,43 @@ fn node(reader: &mut Reader<'_>, base: &Path, data_dir: &Path) -> Option<Node> {
         data_dir,
         runtime_dir,
     })
+}
+
+/// Where the state is kept; none inside: in the data directory.
+#[expect(
+    clippy::option_option,
+    reason = "the outer one says whether it is good"
+)]
+fn store(reader: &mut Reader<'_>, base: &Path) -> Option<Option<StoreAt>> {
+    let file = |reader: &mut Reader<'_>, key| reader.text(key).map(|file| base.join(file));
+    let password_file = file(reader, Key::StorePasswordFile);
+    let ca_file = file(reader, Key::StoreCaFile);
+    let Some(url) = reader.text(Key::StoreUrl) else {
+        for key in [Key::StorePasswordFile, Key::StoreCaFile] {
+            if reader.raw.value(key).is_some() {
+                reader.flaw(
+                    key,
+                    "it belongs to a server, and none is named",
+                    "set [store] url",
+                );
+                return None;
+            }
+        }
+        return Some(None);
+    };
+    if let Err(error) = PostgresAddress::parse(&url) {
+        reader.flaw(
+            Key::StoreUrl,
+            error.to_string(),
+            "write postgresql://user@host:port/database; the password goes into [store] password_file",
+        );
+        return None;
+    }
+    Some(Some(StoreAt {
+        url,
+        password_file,
+        ca_file,
+    }))
 }
 
 fn identity(reader: &mut Reader<'_>, base: &Path) -> Option<Identity> {

@@ -35,6 +35,7 @@ fn an_empty_document_is_all_defaults() {
                     data_dir: "/var/lib/bailiwick",
                     runtime_dir: "/var/lib/bailiwick/run",
                 },
+                store: None,
                 identity: Identity {
                     trust_domain: bailiwick.internal,
                     x509_ttl: 3600s,
@@ -145,6 +146,7 @@ filter = "warn,bailiwick_enforce=debug"
                     data_dir: "/etc/bailiwick/state",
                     runtime_dir: "/run/bailiwick",
                 },
+                store: None,
                 identity: Identity {
                     trust_domain: prod.example,
                     x509_ttl: 6s,
@@ -414,6 +416,35 @@ fn what_credentials_are_leased_from_is_checked() {
         ),
     ] {
         let flaws = parsed(&text).unwrap_err().to_string();
+        assert!(flaws.contains(why), "{why}: {flaws}");
+        assert!(!flaws.contains("secret@"), "{flaws}");
+    }
+}
+
+#[test]
+fn a_database_is_named_without_a_password() {
+    let store = |rest: &str| {
+        let text = format!("version = 1\n[store]\n{rest}\n");
+        Config::parse(&text, "f", Path::new("/etc"), Path::new("/data"))
+    };
+    let good = store(
+        "url = \"postgresql://bailiwick@db.internal/state\"\npassword_file = \"pg.password\"",
+    );
+    let at = good.unwrap().store.unwrap();
+    assert_eq!(at.url, "postgresql://bailiwick@db.internal/state");
+    assert!(at.password_file.unwrap().ends_with("pg.password"));
+    assert_eq!(at.ca_file, None);
+    for (rest, why) in [
+        (
+            "url = \"postgresql://b:secret@h/x\"",
+            "a password does not belong into it",
+        ),
+        ("url = \"postgresql://h/x\"", "it names no user"),
+        ("url = \"sqlite:///x\"", "not of the form"),
+        ("password_file = \"f\"", "set [store] url"),
+        ("ca_file = \"f\"", "set [store] url"),
+    ] {
+        let flaws = store(rest).unwrap_err().to_string();
         assert!(flaws.contains(why), "{why}: {flaws}");
         assert!(!flaws.contains("secret@"), "{flaws}");
     }

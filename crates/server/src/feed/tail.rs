@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bailiwick_core::change::{Change, ChangeBody};
 use bailiwick_core::definition::ToolState;
@@ -29,6 +30,8 @@ pub struct News {
 pub struct Tail {
     kept: Mutex<VecDeque<Arc<Kept>>>,
     news: watch::Sender<News>,
+    /// Until when everything that others committed is known; none where nobody else does.
+    told: Option<watch::Sender<Duration>>,
 }
 
 struct Kept {
@@ -37,11 +40,20 @@ struct Kept {
 }
 
 impl Tail {
-    /// One that has seen nothing yet.
-    pub fn new() -> Self {
+    /// One that has seen nothing yet, of a store that others may write to.
+    pub fn new(shared: bool) -> Self {
         Self {
             kept: Mutex::default(),
             news: watch::Sender::default(),
+            told: shared.then(watch::Sender::default),
+        }
+    }
+
+    /// Waits until everything that was committed until `asked`, an instant of the monotonic clock, is known here.
+    pub async fn knows(&self, asked: Duration) {
+        if let Some(told) = &self.told {
+            // It cannot be closed: the sender is here.
+            let _ = told.subscribe().wait_for(|told| *told >= asked).await;
         }
     }
 
@@ -96,12 +108,6 @@ impl Tail {
     }
 }
 
-impl Default for Tail {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Kept {
     fn line(&self) -> Option<&Bytes> {
         if let Some(line) = self.line.get() {
@@ -130,6 +136,12 @@ impl Observer for Tail {
             news.head = changes.last().map_or(news.head, |newest| newest.seq);
             news.narrowed = narrowed.map_or(news.narrowed, |change| change.seq);
         });
+    }
+
+    fn told_until(&self, asked: Duration) {
+        if let Some(told) = &self.told {
+            told.send_replace(asked);
+        }
     }
 }
 

@@ -128,7 +128,7 @@ impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(&dir.path().join("data"), Options::default()).unwrap();
-        let tail = Arc::new(Tail::new());
+        let tail = Arc::new(Tail::new(false));
         store.observe(Arc::clone(&tail) as Arc<dyn Observer>);
         let feed = Feed::new(Parts {
             store: store.clone(),

@@ -90,6 +90,18 @@ pub enum StartError {
     /// The seal.
     #[error("the seal does not open")]
     Seal(#[from] SealError),
+    /// The configuration names a database, and there is a store in the data directory too.
+    #[error("[store] url names a database, and there is a store in {} too", file.display())]
+    TwoStores {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The configuration names no database.
+    #[error("[store] url names no database")]
+    NoDatabase,
+    /// The state could not be copied into a database.
+    #[error("the store was not copied")]
+    Transfer(#[from] bailiwick_store::TransferError),
     /// The store.
     #[error("the store does not open")]
     Open(#[from] bailiwick_store::OpenError),
@@ -139,7 +151,7 @@ pub enum StartError {
         name: bailiwick_core::name::BackendName,
         /// Why.
         #[source]
-        source: bailiwick_broker::backend::BadAddress,
+        source: bailiwick_store::BadPostgresAddress,
     },
     /// Leases of an earlier run.
     #[error("leases of an earlier run cannot be ended")]
@@ -160,6 +172,8 @@ impl Fault for StartError {
             Self::Restored { .. } => Code::FeedRegressed,
             Self::PortInUse { .. } | Self::SocketInUse { .. } => Code::PortInUse,
             Self::Listen { .. }
+            | Self::TwoStores { .. }
+            | Self::NoDatabase
             | Self::Issuers(_)
             | Self::Authorities { .. }
             | Self::Pop(_)
@@ -167,6 +181,7 @@ impl Fault for StartError {
             | Self::Connector(_)
             | Self::Backend { .. } => Code::ConfigInvalid,
             Self::Seal(error) => error.code(),
+            Self::Transfer(error) => error.code(),
             Self::Open(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Log(error) => error.code(),
@@ -193,7 +208,11 @@ impl Fault for StartError {
             }
             Self::Exposed { path, .. } => format!("run: chmod 700 {}", path.display()),
             Self::SealMissing { .. } => {
-                "restore seal.key from its backup, or name another [node] data_dir".to_owned()
+                "restore seal.key from its backup, copy it from another node of the same store, or name another [node] data_dir".to_owned()
+            }
+            Self::TwoStores { .. } => {
+                "copy it with `bailiwick store migrate`, or remove [store] url to go on with the file, or move the file away if its state is no longer wanted"
+                    .to_owned()
             }
             Self::Restored { .. } => {
                 "what was revoked since that copy lives again in it: put the newer store back, or take this one into use with `bailiwick store adopt --reason …`, which ends everything it holds"
@@ -209,6 +228,10 @@ impl Fault for StartError {
                 "stop the other node, or give this one its own [node] runtime_dir".to_owned()
             }
             Self::Seal(error) => error.help(),
+            Self::NoDatabase => {
+                "set [store] url to where the state is to go".to_owned()
+            }
+            Self::Transfer(error) => error.help(),
             Self::Open(error) => error.help(),
             Self::Store(error) => error.help(),
             Self::Log(error) => error.help(),

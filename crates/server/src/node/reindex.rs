@@ -2,28 +2,17 @@
 
 use bailiwick_audit::read::Directory;
 use bailiwick_core::Clock as _;
-use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
-use bailiwick_store::{Options, Store};
 use tokio::task::spawn_blocking;
 
-use super::{StartError, keys};
+use super::{StartError, keys, store};
 use crate::config::Config;
 use crate::indexer;
 
 /// Reads leaves, kept values and keys of the configured node and writes its index. Events indexed.
 pub async fn reindex(config: &Config) -> Result<u64, StartError> {
     let dir = config.node.data_dir.clone();
-    if !dir.join("store.db").exists() {
-        return Err(StartError::Path {
-            path: dir,
-            what: "a node's data directory",
-            source: std::io::ErrorKind::NotFound.into(),
-        });
-    }
-    let seal = Seal::open(&dir.join("seal.key"))?;
-    let data = dir.clone();
-    let store = blocking(move || Store::open(&data, Options::default())).await??;
+    let (store, seal) = store::open_stopped(config).await?;
     let keks = keys::keks(&store, &seal, SystemClock.wall(), &SystemRng).await?;
     let keks = std::iter::once(keks.newest).chain(keks.older).collect();
     let key = keys::index_key(&store, &seal, &SystemRng).await?;

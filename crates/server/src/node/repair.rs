@@ -16,10 +16,10 @@ use bailiwick_core::{Clock, Code, Fault, Id, Problem, Rng};
 use bailiwick_crypto::note::NoteVerifier;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
-use bailiwick_store::{Journal, Options, Store, StoreError, Tx};
+use bailiwick_store::{Journal, Store, StoreError, Tx};
 use tokio::task::spawn_blocking;
 
-use super::{StartError, log, log_keys, start};
+use super::{StartError, log, log_keys, start, store};
 use crate::config::Config;
 use crate::indexer;
 
@@ -143,20 +143,8 @@ pub(super) struct Stopped {
 
 impl Stopped {
     pub(super) async fn open(config: &Config) -> Result<Self, RepairError> {
-        let dir = config.node.data_dir.clone();
-        if !dir.join("store.db").exists() {
-            return Err(RepairError::Start(StartError::Path {
-                path: dir,
-                what: "a node's data directory",
-                source: io::ErrorKind::NotFound.into(),
-            }));
-        }
-        let seal = Seal::open(&dir.join("seal.key")).map_err(StartError::from)?;
-        let store = blocking(move || Store::open(&dir, Options::default())).await?;
-        Ok(Self {
-            store: store.map_err(StartError::from)?,
-            seal: Arc::new(seal),
-        })
+        let (store, seal) = store::open_stopped(config).await?;
+        Ok(Self { store, seal })
     }
 
     async fn log_options(&self, config: &Config) -> Result<LogOptions, StartError> {

@@ -3,8 +3,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bailiwick_core::change::{Change, ChangeBody};
+use bailiwick_core::feed::LEASE;
 use bailiwick_enforce::Replica;
 use bailiwick_identity::workload::concerns;
 use bailiwick_store::{MAX_PAGE, Observer, Reads, Store, StoreError, TaskFilter};
@@ -33,6 +35,10 @@ impl Observer for Follower {
         if let Some(last) = changes.iter().rev().find(|change| concerns(change)) {
             self.identities.send_replace(last.seq);
         }
+    }
+
+    fn told_until(&self, asked: Duration) {
+        self.replica.hold(asked.saturating_add(LEASE));
     }
 }
 

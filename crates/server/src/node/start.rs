@@ -13,6 +13,7 @@ use bailiwick_control::points::Points;
 use bailiwick_control::policies::Publications;
 use bailiwick_control::revocation::Receipts;
 use bailiwick_control::{Control, Parts as ControlParts};
+use bailiwick_core::feed::LEASE;
 use bailiwick_core::name::CredentialName;
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
@@ -23,7 +24,7 @@ use bailiwick_crypto::system::{SystemClock, SystemRng};
 use bailiwick_enforce::policies::Policies;
 use bailiwick_enforce::{Budgets, Gateway, Live, Ports, Replica, Settings};
 use bailiwick_identity::authority::{Authority, Lives, Parts as AuthorityParts};
-use bailiwick_store::{Observer, Options as StoreOptions, Store, StoreError};
+use bailiwick_store::{Observer, Store, StoreError};
 use prometheus_client::metrics::info::Info;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
@@ -37,7 +38,9 @@ use super::log_metrics::LogMetrics;
 use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, People, Triggers};
 use super::serve::{Serving, serve};
 use super::snapshot::{self, Follower};
-use super::{Addresses, Node, StartError, connectors, elsewhere, keys, log, restored, usage};
+use super::{
+    Addresses, Node, StartError, connectors, elsewhere, keys, log, restored, store, usage,
+};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
@@ -86,9 +89,9 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     let listeners = listen(&config).await?;
     let http = client()?;
     let state = open(&config, &http).await?;
-    let point = follow(&config, &state).await?;
     let mut tasks = JoinSet::new();
     let (stop, drained) = (CancellationToken::new(), CancellationToken::new());
+    let point = follow(&config, &state, &mut tasks, &stop).await?;
     let connections = TaskTracker::new();
     let outbox = outbox(&state, &mut tasks, drained.clone());
     let addresses = addresses(&config, &listeners, &state)?;
@@ -181,6 +184,12 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         stop,
         drained,
     })
+}
+
+/// Cuts what is live when the database has not answered for too long.
+async fn watch(replica: Arc<Replica>, stop: CancellationToken) -> &'static str {
+    stop.run_until_cancelled_owned(replica.watch_lease()).await;
+    "lease"
 }
 
 /// Outside issuers whose tokens are evidence, as the configuration names them.
@@ -341,16 +350,7 @@ async fn listen(config: &Config) -> Result<Listeners, StartError> {
 
 async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartError> {
     let (clock, rng): (Arc<dyn Clock>, Arc<dyn Rng>) = (Arc::new(SystemClock), Arc::new(SystemRng));
-    let dir = config.node.data_dir.clone();
-    let seal_file = dir.join("seal.key");
-    if dir.join("store.db").exists() && !seal_file.exists() {
-        return Err(StartError::SealMissing { dir });
-    }
-    let seal = Arc::new(Seal::open_or_create(&seal_file, &*rng)?);
-    let store = {
-        let dir = dir.clone();
-        blocking(move || Store::open(&dir, StoreOptions::default())).await??
-    };
+    let (store, seal) = store::open(config, &clock, &rng).await?;
     connectors::check_names(config, &store).await?;
     if config.audit.retention < SIX_MONTHS {
         tracing::warn!(
@@ -378,14 +378,31 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
 /// What articles 19 and 26 of the EU AI Act call at least six months.
 const SIX_MONTHS: Duration = Duration::from_hours(183 * 24);
 
-async fn follow(config: &Config, state: &State) -> Result<Point, StartError> {
-    let replica = Arc::new(Replica::new(Arc::new(Live::default())));
+async fn follow(
+    config: &Config,
+    state: &State,
+    tasks: &mut JoinSet<&'static str>,
+    stop: &CancellationToken,
+) -> Result<Point, StartError> {
+    // Where others write to the database too, what is known of it is good for a while only.
+    let shared = config.store.is_some();
+    let (live, clock) = (Arc::new(Live::default()), Arc::clone(&state.clock));
+    let replica = Arc::new(if shared {
+        Replica::leased(live, clock)
+    } else {
+        Replica::new(live)
+    });
     let (follower, identities) = Follower::new(Arc::clone(&replica));
     state.store.observe(Arc::new(follower));
-    let tail = Arc::new(Tail::new());
+    let tail = Arc::new(Tail::new(shared));
     state.store.observe(Arc::clone(&tail) as Arc<dyn Observer>);
     tail.begins(state.store.head());
+    let asked = state.clock.monotonic();
     snapshot::load(&state.store, &replica).await?;
+    replica.hold(asked.saturating_add(LEASE));
+    if shared {
+        tasks.spawn(watch(Arc::clone(&replica), stop.clone()));
+    }
     let open = state.store.read(|rows| rows.open_tasks()).await;
     let open: Vec<_> = open
         .map_err(|error: StoreError| error)?

@@ -1,24 +1,22 @@
 //! Opening the database and holding its parts together; closing them in the right order.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::directory::Directory;
+use super::connection::failure;
 use super::migrate;
-use super::readers::Readers;
-use super::view::failure;
+use super::readers::File;
 use super::writer::Writer;
+use crate::directory::Directory;
 use crate::job::Job;
+use crate::observers::Observers;
+use crate::readers::Readers;
 use crate::{MAX_QUEUED_WRITES, Observer, OpenError, Options, Reads, StoreError};
-
-/// Registered observers, in the order in which they are told.
-pub(super) type Observers = Arc<Mutex<Vec<Arc<dyn Observer>>>>;
 
 /// 3.51.3: older ones can lose the WAL's tail when it is reset.
 const OLDEST_SQLITE: i32 = 3_051_003;
@@ -31,47 +29,25 @@ const MAX_IDLE_WAL: i64 = 64 * 1024 * 1024;
 pub(crate) struct Engine {
     queue: Option<SyncSender<Box<dyn Job>>>,
     writer: Option<JoinHandle<()>>,
-    readers: Arc<Readers>,
-    observers: Observers,
-    head: Arc<AtomicU64>,
+    readers: Arc<Readers<File>>,
+    observers: Arc<Observers>,
 }
 
 impl Engine {
     pub(crate) fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        if rusqlite::version_number() < OLDEST_SQLITE {
-            return Err(OpenError::Engine {
-                found: rusqlite::version(),
-            });
-        }
-        let directory = Directory::claim(dir)?;
-        let path = directory.database()?;
+        let (directory, connection, path) = open_database(dir, options)?;
         let failed = |error: rusqlite::Error| OpenError::Database {
             path: path.clone(),
             why: error.to_string(),
         };
-        let mut connection = Connection::open_with_flags(
-            &path,
-            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .map_err(failed)?;
-        migrate::recognise(&connection, &path)?;
-        configure(&connection, options).map_err(failed)?;
-        migrate::migrate(&mut connection, &path)?;
         let newest: Option<i64> = connection
             .query_row("SELECT max(seq) FROM change", [], |row| row.get(0))
             .map_err(failed)?;
 
-        let head = Arc::new(AtomicU64::new(
-            newest.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0),
-        ));
-        let observers = Observers::default();
+        let observers = Arc::new(Observers::default());
+        observers.begin(newest.and_then(|seq| u64::try_from(seq).ok()).unwrap_or(0));
         let (queue, jobs) = sync_channel(MAX_QUEUED_WRITES);
-        let writer = Writer::new(
-            connection,
-            Arc::clone(&head),
-            Arc::clone(&observers),
-            directory,
-        );
+        let writer = Writer::new(connection, Arc::clone(&observers), directory);
         let writer = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(&jobs))
@@ -82,9 +58,8 @@ impl Engine {
         Ok(Self {
             queue: Some(queue),
             writer: Some(writer),
-            readers: Readers::new(path),
+            readers: Readers::new(File(path)),
             observers,
-            head,
         })
     }
 
@@ -110,16 +85,13 @@ impl Engine {
     }
 
     pub(crate) fn observe(&self, observer: Arc<dyn Observer>) {
-        self.observers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(observer);
+        self.observers.add(observer);
     }
 
     /// Folds the write-ahead log into the database and cuts it to nothing; false if somebody read or wrote all the while.
     pub(crate) fn fold(&self) -> Result<bool, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(self.readers.path(), flags);
+        let connection = Connection::open_with_flags(self.readers.source().path(), flags);
         let connection = connection.map_err(failure)?;
         connect(&connection).map_err(failure)?;
         let busy: i64 = connection
@@ -129,7 +101,7 @@ impl Engine {
     }
 
     pub(crate) fn head(&self) -> u64 {
-        self.head.load(Ordering::Acquire)
+        self.observers.head()
     }
 }
 
@@ -146,6 +118,38 @@ impl Drop for Engine {
             tracing::error!("the store's writer thread panicked");
         }
     }
+}
+
+/// The file in a directory that this process then holds, brought up to date.
+pub(crate) fn open_file(dir: &Path) -> Result<(Directory, Connection), OpenError> {
+    let (directory, connection, _) = open_database(dir, Options::default())?;
+    Ok((directory, connection))
+}
+
+fn open_database(
+    dir: &Path,
+    options: Options,
+) -> Result<(Directory, Connection, PathBuf), OpenError> {
+    if rusqlite::version_number() < OLDEST_SQLITE {
+        return Err(OpenError::Engine {
+            found: rusqlite::version(),
+        });
+    }
+    let directory = Directory::claim(dir)?;
+    let path = directory.database()?;
+    let failed = |error: rusqlite::Error| OpenError::Database {
+        path: path.clone(),
+        why: error.to_string(),
+    };
+    let mut connection = Connection::open_with_flags(
+        &path,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
+    .map_err(failed)?;
+    migrate::recognise(&connection, &path)?;
+    configure(&connection, options).map_err(failed)?;
+    migrate::migrate(&mut connection, &path)?;
+    Ok((directory, connection, path))
 }
 
 /// What every connection needs.

@@ -1,23 +1,14 @@
-//! Brings the schema up to date, one numbered file per step. A released file never changes; a change is a new file.
+//! Brings the schema up to date, one step after the other.
 
 use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::OpenError;
+use crate::sql::MIGRATIONS;
 
 /// "BAIL", in the file's header: tells our databases from others.
 const APPLICATION_ID: i64 = 0x4241_494c;
-
-const MIGRATIONS: &[&str] = &[
-    include_str!("migrations/0001_initial.sql"),
-    include_str!("migrations/0002_remote_instances.sql"),
-    include_str!("migrations/0003_clients.sql"),
-    include_str!("migrations/0004_sessions.sql"),
-    include_str!("migrations/0005_points.sql"),
-    include_str!("migrations/0006_items.sql"),
-    include_str!("migrations/0007_change_events.sql"),
-];
 
 /// Refuses a file that is not ours or is newer than we are, before anything is written to it.
 pub(super) fn recognise(connection: &Connection, path: &Path) -> Result<(), OpenError> {

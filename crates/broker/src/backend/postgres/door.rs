@@ -1,20 +1,18 @@
 //! Connections to one server: few, with bounds on every wait, and over TLS unless the server is on this machine. The password is opened
 //! for each new connection, so a replaced one is used from then on.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::name::CredentialName;
-use bailiwick_crypto::tls;
+use bailiwick_store::{BadPostgresAddress, PostgresAddress};
 use deadpool::managed::{self, Metrics, Pool, PoolError, RecycleError, RecycleResult, Timeouts};
 use deadpool::{Runtime, managed::Object};
-use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Address, BadAddress, CONNECTIONS, PostgresAt};
+use super::{CONNECTIONS, PostgresAt};
 use crate::backend::{BackendError, StaticSecret};
 
 /// A connection is there within this time.
@@ -24,8 +22,6 @@ const ROUND_TRIP: Duration = Duration::from_secs(12);
 /// Bounds that the server keeps, in milliseconds.
 const OPTIONS: &str =
     "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=10000";
-/// Authorities of the system.
-const SYSTEM_CA: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// The way to one server.
 pub(super) struct Door {
@@ -43,25 +39,16 @@ struct Opener {
 
 impl Door {
     pub(super) fn new(
-        address: &Address,
+        address: &PostgresAddress,
         at: &PostgresAt,
         values: Arc<StaticSecret>,
-    ) -> Result<Self, BadAddress> {
+    ) -> Result<Self, BadPostgresAddress> {
         let mut config = address.config.clone();
         config
             .application_name("bailiwick")
             .options(OPTIONS)
-            .connect_timeout(CONNECT)
-            .ssl_mode(if address.local {
-                SslMode::Disable
-            } else {
-                SslMode::Require
-            });
-        let tls = if address.local {
-            None
-        } else {
-            Some(verifier(at)?)
-        };
+            .connect_timeout(CONNECT);
+        let tls = address.verifier(at.ca_file.as_deref())?;
         let opener = Opener {
             config,
             secret: at.secret.clone(),
@@ -77,7 +64,7 @@ impl Door {
                 recycle: Some(CONNECT),
             })
             .build()
-            .map_err(|error| bad(error.to_string()))?;
+            .map_err(|error| BadPostgresAddress::Pool(error.to_string()))?;
         Ok(Self { pool, opener })
     }
 
@@ -158,55 +145,6 @@ impl managed::Manager for Opener {
     }
 }
 
-/// Takes a URL apart and refuses what cannot be kept: a password in it, several servers.
-pub(super) fn address(url: &str) -> Result<Address, BadAddress> {
-    let config: Config = url
-        .parse()
-        .map_err(|_| bad("it is not of the form postgresql://user@host:port/database"))?;
-    if config.get_password().is_some() {
-        return Err(bad(
-            "a password does not belong into it: seal it with `bailiwick secret set` and name that",
-        ));
-    }
-    if config.get_user().is_none() {
-        return Err(bad("it names no user"));
-    }
-    if config.get_options().is_some() || !config.get_hostaddrs().is_empty() {
-        return Err(bad("it takes no options but user, host, port and database"));
-    }
-    let [host] = config.get_hosts() else {
-        return Err(bad("it names one server"));
-    };
-    let (host, local) = match host {
-        Host::Tcp(name) => (name.clone(), is_loopback(name)),
-        Host::Unix(path) => (path.display().to_string(), true),
-    };
-    let port = config.get_ports().first().copied().unwrap_or(5_432);
-    let database = config.get_dbname().unwrap_or("postgres").to_owned();
-    Ok(Address {
-        config,
-        host,
-        port,
-        database,
-        local,
-    })
-}
-
-fn is_loopback(host: &str) -> bool {
-    host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
-}
-
-fn verifier(at: &PostgresAt) -> Result<MakeRustlsConnect, BadAddress> {
-    let file = at.ca_file.clone().unwrap_or_else(|| SYSTEM_CA.into());
-    let pem = std::fs::read(&file)
-        .map_err(|error| bad(format!("{} cannot be read: {error}", file.display())))?;
-    let config = tls::client_of(&pem).map_err(|error| bad(error.to_string()))?;
-    Ok(MakeRustlsConnect::new(config))
-}
-
 /// What an error of the server or of the way there means. Its text has no statement in it, so no verifier either.
 fn said(error: &tokio_postgres::Error) -> BackendError {
     let Some(answer) = error.as_db_error() else {
@@ -229,8 +167,4 @@ fn said(error: &tokio_postgres::Error) -> BackendError {
     } else {
         BackendError::Transient(text)
     }
-}
-
-fn bad(why: impl Into<String>) -> BadAddress {
-    BadAddress { why: why.into() }
 }

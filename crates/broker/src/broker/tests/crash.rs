@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bailiwick_core::id::InstanceId;
 use bailiwick_core::lease::LeaseState;
 
+use super::postgres::Server;
 use super::remote::{put_password, wanted, world_at};
-use super::server::Server;
 use crate::ACKNOWLEDGE_LIMIT;
 use crate::broker::LeasesOf;
 use crate::steps::{Side, Step};

@@ -12,7 +12,8 @@ use bailiwick_core::{Code, Fault, Secret};
 use bailiwick_crypto::seal::Seal;
 use bailiwick_store::{Store, StoreError};
 
-use super::server::{Server, url_of};
+use super::postgres::Server;
+use super::postgres_leases::url_of;
 use super::world::{World, fence};
 use crate::backend::{Order, Postgres, PostgresAt, RoleOf, StaticSecret};
 use crate::broker::{LeasesOf, Taken};

@@ -1,0 +1,93 @@
+//! What the tests of leases have on their PostgreSQL server: a database, groups, a broker's role, and open sessions of others. Included
+//! beside `postgres.rs`.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use super::postgres::{Server, url};
+
+impl Server {
+    /// One with a database, and a broker's role.
+    pub(crate) fn start() -> Self {
+        let server = Self::bare();
+        server.sql("CREATE DATABASE orders");
+        server.sql("CREATE ROLE app_ro NOLOGIN; CREATE ROLE app_owner NOLOGIN");
+        server.sql_in(
+            "orders",
+            "CREATE TABLE stock (n int); INSERT INTO stock VALUES (7); GRANT SELECT ON stock TO app_ro; \
+             GRANT CREATE, USAGE ON SCHEMA public TO app_ro",
+        );
+        // What a broker has by the docs: no superuser.
+        server.sql(&format!(
+            "CREATE ROLE bw_broker LOGIN CREATEROLE PASSWORD '{}'; GRANT pg_signal_backend TO bw_broker",
+            server.password()
+        ));
+        server
+    }
+
+    /// An open session.
+    pub(crate) fn session(&self, user: &str, password: &str) -> Session {
+        let mut process = self
+            .client(user, password, "orders")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let input = process.stdin.take().unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let mut session = Session {
+            process,
+            input,
+            output,
+        };
+        assert_eq!(session.ask("SELECT 'here';").as_deref(), Some("here"));
+        session
+    }
+
+    /// Names of all roles that begin as ours, markers left out.
+    pub(crate) fn roles(&self) -> Vec<String> {
+        let found = self.sql(
+            "SELECT rolname FROM pg_roles WHERE rolname LIKE 'bw-%' AND rolname NOT LIKE '%-gen-%'",
+        );
+        found.lines().map(str::to_owned).collect()
+    }
+
+    /// Sessions that are neither the superuser's, the broker's nor the server's own.
+    pub(crate) fn foreign_sessions(&self) -> String {
+        self.sql(
+            "SELECT count(*) FROM pg_stat_activity a LEFT JOIN pg_roles r ON r.oid = a.usesysid \
+             WHERE a.backend_type = 'client backend' AND coalesce(r.rolname, '') NOT IN ('admin', 'bw_broker')",
+        )
+    }
+}
+
+/// Where the broker of a test finds the server in this directory.
+pub(crate) fn url_of(dir: &Path) -> String {
+    url(dir, "bw_broker", "postgres")
+}
+
+/// psql with its input open.
+pub(crate) struct Session {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Session {
+    /// The answer's line; none if the session is over.
+    pub(crate) fn ask(&mut self, text: &str) -> Option<String> {
+        writeln!(self.input, "{text}").ok()?;
+        let mut line = String::new();
+        let read = self.output.read_line(&mut line).unwrap();
+        (read > 0).then(|| line.trim().to_owned())
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
