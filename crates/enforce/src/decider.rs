@@ -43,8 +43,8 @@ use rows::Rows;
 pub(crate) use again::{Again, Standing, StandingCall, StandingFetch};
 pub use decided::Decided;
 pub(crate) use decided::Known;
-pub(crate) use fetch::OwnedWhat;
 pub use egress::Egress;
+pub(crate) use fetch::OwnedWhat;
 pub use fetch::{Fetch, What};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.

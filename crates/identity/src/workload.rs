@@ -18,8 +18,8 @@ use crate::attest::{AttestError, Hashes, attest};
 use crate::authority::{Asker, Attested, Authority};
 use crate::error::IdentityError;
 use crate::exits::Watch;
-use crate::launches::Launches;
 use crate::keyring::Keyring;
+use crate::launches::Launches;
 use crate::peer::Peer;
 
 /// Every answer is a stream or a value of the generated types, behind a status.

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::Bench;
 use crate::harness::Setup;
 use crate::harness::world::{demo_policy, publish};
-use crate::leases::postgres::{Server, url_of};
+use crate::leases::postgres_leases::url_of;
+use crate::postgres::Server;
 
 const PERMIT: &str = r#"
 @id("orders-ro")

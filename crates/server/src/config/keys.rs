@@ -240,8 +240,7 @@ keys! {
 /// Sections in the order of the documents.
 pub const SECTIONS: &[&str] = &[
     "node", "store", "identity", "oauth", "console", "gateway", "broker", "egress", "approval",
-    "audit",
-    "admin", "log",
+    "audit", "admin", "log",
 ];
 
 /// The keys of one section.

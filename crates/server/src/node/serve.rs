@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::ports::Judging;
 use super::Addresses;
+use super::ports::Judging;
 use super::start::Listeners;
 use crate::app::App;
 use crate::http::listen;
