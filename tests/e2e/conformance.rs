@@ -1,7 +1,6 @@
 //! The official conformance suite of MCP against a server, directly and through the gateway: every check that the server passes by itself
 //! it passes behind the gateway too. The relay between them adds an agent's token and proofs, and nothing else.
 
-mod authorization;
 mod offered;
 mod relay;
 

@@ -60,6 +60,8 @@ mod log_life;
 #[cfg(test)]
 mod oauth_client;
 #[cfg(test)]
+mod oauth_conformance;
+#[cfg(test)]
 mod outside_verifiers;
 #[cfg(test)]
 mod points;
