@@ -162,13 +162,18 @@ fn why(error: reqwest::Error, connector: &Connector) -> UpstreamError {
     UpstreamError::Broken(error)
 }
 
-/// What the TLS library finds wrong comes as invalid data of the connection.
+/// What the TLS library finds wrong comes as invalid data of the connection, perhaps within another error of it.
 fn is_tls(error: &reqwest::Error) -> bool {
     let mut cause = error.source();
     while let Some(error) = cause {
-        let found = error.downcast_ref::<io::Error>();
-        if found.is_some_and(|error| error.kind() == io::ErrorKind::InvalidData) {
-            return true;
+        let mut found = error.downcast_ref::<io::Error>();
+        while let Some(error) = found {
+            if error.kind() == io::ErrorKind::InvalidData {
+                return true;
+            }
+            // What an I/O error was made from is not among its sources.
+            let inner = error.get_ref();
+            found = inner.and_then(|inner| inner.downcast_ref::<io::Error>());
         }
         cause = error.source();
     }
