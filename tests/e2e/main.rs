@@ -44,6 +44,8 @@ mod index;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod keys;
+#[cfg(test)]
 mod kill_nine;
 #[cfg(test)]
 mod labels;
@@ -53,6 +55,8 @@ mod leases;
 mod log_life;
 #[cfg(test)]
 mod oauth_client;
+#[cfg(test)]
+mod oauth_conformance;
 #[cfg(test)]
 mod outside_verifiers;
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::harness::node::{self, bailiwick};
 use crate::harness::{Process, World};
 
 /// Starts `point watch` on what `point add` printed.
-fn watch(world: &World, name: &str) -> Process {
+pub(crate) fn watch(world: &World, name: &str) -> Process {
     let added = node::run(&mut world.node.command(&["point", "add", name]), "");
     assert_eq!(added.code, Some(0), "{added:?}");
     let file = world.node.home().join(format!("{name}.point"));
@@ -26,7 +26,7 @@ fn next(point: &mut Process) -> Value {
 }
 
 /// The next fence that the point tells of; it may close and open on a machine that is slow.
-fn fence(point: &mut Process) -> Value {
+pub(crate) fn fence(point: &mut Process) -> Value {
     loop {
         let said = next(point);
         if said["event"] == "fence" {
@@ -35,7 +35,7 @@ fn fence(point: &mut Process) -> Value {
     }
 }
 
-fn revoke(world: &World, owner: &str) -> Value {
+pub(crate) fn revoke(world: &World, owner: &str) -> Value {
     let reason = ["--reason", "INC-4", "--yes"];
     let command = [&["revoke", "owner", owner][..], &reason].concat();
     world.node.cli(&command)

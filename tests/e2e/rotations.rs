@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::future::Future;
 use std::process::Command;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -16,7 +17,7 @@ use spiffe::{TrustDomain, WorkloadApiClient, X509Source};
 use spiffe_rustls::{TrustDomainPolicy, authorizer, mtls_client, mtls_server};
 
 use crate::harness::agent::{self, runtime};
-use crate::harness::{Agent, Node, Process, Setup, deps};
+use crate::harness::{Agent, Mcp, Node, Process, Setup, World, deps};
 
 /// Streams that are open at once, and rotations that each sees: a hundred together.
 const STREAMS: usize = 25;
@@ -24,11 +25,15 @@ const ROTATIONS: usize = 4;
 /// SVIDs live for six seconds and are renewed at half of that: the net is wide because machines are slow.
 const PATIENCE: Duration = Duration::from_mins(3);
 
-fn node() -> Node {
-    Node::with(&Setup {
+fn brief() -> Setup {
+    Setup {
         identity: r#"x509_ttl = "6s""#.to_owned(),
         ..Setup::default()
-    })
+    }
+}
+
+fn node() -> Node {
+    Node::with(&brief())
 }
 
 /// Every SVID of a hundred rotations is on record, and no gap was on any stream: a client whose stream broke off has failed before.
@@ -78,6 +83,28 @@ fn a_hundred_rotations_reach_pypi_spiffe_defakto() {
     python_client("spiffe-defakto");
 }
 
+/// The process's SVIDs are rotated a hundred times while it works: no call fails, and what is bound to its own key outlives every SVID.
+#[test]
+fn trap_07_rotation_and_binding() {
+    let world = World::with(&brief());
+    let (task, first) = world.session();
+    let endpoint = world.agent.endpoint();
+    let rotations = thread::spawn(move || runtime().block_on(in_time(streamed(endpoint))));
+    let mut calls = 0;
+    while !rotations.is_finished() {
+        first.ok("list_files", "{}");
+        // By a JWT-SVID of this moment.
+        let fresh = world.agent.token(&task, "workspace");
+        fresh.unwrap_or_else(|refused| panic!("no token: {refused:?}"));
+        calls += 1;
+    }
+    let leaves = rotations.join().unwrap();
+    assert_eq!(leaves.len(), STREAMS * (ROTATIONS + 1), "a stream ended");
+    assert!(calls >= 10, "{calls} calls");
+    first.ok("list_files", "{}");
+    Mcp::open(&world.agent, "workspace", &task).ok("list_files", "{}");
+}
+
 async fn in_time<T>(what: impl Future<Output = T>) -> T {
     let done = tokio::time::timeout(PATIENCE, what).await;
     done.expect("rotations do not come")
@@ -87,29 +114,31 @@ async fn in_time<T>(what: impl Future<Output = T>) -> T {
 fn a_hundred_rotations_reach_crate_spiffe() {
     let node = node();
     let agent = Agent::register(&node);
-    let domain = TrustDomain::new("e2e.internal").unwrap();
-    let leaves: Vec<Vec<u8>> = runtime().block_on(in_time(async {
-        let client = WorkloadApiClient::connect_to(agent.endpoint());
-        let client = client.await.unwrap();
-        let streams = (0..STREAMS).map(|_| async {
-            let stream = client.stream_x509_contexts().await.unwrap();
-            let contexts = stream.take(ROTATIONS + 1).map(|context| {
-                let context = context.expect("the stream broke off");
-                let svid = context.default_svid().unwrap();
-                let name = svid.spiffe_id().to_string();
-                assert!(name.contains("/agent/tester/inst_"), "{name}");
-                let bundle = context.bundle_set().get(&domain).unwrap();
-                assert!(!bundle.authorities().is_empty());
-                svid.leaf().as_bytes().to_vec()
-            });
-            contexts.collect::<Vec<_>>().await
-        });
-        join_all(streams).await.concat()
-    }));
+    let leaves = runtime().block_on(in_time(streamed(agent.endpoint())));
     assert_eq!(leaves.len(), STREAMS * (ROTATIONS + 1), "a stream ended");
     let different: HashSet<_> = leaves.into_iter().collect();
     assert_eq!(different.len(), STREAMS * (ROTATIONS + 1));
     on_record(&node, agent::NAME);
+}
+
+/// The certificates that come on all streams.
+async fn streamed(endpoint: String) -> Vec<Vec<u8>> {
+    let domain = TrustDomain::new("e2e.internal").unwrap();
+    let client = WorkloadApiClient::connect_to(endpoint).await.unwrap();
+    let streams = (0..STREAMS).map(|_| async {
+        let stream = client.stream_x509_contexts().await.unwrap();
+        let contexts = stream.take(ROTATIONS + 1).map(|context| {
+            let context = context.expect("the stream broke off");
+            let svid = context.default_svid().unwrap();
+            let name = svid.spiffe_id().to_string();
+            assert!(name.contains("/agent/tester/inst_"), "{name}");
+            let bundle = context.bundle_set().get(&domain).unwrap();
+            assert!(!bundle.authorities().is_empty());
+            svid.leaf().as_bytes().to_vec()
+        });
+        contexts.collect::<Vec<_>>().await
+    });
+    join_all(streams).await.concat()
 }
 
 #[test]

@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
     Outcome, accounts, agents, approvals, audit, backends, clients, completion, config, demo,
-    fences, init, items, join_tokens, leases, mcp, points, policies, revocations, scan, secrets,
-    serve, servers, store, svid, tasks, tools, witness,
+    fences, init, items, join_tokens, keys, leases, mcp, points, policies, revocations, scan,
+    secrets, serve, servers, store, svid, tasks, tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -120,6 +120,9 @@ pub(crate) enum Command {
     /// Enforcement points in other processes.
     #[command(subcommand)]
     Point(points::PointCommand),
+    /// The keys that sign SVIDs, task tokens, receipts and heads of the feed.
+    #[command(subcommand)]
+    Key(keys::KeyCommand),
     /// Credentials that are leased and injected; values never come back out.
     #[command(subcommand)]
     Secret(secrets::SecretCommand),
@@ -173,6 +176,7 @@ impl Command {
             Self::Revocation(command) => revocations::look(context, command).await,
             Self::Fence(command) => fences::run(context, command).await,
             Self::Point(command) => points::run(context, command).await,
+            Self::Key(command) => keys::run(context, command).await,
             Self::Secret(command) => secrets::run(context, command).await,
             Self::Lease(command) => leases::run(context, command).await,
             Self::Backend(command) => backends::run(context, command).await,

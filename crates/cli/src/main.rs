@@ -20,6 +20,7 @@ mod fences;
 mod init;
 mod items;
 mod join_tokens;
+mod keys;
 mod leases;
 mod mcp;
 mod output;

@@ -111,11 +111,13 @@ pub enum Operation {
     Erase,
     /// Replace the key that signs the record.
     RotateLogKey,
+    /// Replace and take back the keys that sign SVIDs, tokens, receipts and heads of the feed.
+    RotateKeys,
 }
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Read,
         Self::WriteAgents,
         Self::WriteServers,
@@ -133,6 +135,7 @@ impl Operation {
         Self::Reveal,
         Self::Erase,
         Self::RotateLogKey,
+        Self::RotateKeys,
     ];
 
     /// As policy names it: `Action::"api:<name>"`.
@@ -155,6 +158,7 @@ impl Operation {
             Self::Reveal => "reveal",
             Self::Erase => "erase",
             Self::RotateLogKey => "rotate_log_key",
+            Self::RotateKeys => "rotate_keys",
         }
     }
 

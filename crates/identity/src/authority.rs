@@ -1,6 +1,6 @@
 //! The authority: turns an attested process into an instance with SVIDs. Every answer leaves after its event is durable.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::agent::Agent;
@@ -16,6 +16,7 @@ use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::token::jwt_svid::{Audiences, JwtSvid, SvidClaims};
 use bailiwick_crypto::token::{Verified, Verifier};
 use bailiwick_store::{Journal, Store, StoreError, Tx};
+use tokio::sync::{Mutex, watch};
 
 use crate::attest::{Found, matches, missing};
 use crate::error::IdentityError;
@@ -61,7 +62,9 @@ pub struct Lives {
 /// The authority of one node. Shared.
 pub struct Authority {
     pub(crate) parts: Parts,
-    keyring: RwLock<Arc<Keyring>>,
+    keyring: watch::Sender<Arc<Keyring>>,
+    /// Held while keys change.
+    pub(crate) keys_change: Mutex<()>,
     pub(crate) refusals: Refusals,
 }
 
@@ -79,41 +82,28 @@ pub struct Attested {
 impl Authority {
     /// Opens the authority: reads or makes its keys.
     pub async fn open(parts: Parts) -> Result<Self, KeyringError> {
-        let now = parts.clock.wall();
-        let keyring = Keyring::load(
-            &parts.store,
-            &parts.seal,
-            &parts.trust_domain,
-            now,
-            &*parts.rng,
-        )
-        .await?;
+        let keyring = Keyring::look(&parts, None, |_, _| Ok::<_, KeyringError>(())).await?;
         Ok(Self {
             parts,
-            keyring: RwLock::new(Arc::new(keyring)),
+            keyring: watch::Sender::new(Arc::new(keyring)),
+            keys_change: Mutex::new(()),
             refusals: Refusals::default(),
         })
     }
 
-    /// Makes keys anew whose time has come. Called every hour.
-    pub async fn rotate(&self) -> Result<(), KeyringError> {
-        let parts = &self.parts;
-        let now = parts.clock.wall();
-        let keyring = Keyring::load(
-            &parts.store,
-            &parts.seal,
-            &parts.trust_domain,
-            now,
-            &*parts.rng,
-        )
-        .await?;
-        *self.keyring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keyring);
-        Ok(())
-    }
-
     /// The keys in use now.
     pub fn keyring(&self) -> Arc<Keyring> {
-        Arc::clone(&self.keyring.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.keyring.borrow())
+    }
+
+    /// The keys in use, and whenever they change.
+    pub fn follow_keyring(&self) -> watch::Receiver<Arc<Keyring>> {
+        self.keyring.subscribe()
+    }
+
+    /// These are in use from now on.
+    pub(crate) fn use_keyring(&self, keyring: Keyring) {
+        self.keyring.send_replace(Arc::new(keyring));
     }
 
     /// The trust domain.

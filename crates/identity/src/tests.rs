@@ -3,6 +3,7 @@
 mod bench_authority;
 mod exchange;
 mod join;
+mod keys;
 mod renew;
 mod svids;
 mod tokens;

@@ -18,6 +18,7 @@ use crate::attest::{AttestError, Found, Hashes, attest};
 use crate::authority::{Attested, Authority};
 use crate::error::IdentityError;
 use crate::exits::Watch;
+use crate::keyring::Keyring;
 use crate::peer::Peer;
 
 /// Every answer is a stream or a value of the generated types, behind a status.
@@ -136,31 +137,27 @@ impl SpiffeWorkloadApi for Workload {
         request: Request<api::X509svidRequest>,
     ) -> Result<Response<Self::FetchX509SVIDStream>, Status> {
         let peer = caller(&request)?;
-        let first = self.x509(&peer).await?;
-        let (service, head) = (self.clone(), self.head.clone());
-        let stream = unfold(Next::Send(first, service, peer, head), |next| async {
-            let (service, peer, mut head) = match next {
+        let follower = Follower {
+            keys: self.authority.follow_keyring(),
+            head: self.head.clone(),
+            service: self.clone(),
+            peer,
+        };
+        let first = follower.service.x509(&follower.peer).await?;
+        let stream = unfold(Next::Send(first, follower), |next| async {
+            let (last, mut follower) = match next {
                 Next::Done => return None,
-                Next::Send(answer, service, peer, head) => {
-                    return Some((Ok(answer), Next::Wait(service, peer, head)));
+                Next::Send(answer, follower) => {
+                    let bundle = bundle_in(&answer);
+                    return Some((Ok(answer), Next::Wait(bundle, follower)));
                 }
-                Next::Wait(service, peer, head) => (service, peer, head),
+                Next::Wait(last, follower) => (last, follower),
             };
-            let renewal = tokio::time::sleep(service.renewal(&peer));
-            tokio::pin!(renewal);
-            let answer = loop {
-                tokio::select! {
-                    () = &mut renewal => break service.x509(&peer).await,
-                    changed = head.changed() => {
-                        let looked = if changed.is_ok() { service.entitled(&peer).await } else { Err(stopping()) };
-                        if let Err(status) = looked {
-                            break Err(status);
-                        }
-                    }
+            Some(match follower.next(&last).await {
+                Ok(answer) => {
+                    let bundle = bundle_in(&answer);
+                    (Ok(answer), Next::Wait(bundle, follower))
                 }
-            };
-            Some(match answer {
-                Ok(answer) => (Ok(answer), Next::Wait(service, peer, head)),
                 Err(status) => (Err(status), Next::Done),
             })
         });
@@ -277,28 +274,33 @@ impl Workload {
         F: Fn() -> T + Send + 'static,
     {
         self.entitled(&peer).await?;
-        let (service, head) = (self.clone(), self.head.clone());
-        let stream = unfold(
-            Some((None::<T>, full, service, peer, head)),
-            |state| async {
-                let (mut last, full, service, peer, mut head) = state?;
-                loop {
-                    let now = full();
-                    if last.as_ref() != Some(&now) {
-                        last = Some(now.clone());
-                        return Some((Ok(now), Some((last, full, service, peer, head))));
-                    }
-                    let looked = if head.changed().await.is_ok() {
-                        service.entitled(&peer).await
-                    } else {
-                        Err(stopping())
-                    };
-                    if let Err(status) = looked {
-                        return Some((Err(status), None));
-                    }
+        let follower = Follower {
+            keys: self.authority.follow_keyring(),
+            head: self.head.clone(),
+            service: self.clone(),
+            peer,
+        };
+        let stream = unfold(Some((None::<T>, full, follower)), |state| async {
+            let (mut last, full, mut follower) = state?;
+            loop {
+                follower.keys.borrow_and_update();
+                let now = full();
+                if last.as_ref() != Some(&now) {
+                    last = Some(now.clone());
+                    return Some((Ok(now), Some((last, full, follower))));
                 }
-            },
-        );
+                let looked = tokio::select! {
+                    changed = follower.head.changed() => match changed {
+                        Ok(()) => follower.service.entitled(&follower.peer).await,
+                        Err(_) => Err(stopping()),
+                    },
+                    changed = follower.keys.changed() => changed.map_err(|_| stopping()),
+                };
+                if let Err(status) = looked {
+                    return Some((Err(status), None));
+                }
+            }
+        });
         Ok(Response::new(Box::pin(stream)))
     }
 }
@@ -315,9 +317,53 @@ pub fn concerns(change: &Change) -> bool {
 }
 
 enum Next {
-    Send(api::X509svidResponse, Workload, Peer, watch::Receiver<u64>),
-    Wait(Workload, Peer, watch::Receiver<u64>),
+    Send(api::X509svidResponse, Follower),
+    /// The bundle that was sent last.
+    Wait(Vec<u8>, Follower),
     Done,
+}
+
+/// A workload that follows its X.509-SVID.
+struct Follower {
+    service: Workload,
+    peer: Peer,
+    head: watch::Receiver<u64>,
+    keys: watch::Receiver<Arc<Keyring>>,
+}
+
+impl Follower {
+    /// The next SVID: when it is time, or when other authorities are to be believed than those that were sent last.
+    async fn next(&mut self, last: &[u8]) -> Result<api::X509svidResponse, Status> {
+        let renewal = tokio::time::sleep(self.service.renewal(&self.peer));
+        tokio::pin!(renewal);
+        loop {
+            let bundle = self
+                .keys
+                .borrow_and_update()
+                .bundle()
+                .x509_authorities()
+                .concat();
+            if bundle != last {
+                break;
+            }
+            tokio::select! {
+                () = &mut renewal => break,
+                changed = self.head.changed() => {
+                    changed.map_err(|_| stopping())?;
+                    self.service.entitled(&self.peer).await?;
+                }
+                changed = self.keys.changed() => changed.map_err(|_| stopping())?,
+            }
+        }
+        self.service.x509(&self.peer).await
+    }
+}
+
+fn bundle_in(answer: &api::X509svidResponse) -> Vec<u8> {
+    answer
+        .svids
+        .first()
+        .map_or_else(Vec::new, |svid| svid.bundle.clone())
 }
 
 /// The caller: the security header must be there (§ SSRF mitigation), and the kernel must have told who it is.

@@ -32,7 +32,7 @@ const GATHER: Duration = Duration::from_millis(50);
 
 /// What heads are signed with.
 struct Signer {
-    key: Ed25519Key,
+    key: Arc<Ed25519Key>,
     /// Public keys that points are to accept from now on, this one first.
     keys: Vec<String>,
 }
@@ -65,7 +65,7 @@ pub struct Parts {
     /// The registered points.
     pub points: Vec<(Registration, Digest)>,
     /// Signs heads.
-    pub key: Ed25519Key,
+    pub key: Arc<Ed25519Key>,
     /// Epoch of the store.
     pub epoch: u64,
     /// The node.
@@ -92,6 +92,12 @@ impl Feed {
             clock: parts.clock,
             snapshot: Mutex::new(None),
         }
+    }
+
+    /// Heads are signed with this key from now on, and points are told to accept these: the same first.
+    pub fn sign_with(&self, key: Arc<Ed25519Key>, keys: Vec<String>) {
+        let mut signer = self.signer.write().unwrap_or_else(PoisonError::into_inner);
+        *signer = Arc::new(Signer { key, keys });
     }
 
     /// The point whose token this is the digest of.

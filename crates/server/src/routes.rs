@@ -15,6 +15,7 @@ pub mod health;
 mod holder;
 pub mod items;
 pub mod join_tokens;
+pub mod keys;
 pub mod leases;
 pub mod live;
 pub mod metadata;
@@ -143,6 +144,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(approvals::routes(app))
         .merge(revocations::routes(app))
         .merge(points::routes(app))
+        .merge(keys::routes(app))
         .merge(feed::routes())
         .merge(policy::routes(app))
         .merge(accounts::routes(app))

@@ -34,7 +34,8 @@ fn every_operation_has_a_rule_and_this_is_what_the_rules_say() {
         reindex: operator
         reveal: operator
         erase: admin
-        rotate_log_key: admin"]]
+        rotate_log_key: admin
+        rotate_keys: admin"]]
     .assert_eq(&table.join("\n"));
 }
 

@@ -1,6 +1,7 @@
 //! What points are told, and when a point counts as closed.
 
 mod elsewhere;
+mod model;
 mod partitions;
 
 use std::sync::Arc;
@@ -133,7 +134,7 @@ impl Bench {
             store: store.clone(),
             tail,
             points: vec![(registration(), Digest([1; 32]))],
-            key: Ed25519Key::generate().unwrap(),
+            key: Arc::new(Ed25519Key::generate().unwrap()),
             epoch: 1,
             node: "node-1".parse().unwrap(),
             clock: Arc::new(SystemClock),

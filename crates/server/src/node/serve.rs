@@ -23,8 +23,8 @@ use crate::http::listen;
 use crate::routes;
 use crate::sockets::{mcp, workload};
 
-/// How often it is looked whether a signing key has to be made anew.
-const ROTATE_EVERY: Duration = Duration::from_hours(1);
+/// How often it is looked whether something is due for a signing key.
+const ROTATE_EVERY: Duration = Duration::from_mins(1);
 /// How often it is looked whether the time of a remote instance has run out.
 const LAPSE_EVERY: Duration = Duration::from_secs(1);
 /// Exits that wait to be worked on.
@@ -110,6 +110,7 @@ pub(super) fn serve(serving: Serving<'_>) {
     });
     tasks.spawn(reap(app.control.clone(), exits, stop.clone()));
     tasks.spawn(rotate(Arc::clone(&app.authority), stop.clone()));
+    tasks.spawn(sign_heads(Arc::clone(&app), stop.clone()));
     let service = Workload::new(
         Arc::clone(&app.authority),
         Arc::clone(&hashes),
@@ -190,14 +191,31 @@ async fn lapse(
     }
 }
 
-/// Makes signing keys anew when their time comes.
+/// Has the feed sign with the key that is in use.
+async fn sign_heads(app: Arc<App>, stop: CancellationToken) -> &'static str {
+    let mut keys = app.authority.follow_keyring();
+    loop {
+        let keyring = Arc::clone(&keys.borrow_and_update());
+        app.feed
+            .sign_with(Arc::clone(keyring.head()), keyring.head_keys().to_vec());
+        tokio::select! {
+            () = stop.cancelled() => return "keys of the feed",
+            // The authority outlives this.
+            changed = keys.changed() => if changed.is_err() {
+                return "keys of the feed";
+            },
+        }
+    }
+}
+
+/// Does what is due for signing keys.
 async fn rotate(authority: Arc<Authority>, stop: CancellationToken) -> &'static str {
     loop {
         tokio::select! {
             () = stop.cancelled() => return "key rotation",
             () = tokio::time::sleep(ROTATE_EVERY) => {}
         }
-        if let Err(error) = authority.rotate().await {
+        if let Err(error) = authority.look_after_keys().await {
             tracing::error!(%error, "signing keys could not be looked after; the old ones go on");
         }
     }

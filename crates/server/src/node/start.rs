@@ -406,7 +406,9 @@ async fn feed(config: &Config, state: &State, tail: Arc<Tail>) -> Result<Arc<Fee
         store: state.store.clone(),
         tail,
         points: points.map_err(|error: StoreError| error)?,
-        key: keys::head_key(&state.store, &state.seal, state.clock.wall(), &*state.rng).await?,
+        key: Arc::new(
+            keys::head_key(&state.store, &state.seal, state.clock.wall(), &*state.rng).await?,
+        ),
         epoch: state.epoch,
         node: config.node.name.clone(),
         clock: Arc::clone(&state.clock),
