@@ -63,7 +63,8 @@ async fn a_key_is_published_before_it_signs_and_after() {
     let first = bench.authority.keyring();
     assert!(bench.recorded().is_empty(), "there was no key before");
     // A minute before it is time nothing happens.
-    bench.later(KEY_LIFE / 2 - LONG_PREPARED - Duration::from_mins(1));
+    let early = LONG_PREPARED + Duration::from_mins(1);
+    bench.later((KEY_LIFE / 2).saturating_sub(early));
     bench.look().await;
     assert_eq!(bench.states(KeyClass::X509).await, ["active"]);
     // Then a CA is in the bundle that signs nothing yet.
@@ -78,10 +79,10 @@ async fn a_key_is_published_before_it_signs_and_after() {
     assert_eq!(prepared.bundle().x509_authorities().len(), 2);
     assert!(prepared.bundle().sequence() > first.bundle().sequence());
     // Keys of tokens are published for minutes before.
-    bench.later(LONG_PREPARED - PREPARED);
+    bench.later(LONG_PREPARED.saturating_sub(PREPARED));
     bench.look().await;
     assert_eq!(bench.states(KeyClass::Task).await, ["prepared", "active"]);
-    bench.later(PREPARED - Duration::from_mins(1));
+    bench.later(PREPARED.saturating_sub(Duration::from_mins(1)));
     bench.look().await;
     assert_eq!(
         bench.authority.keyring().task().kid(),
@@ -234,7 +235,7 @@ async fn keys_cannot_be_replaced_without_end() {
 #[tokio::test]
 async fn a_node_that_was_away_for_long_goes_on_with_new_keys() {
     let bench = Bench::new().await;
-    bench.later(KEY_LIFE - Duration::from_hours(1));
+    bench.later(KEY_LIFE.saturating_sub(Duration::from_hours(1)));
     bench.look().await;
     // An hour is less than a CA is prepared for: there was no time left.
     assert_eq!(bench.states(KeyClass::X509).await, ["active", "old"]);
