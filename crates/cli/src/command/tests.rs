@@ -1,4 +1,4 @@
-//! The tree of commands is sound, and every verb shows one example that parses.
+//! The tree of commands is sound, and every verb shows examples that parse.
 
 use clap::{CommandFactory as _, Parser as _};
 
@@ -31,13 +31,20 @@ fn every_verb_has_an_example_that_parses() {
     leaves(&Cli::command(), "bailiwick", &mut found);
     assert!(found.len() > 40, "{}", found.len());
     for (path, help) in found {
-        let example = help
-            .strip_prefix("Example: ")
-            .unwrap_or_else(|| panic!("{path} has no example: {help}"));
-        assert!(example.starts_with(&path), "{path}: {example}");
-        let words = words(example);
-        if let Err(error) = Cli::try_parse_from(&words) {
-            panic!("{example}\n{words:?}\n{error}");
+        let examples = match (
+            help.strip_prefix("Example: "),
+            help.strip_prefix("Examples:\n"),
+        ) {
+            (Some(one), _) => vec![one],
+            (_, Some(some)) => some.lines().take_while(|line| !line.is_empty()).collect(),
+            _ => panic!("{path} has no example: {help}"),
+        };
+        for example in examples.into_iter().map(str::trim_start) {
+            assert!(example.starts_with(&path), "{path}: {example}");
+            let words = words(example);
+            if let Err(error) = Cli::try_parse_from(&words) {
+                panic!("{example}\n{words:?}\n{error}");
+            }
         }
     }
 }

@@ -250,7 +250,9 @@ async fn only_a_listed_user_launches_an_agent() {
         Code::NotPermitted
     );
     let task = bench.control.launch(1000, open("coder")).await.unwrap();
-    let ended = bench.control.launch_ended(1000, task.id, TaskState::Completed);
+    let ended = bench
+        .control
+        .launch_ended(1000, task.id, TaskState::Completed);
     ended.await.unwrap();
     assert_eq!(
         bench.control.task(&admin(), task.id).await.unwrap().state,
