@@ -191,11 +191,12 @@ fn api(event: &Event, at: i64) -> Map<String, Value> {
     out
 }
 
-/// A call past the gateway: class HTTP Activity.
+/// A request through a connector: class HTTP Activity. A method that the schema does not know is told by the activity's name alone.
 fn egress(event: &Event) -> Map<String, Value> {
-    let action = event.action.as_ref();
-    let method = action.map_or_else(String::new, |action| action.op.clone());
-    members(json!({"http_request": {"http_method": method}}))
+    let method = event.action.as_ref().map(|action| action.op.as_str());
+    let method = method.filter(|method| class::http_method(method).is_some());
+    let request = method.map_or_else(|| json!({}), |method| json!({"http_method": method}));
+    members(json!({ "http_request": request }))
 }
 
 /// Sign-in of a process, a person or a token: class Authentication.

@@ -149,7 +149,8 @@ fn activity(class: Class, step: &str, event: &Event) -> Activity {
     }
 }
 
-fn http_method(method: &str) -> Option<(u8, &'static str)> {
+/// The activity of an HTTP method, as the schema numbers it.
+pub(super) fn http_method(method: &str) -> Option<(u8, &'static str)> {
     Some(match method {
         "CONNECT" => (1, "Connect"),
         "DELETE" => (2, "Delete"),
