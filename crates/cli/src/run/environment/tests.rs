@@ -16,7 +16,7 @@ fn env_list() {
     let environment = Environment::split(
         variables(&[
             ("PATH", "/usr/bin"),
-            ("HOME", "/home/anna"),
+            ("HOME", "/var/lib/anna"),
             ("LC_ALL", "C.UTF-8"),
             ("LCALL", "no"),
             ("path", "no"),
