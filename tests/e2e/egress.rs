@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use crate::harness::http::{self, Place, Response};
 use crate::harness::world::{demo_policy, publish};
-use crate::harness::{Agent, Process, Setup, World, deps};
+use crate::harness::{Agent, Node, Process, Setup, World, deps};
 
-const KEY: &str = "canary-api-key-77/x+y=z";
+pub(crate) const KEY: &str = "canary-api-key-77/x+y=z";
 
 const PERMIT: &str = r#"
 @id("tester-api")
@@ -59,31 +59,59 @@ fn open_task(world: &World, connectors: &[&str]) -> String {
         .to_owned()
 }
 
-#[test]
-fn an_agent_uses_an_api_without_its_key() {
-    let home = tempfile::tempdir().unwrap();
-    let ca = home.path().join("ca.pem");
-    let mut command = Command::new(deps::python());
-    command.arg(deps::script("https_api.py")).arg(&ca);
-    let mut api = Process::start("https_api.py", &mut command, &home.path().join("api.log"));
-    let told: Value = serde_json::from_str(&api.line()).unwrap();
-    let connector = |name: &str, more: &str| {
+/// An HTTPS API that wants a key, with an authority of its own.
+pub(crate) struct Api {
+    process: Process,
+    url: String,
+    home: tempfile::TempDir,
+}
+
+impl Api {
+    pub(crate) fn start() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(deps::python());
+        let script = deps::script("https_api.py");
+        command.arg(script).arg(home.path().join("ca.pem"));
+        let log = home.path().join("api.log");
+        let mut process = Process::start("https_api.py", &mut command, &log);
+        let told: Value = serde_json::from_str(&process.line()).unwrap();
+        let url = told["url"].as_str().unwrap().to_owned();
+        Self { process, url, home }
+    }
+
+    /// A connector to it, which knows its authority or does not.
+    pub(crate) fn connector(&self, name: &str, known: bool) -> String {
+        let ca = self.home.path().join("ca.pem");
+        let ca = known.then(|| format!("ca_file = \"{}\"", ca.display()));
         format!(
             "[[egress.connectors]]\nname = \"{name}\"\nupstream = \"{}\"\ncredential = \"api-key\"\nallow_loopback = \"yes\"\n\
-             slot = \"header authorization: Bearer {{secret}}\"\nallow = \"* /**\"\n{more}\n",
-            told["url"].as_str().unwrap()
+             slot = \"header authorization: Bearer {{secret}}\"\nallow = \"* /**\"\n{}\n",
+            self.url,
+            ca.unwrap_or_default()
         )
-    };
-    let ours = format!("ca_file = \"{}\"", ca.display());
+    }
+
+    /// What came with the next request.
+    pub(crate) fn seen(&mut self) -> Value {
+        serde_json::from_str(&self.process.line()).unwrap()
+    }
+}
+
+/// Seals the key that the API wants.
+pub(crate) fn seal_key(node: &Node) {
+    let put = node.request("PUT", "/v1/secrets/api-key", Some(KEY.as_bytes()));
+    assert!(put.status < 300, "the secret is not taken");
+}
+
+#[test]
+fn an_agent_uses_an_api_without_its_key() {
+    let mut api = Api::start();
     let setup = Setup {
-        audit: connector("api", &ours) + &connector("strange", ""),
+        audit: api.connector("api", true) + &api.connector("strange", false),
         ..Setup::default()
     };
     let world = World::with(&setup);
-    let put = world
-        .node
-        .request("PUT", "/v1/secrets/api-key", Some(KEY.as_bytes()));
-    assert!(put.status < 300, "the secret is not taken");
+    seal_key(&world.node);
     let mut files = demo_policy();
     files["egress.cedar"] = json!(PERMIT);
     publish(&world.node, &files);
@@ -115,8 +143,7 @@ fn an_agent_uses_an_api_without_its_key() {
         (&json!("POST"), &json!("/v1/orders?x=1"))
     );
     assert_eq!(said["body"], "two of them");
-    let seen: Value = serde_json::from_str(&api.line()).unwrap();
-    assert_eq!(seen["authorization"], format!("Bearer {KEY}"));
+    assert_eq!(api.seen()["authorization"], format!("Bearer {KEY}"));
 
     // The token is for this connector, its path for this scope, the server's certificate for its authority.
     let code = |response: Response| {

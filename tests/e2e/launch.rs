@@ -3,6 +3,7 @@
 
 mod ends;
 mod leased;
+mod way_out;
 
 use std::process::Command;
 

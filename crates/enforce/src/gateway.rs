@@ -172,6 +172,11 @@ impl Gateway {
         self.trial.counted()
     }
 
+    /// Whether there is anything behind `/p/`.
+    pub fn has_connectors(&self) -> bool {
+        !self.settings.connectors.is_empty()
+    }
+
     /// The resource identifier of one server: what a token's `aud` must be, and the URL that a DPoP proof is for.
     pub fn resource(&self, server: &ServerName) -> String {
         format!("{}/mcp/{server}", self.settings.public_url)

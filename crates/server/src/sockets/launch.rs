@@ -5,6 +5,7 @@
 mod begin;
 mod end;
 pub mod protocol;
+mod way_out;
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -22,15 +23,15 @@ use bailiwick_identity::peer::Peer;
 use tokio::io::BufReader;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::serve_each;
 use crate::app::App;
-use crate::http::listen::pause;
 use crate::node::Addresses;
 use protocol::{Answer, Ears, Open, Said, Word, say};
+use way_out::WayOut;
 
 /// Launches of one node at once; further launchers wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 256;
@@ -58,6 +59,8 @@ struct Running {
     begun: Begun,
     entered: Entered,
     leases: Vec<LeaseId>,
+    /// None where there are no connectors.
+    way_out: Option<WayOut>,
 }
 
 impl Launchpad {
@@ -177,6 +180,9 @@ impl Launchpad {
         let confirmed = authority.confirm_launch(instance, found).await;
         confirmed.map_err(|error| error.problem())?;
         running.begun.confirm();
+        if let Some(way_out) = &running.way_out {
+            way_out.open(&self.app.gateway);
+        }
         for lease in &running.leases {
             let taken = self.app.control.acknowledge_lease(*lease, instance).await;
             if let Err(problem) = taken {
@@ -194,26 +200,10 @@ pub async fn serve(
     connections: TaskTracker,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let place = Arc::clone(&room).acquire_owned().await;
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (pad, stop) = (pad.clone(), stop.clone());
-                connections.spawn(async move {
-                    // A launcher whose node stops ends what it started; the next start of the node ends the rest.
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = pad.connection(stream) => {}
-                    }
-                    drop(place);
-                });
-            }
-            Err(error) => pause(&error).await,
-        }
-    }
+    // A launcher whose node stops ends what it started; the next start of the node ends the rest.
+    let connection = move |stream| {
+        let pad = pad.clone();
+        async move { pad.connection(stream).await }
+    };
+    serve_each(listener, MAX_CONNECTIONS, connections, stop, connection).await;
 }

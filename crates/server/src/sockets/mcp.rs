@@ -23,11 +23,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::http::listen::pause;
+use super::serve_each;
 
 /// Connections at once; further ones wait to be accepted.
 pub const MAX_CONNECTIONS: usize = 256;
@@ -85,27 +84,11 @@ pub async fn serve(
     connections: TaskTracker,
     stop: CancellationToken,
 ) {
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let place = Arc::clone(&room).acquire_owned().await;
-        let accepted = tokio::select! {
-            () = stop.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let (shim, stop) = (shim.clone(), stop.clone());
-                connections.spawn(async move {
-                    tokio::select! {
-                        () = stop.cancelled() => {}
-                        () = shim.connection(stream) => {}
-                    }
-                    drop(place);
-                });
-            }
-            Err(error) => pause(&error).await,
-        }
-    }
+    let connection = move |stream| {
+        let shim = shim.clone();
+        async move { shim.connection(stream).await }
+    };
+    serve_each(listener, MAX_CONNECTIONS, connections, stop, connection).await;
 }
 
 /// A task that ends with the stream.

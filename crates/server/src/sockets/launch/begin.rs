@@ -19,6 +19,7 @@ use bailiwick_identity::launches::{Begun, Launch};
 use bailiwick_identity::peer::Peer;
 
 use super::protocol::{Handed, MAX_KEPT, MAX_LEASES, Open, Opened, VERSION};
+use super::way_out::WayOut;
 use super::{Launchpad, Running};
 use crate::http::guard::not_an_agent;
 
@@ -87,12 +88,10 @@ impl Launchpad {
                     begun,
                     entered,
                     leases: Vec::new(),
+                    way_out: None,
                 };
-                match self.lease(&mut running, &open).await {
-                    Ok(leases) => {
-                        let opened = self.opened(&running, leases);
-                        Ok((running, opened))
-                    }
+                match self.equip(&mut running, &open).await {
+                    Ok(opened) => Ok((running, opened)),
                     Err(problem) => {
                         self.end(running, TaskState::Cancelled).await;
                         Err(problem)
@@ -152,6 +151,28 @@ impl Launchpad {
             )
         })?;
         Ok((task, begun, entered))
+    }
+
+    /// Everything that the program is given.
+    async fn equip(&self, running: &mut Running, open: &Open) -> Result<Opened, Problem> {
+        let leases = self.lease(running, open).await?;
+        let mut opened = self.opened(running, leases);
+        if self.app.gateway.has_connectors() {
+            let (task, instance) = (running.task.id, running.attested.instance.id);
+            let bound = WayOut::bind(task, instance, &*self.app.rng).await;
+            let (way_out, url, token) = bound.map_err(|error| {
+                let message = format!("no listener for the launch: {error}");
+                Problem::new(Code::Overloaded, message, "wait for other launches to end")
+            })?;
+            running.way_out = Some(way_out);
+            let own = [
+                ("BAILIWICK_EGRESS_URL", url),
+                ("BAILIWICK_RUN_TOKEN", token.expose().clone()),
+            ];
+            let own = own.map(|(name, value)| (name.to_owned(), value));
+            opened.env.extend(own);
+        }
+        Ok(opened)
     }
 
     async fn lease(&self, running: &mut Running, open: &Open) -> Result<Vec<Handed>, Problem> {

@@ -21,6 +21,9 @@ const WAIT_COUNT: Duration = Duration::from_secs(2);
 impl Launchpad {
     /// From now on no process of the launch has an identity: not for what it does next, and what it does now is cut.
     pub(super) async fn silence(&self, running: &Running) {
+        if let Some(way_out) = &running.way_out {
+            way_out.close();
+        }
         self.end_instance(running.attested.instance.id).await;
     }
 
@@ -42,7 +45,7 @@ impl Launchpad {
 
     pub(super) async fn end(&self, running: Running, state: TaskState) -> Summary {
         let (instance, task) = (running.attested.instance.id, running.task.id);
-        self.end_instance(instance).await;
+        self.silence(&running).await;
         self.end_task(running.peer.uid, task, state).await;
         // Tasks that its processes were bound to beside the launch's own.
         if let Err(problem) = self.app.control.instance_exited(instance).await {
