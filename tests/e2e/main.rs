@@ -77,6 +77,8 @@ mod restored;
 #[cfg(test)]
 mod revocation;
 #[cfg(test)]
+mod rightsize;
+#[cfg(test)]
 mod rotations;
 #[cfg(test)]
 mod scan;

@@ -3,6 +3,7 @@
 mod directory;
 mod grounds;
 mod published;
+mod rightsize;
 mod rollout;
 mod schema;
 mod trial;
@@ -75,6 +76,12 @@ pub(crate) enum PolicyCommand {
     /// Why a recorded call was decided as it was, or a written one would be, and what would allow it.
     #[command(after_help = "Example: bailiwick policy explain evt_01h455vb4pex5vsknk084sn02q")]
     Explain(trial::ExplainArgs),
+    /// What an agent or a workflow may do and nothing on record needed: a smaller policy, proved by deciding every recorded call again.
+    /// Exit 1: nothing is proposed, or the proof does not hold.
+    #[command(
+        after_help = "Example: bailiwick policy rightsize coder --since 90d -o smaller --scope ceiling.json"
+    )]
+    Rightsize(rightsize::RightsizeArgs),
     /// Tries a bundle on live calls beside the active one.
     #[command(subcommand)]
     Shadow(rollout::ShadowCommand),
@@ -108,6 +115,7 @@ pub(crate) async fn run(context: &Context, command: PolicyCommand) -> Outcome {
         PolicyCommand::Diff(args) => trial::diff(context, &args).await,
         PolicyCommand::Replay(args) => trial::replay(context, &args).await,
         PolicyCommand::Explain(args) => trial::explain(context, &args).await,
+        PolicyCommand::Rightsize(args) => rightsize::rightsize(context, &args).await,
         PolicyCommand::History(page) => published::history(context, &page).await,
     }
 }

@@ -305,19 +305,26 @@ fn join(fold: &Fold, rows: &Rows, (blobs, performs): (&Blobs, &[&str]), read_all
 
 /// The narrowest scope in which all that was touched could have been done.
 fn proposal(tools: &[ToolReach]) -> Option<Draft> {
-    let mut names: BTreeMap<(ServerName, Effect), Vec<String>> = BTreeMap::new();
-    for used in tools.iter().filter(|tool| tool.calls > 0) {
-        let key = (used.tool.server.clone(), used.effect);
-        names
-            .entry(key)
-            .or_default()
-            .push(used.tool.tool.to_string());
+    let touched = tools.iter().filter(|tool| tool.calls > 0);
+    narrowest(touched.map(|used| (&used.tool, used.effect)))
+}
+
+/// The narrowest scope that names these tools with these effects; none if there are none.
+pub(crate) fn narrowest<'a>(tools: impl Iterator<Item = (&'a ToolRef, Effect)>) -> Option<Draft> {
+    let mut names: BTreeMap<(&ServerName, Effect), BTreeSet<String>> = BTreeMap::new();
+    for (tool, effect) in tools {
+        let key = (&tool.server, effect);
+        names.entry(key).or_default().insert(tool.tool.to_string());
     }
     let grants: Vec<serde_json::Value> = names
-        .iter()
+        .into_iter()
         .flat_map(|((server, effect), tools)| {
+            let tools: Vec<String> = tools.into_iter().collect();
             let sets = tools.chunks(bailiwick_core::scope::MAX_SET);
-            sets.map(move |tools| serde_json::json!({"server": [server], "tool": tools, "effects": [effect]}))
+            let grants = sets.map(
+                |tools| serde_json::json!({"server": [server], "tool": tools, "effects": [effect]}),
+            );
+            grants.collect::<Vec<_>>()
         })
         .collect();
     if grants.is_empty() {

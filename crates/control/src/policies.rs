@@ -6,8 +6,10 @@ mod past;
 mod publish;
 mod published;
 mod replay;
+mod rightsize;
 mod rollout;
 mod version;
+mod walk;
 
 use bailiwick_core::{Code, Digest, Fault, Problem};
 use bailiwick_crypto::hash::sha256;
@@ -18,9 +20,11 @@ pub use compare::{BundleRef, Compared};
 pub use explain::{Explained, Grounds};
 pub use publish::{Expected, PublishError, RolledBack};
 pub use published::Publications;
-pub use replay::{MAX_DECISIONS, MAX_TIME, Replayed, Window};
+pub use replay::Replayed;
+pub use rightsize::{GuardFile, Proof, RightSized, RightSizing};
 pub use rollout::{Proven, Shown};
 pub use version::VersionRef;
+pub use walk::{MAX_DECISIONS, MAX_TIME, Window};
 
 use crate::{Actor, Control, Operation};
 

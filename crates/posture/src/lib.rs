@@ -8,5 +8,6 @@ pub mod coverage;
 pub mod process;
 pub mod repo;
 pub mod report;
+pub mod rightsize;
 pub mod sarif;
 pub mod secrets;

@@ -15,6 +15,8 @@ use super::http::{self, Place, Response};
 /// What a test wants otherwise than by default.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
+    /// The trust domain.
+    pub(crate) trust_domain: &'static str,
     /// Life of task tokens.
     pub(crate) task_ttl: &'static str,
     /// How long a call waits for a person.
@@ -36,6 +38,7 @@ pub(crate) struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         Self {
+            trust_domain: "e2e.internal",
             task_ttl: "5m",
             approval_wait: "60s",
             min_free: "1MiB",
@@ -329,6 +332,7 @@ pub(crate) fn config_of(home: &Path) -> PathBuf {
 fn config(home: &Path, setup: &Setup) -> String {
     let data = json!(home.join("data"));
     let Setup {
+        trust_domain,
         task_ttl,
         approval_wait,
         min_free,
@@ -343,7 +347,7 @@ fn config(home: &Path, setup: &Setup) -> String {
 [node]
 data_dir = {data}
 [identity]
-trust_domain = "e2e.internal"
+trust_domain = "{trust_domain}"
 {identity}
 [oauth]
 task_ttl = "{task_ttl}"

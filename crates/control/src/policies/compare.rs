@@ -67,11 +67,9 @@ impl Control {
                     strict: false,
                 })
             }
-            BundleRef::Source(source) => Ok(Source {
-                digest: sha256(&[&source.canonical()]),
-                source,
-                strict: true,
-            }),
+            BundleRef::Source(source) => {
+                Ok(Source::proposed(sha256(&[&source.canonical()]), source))
+            }
         }
     }
 }
@@ -84,6 +82,15 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// A text that has to be without flaw.
+    pub(super) fn proposed(digest: Digest, source: BundleSource) -> Self {
+        Self {
+            digest,
+            source,
+            strict: true,
+        }
+    }
+
     pub(super) fn compile(&self, registry: &Registry) -> Result<Bundle, PublishError> {
         let compiled = if self.strict {
             Bundle::compile(&self.source, self.digest, registry)

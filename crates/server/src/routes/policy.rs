@@ -1,5 +1,6 @@
 //! The policy bundle: check, publish, bring back, look at.
 
+pub mod rightsize;
 pub mod rollout;
 pub mod trial;
 
@@ -89,6 +90,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
         .merge(guarded(app, Operation::WritePolicy, routes!(publish)))
         .merge(guarded(app, Operation::WritePolicy, routes!(rollback)))
         .merge(trial::routes(app))
+        .merge(rightsize::routes(app))
         .merge(rollout::routes(app))
 }
 
