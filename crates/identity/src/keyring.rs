@@ -1,6 +1,7 @@
 //! The signing keys, one class per purpose (02, keys): kept sealed in the store, published before they sign, replaced at half of their
 //! life, and published for as long as anything they signed can live.
 
+mod kept;
 mod life;
 mod material;
 mod orders;
@@ -8,32 +9,26 @@ mod orders;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
-use bailiwick_core::id::EventId;
 use bailiwick_core::{Code, Fault, Timestamp};
 use bailiwick_crypto::bundle::{Bundle, BundleError};
 use bailiwick_crypto::ca::{Authority, CaError};
-use bailiwick_crypto::hash::sha256;
 use bailiwick_crypto::head;
 use bailiwick_crypto::jwk::{Jwk, JwkError};
 use bailiwick_crypto::keys::{Ed25519Key, KeyError, SigningKey};
 use bailiwick_crypto::seal::SealError;
 use bailiwick_crypto::token::{KeySet, KeySetError, MAX_KEYS, ReceiptKeys, SvidKeys, TaskKeys};
-use bailiwick_store::{KeyClass, KeyRow, KeyState, Store, StoreError};
+use bailiwick_store::{KeyClass, KeyRow, KeyState, StoreError};
 
 use crate::authority::Parts;
+use kept::{Kept, News};
+use life::Due;
 pub(crate) use life::Ring;
 pub use life::{CLASSES, KEY_LIFE, LONG_PREPARED, PREPARED, RECEIPT_KEY_LIFE, prepared_for};
-use life::{Due, Step};
 use material::Material;
 pub use orders::{How, KeyOrderError, Order, Standing};
 
 /// How often others should fetch the bundle.
 const REFRESH: Duration = Duration::from_mins(5);
-/// Where the task keys are kept that were published last.
-const TASK_JWKS: &str = "task_jwks";
-/// Where the bundle's fingerprint and sequence are.
-const BUNDLE: &str = "bundle";
 
 /// The keys in use and those still published.
 #[derive(Debug)]
@@ -119,25 +114,15 @@ impl Keyring {
             rings.push((class, ring));
         }
         let mut keyring = Self::of(parts, &rings, now)?;
-        let news = News {
-            jwks: keyring.task_keys.to_jwks().to_string(),
-            bundle: fingerprint(&keyring.bundle),
-            // The first key of a class changes nothing that anybody knew.
-            steps: rings
+        // The first key of a class changes nothing that anybody knew.
+        let steps = rings.into_iter().flat_map(|(class, ring)| {
+            let is_new = first.contains(&class);
+            ring.into_steps()
                 .into_iter()
-                .flat_map(|(class, ring)| {
-                    let is_new = first.contains(&class);
-                    ring.into_steps()
-                        .into_iter()
-                        .map(move |step| (step, is_new))
-                })
-                .collect(),
-        };
-        let sequence = if news.is_none(&kept) {
-            sequence_of(kept.bundle.as_deref())
-        } else {
-            news.write(parts, actor).await?
-        };
+                .map(move |step| (step, is_new))
+        });
+        let news = News::of(&keyring, steps.collect());
+        let sequence = news.publish(&kept, parts, actor).await?;
         keyring.bundle = keyring.bundle.with_sequence(sequence);
         Ok(keyring)
     }
@@ -265,112 +250,6 @@ impl Keyring {
     }
 }
 
-/// What the store has of keys.
-struct Kept {
-    keys: Vec<(KeyClass, Vec<KeyRow>)>,
-    /// The task keys that were published last.
-    jwks: Option<String>,
-    /// Fingerprint and sequence of the bundle that was published last.
-    bundle: Option<String>,
-}
-
-impl Kept {
-    async fn read(store: &Store) -> Result<Self, KeyringError> {
-        let read = store.read(|rows| {
-            let mut keys = Vec::with_capacity(CLASSES.len());
-            for class in CLASSES {
-                keys.push((class, rows.keys(class)?));
-            }
-            Ok::<_, StoreError>(Self {
-                keys,
-                jwks: rows.meta(TASK_JWKS)?,
-                bundle: rows.meta(BUNDLE)?,
-            })
-        });
-        Ok(read.await?)
-    }
-}
-
-/// What is to be written.
-struct News {
-    steps: Vec<(Step, bool)>,
-    jwks: String,
-    bundle: String,
-}
-
-impl News {
-    fn is_none(&self, kept: &Kept) -> bool {
-        self.steps.is_empty()
-            && kept.jwks.as_deref() == Some(self.jwks.as_str())
-            && kept.bundle.as_deref().and_then(fingerprint_of) == Some(self.bundle.as_str())
-    }
-
-    /// Keys, events and what is published, in one transaction; the sequence of the bundle.
-    async fn write(self, parts: &Parts, actor: Option<&str>) -> Result<u64, KeyringError> {
-        let journal = Arc::clone(&parts.journal);
-        let events: Vec<Option<Event>> = self
-            .steps
-            .iter()
-            .map(|(step, is_new)| (!is_new).then(|| event(parts, step, actor)))
-            .collect();
-        let written = parts.store.write(move |tx| {
-            for ((step, _), event) in self.steps.iter().zip(&events) {
-                match step.after {
-                    Some(_) => tx.put_key(&step.row)?,
-                    None => tx.remove_key(&step.row.kid)?,
-                }
-                if let Some(event) = event {
-                    journal.push(tx, event)?;
-                }
-            }
-            if tx.meta(TASK_JWKS)?.as_deref() != Some(self.jwks.as_str()) {
-                tx.put_meta(TASK_JWKS, &self.jwks)?;
-                tx.publish_token_keys(&self.jwks)?;
-            }
-            let known = tx.meta(BUNDLE)?;
-            if known.as_deref().and_then(fingerprint_of) == Some(self.bundle.as_str()) {
-                return Ok::<_, StoreError>(sequence_of(known.as_deref()));
-            }
-            // Those of earlier versions were places in the feed: it goes on from there.
-            let sequence = sequence_of(known.as_deref())
-                .saturating_add(1)
-                .max(tx.head());
-            tx.put_meta(BUNDLE, &format!("{} {sequence}", self.bundle))?;
-            Ok(sequence)
-        });
-        Ok(written.await?)
-    }
-}
-
-/// The event of a change.
-fn event(parts: &Parts, step: &Step, actor: Option<&str>) -> Event {
-    let class = step.row.class.as_str();
-    let (before, after) = (
-        step.before.map(KeyState::as_str),
-        step.after.map(KeyState::as_str),
-    );
-    tracing::info!(
-        class,
-        kid = step.row.kid,
-        before,
-        after = after.unwrap_or("gone"),
-        "a signing key changes"
-    );
-    let mut event = Event::new(
-        EventId::new(&*parts.clock, &*parts.rng),
-        EventType::AdminChanged,
-    );
-    event.actor = actor.map(str::to_owned);
-    event.action = Some(Action::named("keys.change"));
-    event.change = Some(ChangeRef {
-        kind: "key".to_owned(),
-        id: format!("{class}/{}", step.row.kid),
-        before: before.map(str::to_owned),
-        after: Some(after.unwrap_or("gone").to_owned()),
-    });
-    event
-}
-
 /// Does what is due for a class.
 fn bring_up(parts: &Parts, ring: &mut Ring, now: Timestamp) -> Result<(), KeyringError> {
     match life::due(ring, now) {
@@ -397,26 +276,4 @@ fn make(
         now,
         &*parts.rng,
     )
-}
-
-/// What tells a bundle from another.
-fn fingerprint(bundle: &Bundle) -> String {
-    let keys = bundle.jwt_json().to_string();
-    let mut all: Vec<&[u8]> = bundle
-        .x509_authorities()
-        .iter()
-        .map(Vec::as_slice)
-        .collect();
-    all.push(keys.as_bytes());
-    sha256(&all).to_hex()
-}
-
-fn fingerprint_of(kept: &str) -> Option<&str> {
-    kept.split_once(' ').map(|(fingerprint, _)| fingerprint)
-}
-
-fn sequence_of(kept: Option<&str>) -> u64 {
-    let kept = kept.and_then(|kept| kept.split_once(' '));
-    kept.and_then(|(_, sequence)| sequence.parse().ok())
-        .unwrap_or(0)
 }

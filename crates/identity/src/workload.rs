@@ -1,6 +1,9 @@
 //! The SPIFFE Workload API (SPIFFE_Workload_API.md §5-§6) over the authority. Every unary call and every rotation attests
 //! the caller anew; a fence ends its streams with PermissionDenied.
 
+mod claims;
+mod follower;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +13,7 @@ use bailiwick_core::event::EventType;
 use bailiwick_core::{Code, Fault, Problem};
 use bailiwick_proto::workload as api;
 use bailiwick_proto::workload::spiffe_workload_api_server::SpiffeWorkloadApi;
-use futures_util::stream::{Stream, unfold};
+use futures_util::stream::Stream;
 use tokio::sync::watch;
 use tonic::{Request, Response, Status};
 
@@ -18,7 +21,6 @@ use crate::attest::{AttestError, Hashes, attest};
 use crate::authority::{Asker, Attested, Authority};
 use crate::error::IdentityError;
 use crate::exits::Watch;
-use crate::keyring::Keyring;
 use crate::launches::Launches;
 use crate::peer::Peer;
 
@@ -149,31 +151,7 @@ impl SpiffeWorkloadApi for Workload {
         request: Request<api::X509svidRequest>,
     ) -> Result<Response<Self::FetchX509SVIDStream>, Status> {
         let peer = caller(&request)?;
-        let follower = Follower {
-            keys: self.authority.follow_keyring(),
-            head: self.head.clone(),
-            service: self.clone(),
-            peer,
-        };
-        let first = follower.service.x509(&follower.peer).await?;
-        let stream = unfold(Next::Send(first, follower), |next| async {
-            let (last, mut follower) = match next {
-                Next::Done => return None,
-                Next::Send(answer, follower) => {
-                    let bundle = bundle_in(&answer);
-                    return Some((Ok(answer), Next::Wait(bundle, follower)));
-                }
-                Next::Wait(last, follower) => (last, follower),
-            };
-            Some(match follower.next(&last).await {
-                Ok(answer) => {
-                    let bundle = bundle_in(&answer);
-                    (Ok(answer), Next::Wait(bundle, follower))
-                }
-                Err(status) => (Err(status), Next::Done),
-            })
-        });
-        Ok(Response::new(Box::pin(stream)))
+        self.svids(peer).await
     }
 
     async fn fetch_x509_bundles(
@@ -278,45 +256,6 @@ impl SpiffeWorkloadApi for Workload {
     }
 }
 
-impl Workload {
-    /// A stream of full states: the first at once, another whenever the state differs.
-    async fn bundles<T, F>(&self, peer: Peer, full: F) -> Result<Response<Answers<T>>, Status>
-    where
-        T: PartialEq + Clone + Send + 'static,
-        F: Fn() -> T + Send + 'static,
-    {
-        self.entitled(&peer).await?;
-        let follower = Follower {
-            keys: self.authority.follow_keyring(),
-            head: self.head.clone(),
-            service: self.clone(),
-            peer,
-        };
-        let stream = unfold(Some((None::<T>, full, follower)), |state| async {
-            let (mut last, full, mut follower) = state?;
-            loop {
-                follower.keys.borrow_and_update();
-                let now = full();
-                if last.as_ref() != Some(&now) {
-                    last = Some(now.clone());
-                    return Some((Ok(now), Some((last, full, follower))));
-                }
-                let looked = tokio::select! {
-                    changed = follower.head.changed() => match changed {
-                        Ok(()) => follower.service.entitled(&follower.peer).await,
-                        Err(_) => Err(stopping()),
-                    },
-                    changed = follower.keys.changed() => changed.map_err(|_| stopping()),
-                };
-                if let Err(status) = looked {
-                    return Some((Err(status), None));
-                }
-            }
-        });
-        Ok(Response::new(Box::pin(stream)))
-    }
-}
-
 /// Whether a change can end or alter an identity; the server wakes the streams for these alone.
 pub fn concerns(change: &Change) -> bool {
     matches!(
@@ -326,56 +265,6 @@ pub fn concerns(change: &Change) -> bool {
             | ChangeBody::AgentRemoved(_)
             | ChangeBody::TokenKeys(_)
     )
-}
-
-enum Next {
-    Send(api::X509svidResponse, Follower),
-    /// The bundle that was sent last.
-    Wait(Vec<u8>, Follower),
-    Done,
-}
-
-/// A workload that follows its X.509-SVID.
-struct Follower {
-    service: Workload,
-    peer: Peer,
-    head: watch::Receiver<u64>,
-    keys: watch::Receiver<Arc<Keyring>>,
-}
-
-impl Follower {
-    /// The next SVID: when it is time, or when other authorities are to be believed than those that were sent last.
-    async fn next(&mut self, last: &[u8]) -> Result<api::X509svidResponse, Status> {
-        let renewal = tokio::time::sleep(self.service.renewal(&self.peer));
-        tokio::pin!(renewal);
-        loop {
-            let bundle = self
-                .keys
-                .borrow_and_update()
-                .bundle()
-                .x509_authorities()
-                .concat();
-            if bundle != last {
-                break;
-            }
-            tokio::select! {
-                () = &mut renewal => break,
-                changed = self.head.changed() => {
-                    changed.map_err(|_| stopping())?;
-                    self.service.entitled(&self.peer).await?;
-                }
-                changed = self.keys.changed() => changed.map_err(|_| stopping())?,
-            }
-        }
-        self.service.x509(&self.peer).await
-    }
-}
-
-fn bundle_in(answer: &api::X509svidResponse) -> Vec<u8> {
-    answer
-        .svids
-        .first()
-        .map_or_else(Vec::new, |svid| svid.bundle.clone())
 }
 
 /// The caller: the security header must be there (§ SSRF mitigation), and the kernel must have told who it is.
@@ -408,39 +297,4 @@ fn status(problem: &Problem) -> Status {
 
 fn stopping() -> Status {
     Status::unavailable("the node is stopping")
-}
-
-mod claims {
-    //! JSON as protobuf's well-known types.
-
-    use prost_types::value::Kind;
-    use prost_types::{ListValue, Struct, Value};
-
-    pub(super) fn to_struct(claims: serde_json::Value) -> Option<Struct> {
-        match value(claims).kind {
-            Some(Kind::StructValue(members)) => Some(members),
-            _ => None,
-        }
-    }
-
-    fn value(json: serde_json::Value) -> Value {
-        let kind = match json {
-            serde_json::Value::Null => Kind::NullValue(0),
-            serde_json::Value::Bool(flag) => Kind::BoolValue(flag),
-            serde_json::Value::Number(number) => {
-                Kind::NumberValue(number.as_f64().unwrap_or(f64::NAN))
-            }
-            serde_json::Value::String(text) => Kind::StringValue(text),
-            serde_json::Value::Array(items) => Kind::ListValue(ListValue {
-                values: items.into_iter().map(value).collect(),
-            }),
-            serde_json::Value::Object(members) => Kind::StructValue(Struct {
-                fields: members
-                    .into_iter()
-                    .map(|(key, member)| (key, value(member)))
-                    .collect(),
-            }),
-        };
-        Value { kind: Some(kind) }
-    }
 }
