@@ -37,36 +37,52 @@ pub(crate) fn redeem(
 }
 
 fn refresh(client: &Agent, token: &Value) -> Result<Value, (u16, Value)> {
+    refresh_as(client, CLIENT, token)
+}
+
+/// The next token for what a client of this id got.
+pub(crate) fn refresh_as(client: &Agent, id: &str, token: &Value) -> Result<Value, (u16, Value)> {
     let token = token["refresh_token"].as_str().unwrap();
     client.ask_token(&[
         ("grant_type", "refresh_token"),
-        ("client_id", CLIENT),
+        ("client_id", id),
         ("refresh_token", token),
     ])
 }
 
-#[test]
-fn a_client_that_is_not_ours_goes_the_whole_way() {
-    let login = Login::start();
+/// What npm's oauth4webapi says of its whole way, as the client of this id and with these members of what it is told; `registered` gets the
+/// keys of one that has any.
+pub(crate) fn whole_way(
+    login: &Login,
+    id: &str,
+    more: &Value,
+    registered: impl FnOnce(&str),
+) -> Value {
     let (node, log) = (
         &login.world.node,
         login.world.node.home().join("client.log"),
     );
-    let told = json!({
+    let mut told = json!({
         "resource": login.world.agent.resource("workspace"),
-        "client_id": CLIENT,
+        "client_id": id,
         "redirect_uri": REDIRECT,
     });
+    let members = told.as_object_mut().unwrap();
+    members.extend(more.as_object().unwrap().clone());
     let mut command = Command::new(deps::node());
     command
         .arg(deps::root().join("tests/e2e/node/authorize.mjs"))
         .arg(deps::node_module("oauth4webapi/build/index.js"))
         .arg(told.to_string());
     let mut client = Process::start("oauth4webapi", &mut command, &log);
+    if told["keyed"].is_string() {
+        registered(&client.line());
+        client.say("registered");
+    }
     let mut browser = Browser::default();
     let page = login.sign_in(&mut browser, &client.line(), "alice");
     for shown in [
-        CLIENT,
+        id,
         "user:corp:alice",
         "workspace",
         "127.0.0.1:33418",
@@ -74,6 +90,12 @@ fn a_client_that_is_not_ours_goes_the_whole_way() {
     ] {
         assert!(page.html.contains(shown), "{shown}: {}", page.html);
     }
+    assert_eq!(
+        page.html.contains("bound to no key"),
+        told["unbound"] == true,
+        "{}",
+        page.html
+    );
     let page = browser.submit(&page, &[("answer", "allow")], REDIRECT);
     client.say(
         page.location
@@ -86,22 +108,13 @@ fn a_client_that_is_not_ours_goes_the_whole_way() {
     assert_eq!(said["status"], 401, "{said}");
     assert_eq!(said["mixed_up"], "refused", "{said}");
     assert_eq!(said["methods"], json!(["S256"]), "{said}");
-    assert_eq!(said["token_type"], "dpop", "{said}");
     assert_eq!(said["scope"], "workspace:read", "{said}");
     assert_eq!(said["claims"]["sub"], "user:corp:alice", "{said}");
-    assert_eq!(said["claims"]["client_id"], CLIENT, "{said}");
+    assert_eq!(said["claims"]["client_id"], id, "{said}");
     assert_eq!(said["opened"], 200, "{said}");
-    assert!(
-        said["tools"]
-            .as_array()
-            .is_some_and(|tools| !tools.is_empty()),
-        "{said}"
-    );
-    assert_eq!(
-        said["again"],
-        said["tools"].as_array().unwrap().len(),
-        "{said}"
-    );
+    let tools = said["tools"].as_array().unwrap();
+    assert!(!tools.is_empty(), "{said}");
+    assert_eq!(said["again"], tools.len(), "{said}");
     assert_eq!(said["rotated"], true, "{said}");
     assert!(
         said["refused"]
@@ -109,6 +122,14 @@ fn a_client_that_is_not_ours_goes_the_whole_way() {
             .is_some_and(|errors| errors.contains(&json!("invalid_token"))),
         "{said}"
     );
+    said
+}
+
+#[test]
+fn a_client_that_is_not_ours_goes_the_whole_way() {
+    let login = Login::start();
+    let said = whole_way(&login, CLIENT, &json!({}), |_| {});
+    assert_eq!(said["token_type"], "dpop", "{said}");
     // Each step is on record, in order.
     login.until("fence.set");
     let types = login.types();
@@ -132,10 +153,21 @@ fn a_client_that_is_not_ours_goes_the_whole_way() {
     let task = said["claims"]["authorization_details"][0]["task_id"]
         .as_str()
         .unwrap();
-    assert_eq!(
-        node.api("GET", &format!("/v1/tasks/{task}"), None)["state"],
-        "revoked"
-    );
+    let path = format!("/v1/tasks/{task}");
+    assert_eq!(login.world.node.api("GET", &path, None)["state"], "revoked");
+}
+
+#[test]
+fn a_client_that_is_named_goes_the_whole_way_without_a_key() {
+    let login = Login::with(&format!("unbound_clients = [\"{CLIENT}\"]"));
+    let said = whole_way(&login, CLIENT, &json!({ "unbound": true }), |_| {});
+    assert_eq!(said["token_type"], "bearer", "{said}");
+    assert_eq!(said["claims"]["cnf"], Value::Null, "{said}");
+    let issued: Vec<Value> = login.world.node.events();
+    let issued = issued.iter().filter(|event| {
+        event["type"] == "token.issued" && event["change"]["kind"] == "unbound token"
+    });
+    assert_eq!(issued.count(), 2);
 }
 
 #[test]

@@ -46,6 +46,8 @@ mod index;
 #[cfg(test)]
 mod introspection;
 #[cfg(test)]
+mod keyed_clients;
+#[cfg(test)]
 mod keys;
 #[cfg(test)]
 mod kill_nine;

@@ -57,18 +57,15 @@ fn the_metadata_is_as_the_suite_of_mcp_wants_it() {
     );
 }
 
-/// The suite's client shows no DPoP proof, and its user's consent is worth nothing without: the one thing that keeps this scenario from
-/// passing is what keeps a stolen code from being used.
-#[test]
-fn a_client_of_the_suite_gets_a_code_and_no_unbound_token() {
-    let login = Login::start();
-    let (node, home) = (&login.world.node, login.world.node.home());
+/// Whether its authorization-code scenario ends well, with a person who says yes; and what it found.
+fn authorization_code(login: &Login) -> (bool, Vec<(String, String, String)>) {
+    let home = login.world.node.home();
     let results = home.join("results");
     // The suite takes a port and no listener: one that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
     let port = port.unwrap().port().to_string();
     let back = format!("http://127.0.0.1:{port}/callback");
-    let mut command = suite(&login, &results);
+    let mut command = suite(login, &results);
     command
         .args(["--client-id", CLIENT, "--port", &port, "--resource"])
         .arg(login.world.agent.resource("workspace"));
@@ -86,12 +83,37 @@ fn a_client_of_the_suite_gets_a_code_and_no_unbound_token() {
     let location = page.location.unwrap_or_else(|| panic!("{}", page.html));
     browser.send("GET", &location, &[], None);
     let status = running.wait();
-    assert!(!status.success(), "it passed: it is time to say so");
+    (status.success(), found(&results))
+}
+
+/// The suite's client shows no DPoP proof, and its user's consent is worth nothing without: the one thing that keeps this scenario from
+/// passing is what keeps a stolen code from being used.
+#[test]
+fn a_client_of_the_suite_gets_a_code_and_no_unbound_token() {
+    let login = Login::start();
+    let (passed, all) = authorization_code(&login);
+    assert!(!passed, "it passed: it is time to say so");
     let refused = (
         "authorization-code-grant".to_owned(),
         "FAILURE".to_owned(),
         "Invalid status code: 400".to_owned(),
     );
-    let all = found(&results);
-    assert!(all.contains(&refused), "{all:?}\n{}", node.log());
+    assert!(
+        all.contains(&refused),
+        "{all:?}\n{}",
+        login.world.node.log()
+    );
+}
+
+/// Where the operator lets that very client go without a key, the scenario passes.
+#[test]
+fn a_client_of_the_suite_that_is_named_passes() {
+    let login = Login::with(&format!("unbound_clients = [\"{CLIENT}\"]"));
+    let (success, all) = authorization_code(&login);
+    assert!(success, "{all:?}\n{}", login.world.node.log());
+    assert!(all.contains(&passed("authorization-code-grant")), "{all:?}");
+    assert!(
+        all.iter().all(|(_, status, _)| status != "FAILURE"),
+        "{all:?}"
+    );
 }

@@ -1,9 +1,9 @@
 //! Clients that nobody registered: what they are stands in a document at the URL that is their `client_id`
 //! (draft-ietf-oauth-client-id-metadata-document-02), and the attacks on that.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::authorization::{proof_key, redeem};
+use crate::authorization::{proof_key, redeem, refresh_as};
 use crate::harness::agent::NAME;
 use crate::harness::login::REDIRECT;
 use crate::harness::publisher::Publisher;
@@ -17,14 +17,6 @@ fn letting_in(publisher: &Publisher) -> Login {
     Login::with(&format!(
         "client_hosts = {{ \"{place}\" = \"{NAME}\" }}\nprivate_hosts = [\"{place}\"]"
     ))
-}
-
-fn refresh(client: &Agent, id: &str, token: &Value) -> Result<Value, (u16, Value)> {
-    client.ask_token(&[
-        ("grant_type", "refresh_token"),
-        ("client_id", id),
-        ("refresh_token", token["refresh_token"].as_str().unwrap()),
-    ])
 }
 
 #[test]
@@ -69,12 +61,12 @@ fn a_client_that_publishes_itself_goes_the_whole_way() {
 
     // What was consented to stays as it was, whatever the document says now; and ends with the client.
     publisher.publish(&[("redirect_uris", json!(["https://evil.example/cb"]))]);
-    let token = refresh(&client, &id, &token).unwrap();
+    let token = refresh_as(&client, &id, &token).unwrap();
     let listed = node.items("/v1/clients");
     let row = listed.iter().find(|row| row["id"] == json!(id)).unwrap();
     assert_eq!(row["redirect_uris"], json!([REGISTERED]));
     assert!(node.run(&["client", "remove", &id]).code == Some(0));
-    let (_, refused) = refresh(&client, &id, &token).unwrap_err();
+    let (_, refused) = refresh_as(&client, &id, &token).unwrap_err();
     assert_eq!(refused["error"], "invalid_grant", "{refused}");
     let types = login.types();
     assert!(types.contains(&"consent.granted".to_owned()), "{types:?}");

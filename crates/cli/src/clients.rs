@@ -1,12 +1,17 @@
 //! `client`: OAuth clients that are not ours, the agent each acts as, and where its users are sent back to.
 
+use std::path::{Path, PathBuf};
+
+use bailiwick_core::Fault;
 use bailiwick_core::client::{ClientId, RedirectUri};
 use bailiwick_core::name::{AgentName, ServerName};
+use bailiwick_crypto::token::KeySet;
 use clap::Subcommand;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::client::encode;
-use crate::context::{Context, Page};
+use crate::context::{Context, Page, read_file};
+use crate::failure::Failure;
 use crate::{Exit, Outcome};
 
 /// What can be done with clients.
@@ -29,6 +34,9 @@ pub(crate) enum ClientCommand {
         /// The tool server it wants if its request names none.
         #[arg(long, value_name = "SERVER")]
         default_server: Option<ServerName>,
+        /// A file with the public keys that it proves itself with (`private_key_jwt`), as JWKS: 1 to 8, each with a `kid`.
+        #[arg(long, value_name = "FILE")]
+        jwks: Option<PathBuf>,
     },
     /// Lists the clients.
     #[command(after_help = "Example: bailiwick client list")]
@@ -50,12 +58,15 @@ pub(crate) async fn run(context: &Context, command: ClientCommand) -> Outcome {
             agent,
             redirect_uris,
             default_server,
+            jwks,
         } => {
+            let jwks = jwks.map(|file| keys(&file)).transpose()?;
             let body = json!({
                 "id": id,
                 "agent": agent,
                 "redirect_uris": redirect_uris,
                 "default_server": default_server,
+                "jwks": jwks,
             });
             context.record(&api.post("/v1/clients", &body).await?);
         }
@@ -75,6 +86,16 @@ pub(crate) async fn run(context: &Context, command: ClientCommand) -> Outcome {
     }
     Ok(Exit::DONE)
 }
+
+/// The public keys in a file. One with a private part goes nowhere.
+fn keys(file: &Path) -> Result<Value, Failure> {
+    let keys = KeySet::of_client(&read_file(file, MAX_FILE)?);
+    let keys = keys.map_err(|error| error.problem())?;
+    Ok(keys.to_jwks())
+}
+
+/// Longest file of keys.
+const MAX_FILE: usize = 64 << 10;
 
 const COLUMNS: [(&str, &str); 5] = [
     ("CLIENT", "/id"),

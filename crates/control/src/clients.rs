@@ -6,6 +6,7 @@ use bailiwick_core::client::{ClientId, MAX_REDIRECT_URIS, OAuthClient, RedirectU
 use bailiwick_core::event::EventType;
 use bailiwick_core::name::{AgentName, ServerName};
 use bailiwick_core::{Code, Fault, Problem};
+use bailiwick_crypto::token::KeySet;
 use bailiwick_store::{StoreError, Tx};
 
 use crate::{Actor, Control, Operation};
@@ -24,6 +25,8 @@ pub struct NewClient {
     pub redirect_uris: Vec<RedirectUri>,
     /// The tool server it wants if its request names no `resource`.
     pub default_server: Option<ServerName>,
+    /// The public keys that it proves itself with, as a JWKS document: it then has to.
+    pub jwks: Option<serde_json::Value>,
 }
 
 impl Control {
@@ -50,18 +53,21 @@ impl Control {
                 "for example http://127.0.0.1/callback, whose port is free",
             ));
         }
+        let jwks = new.jwks.map(|document| usable(&document)).transpose()?;
         let client = OAuthClient {
             id: new.id,
             agent: new.agent,
             redirect_uris,
             default_server: new.default_server,
             name: None,
+            jwks,
             created_at: self.now(),
         };
         let kind = EventType::ClientChanged;
         let mut event = self.change_event(kind, actor, "clients.add", "client", &client.id);
         if let Some(change) = &mut event.change {
-            change.after = Some(format!("agent {}", client.agent));
+            let keys = client.jwks.as_ref().map_or("", |_| ", with keys");
+            change.after = Some(format!("agent {}{keys}", client.agent));
         }
         let (journal, row) = (Arc::clone(&self.parts.journal), client.clone());
         self.parts
@@ -112,6 +118,12 @@ impl Control {
             .await;
         client.map_err(|error: StoreError| error.problem())
     }
+}
+
+/// The keys of a document that can be used, and nothing else of it.
+fn usable(document: &serde_json::Value) -> Result<serde_json::Value, Problem> {
+    let keys = KeySet::of_client(document.to_string().as_bytes());
+    Ok(keys.map_err(|error| error.problem())?.to_jwks())
 }
 
 /// Keeps a client that publishes itself as it was when a user let it in, since codes and refresh tokens hang on it.

@@ -25,8 +25,8 @@ pub struct Shown {
     pub with: With,
     /// The resource it wants a token for, if it says so.
     pub resource: Option<String>,
-    /// Thumbprint of the key that its proof was made with.
-    pub jkt: String,
+    /// Thumbprint of the key that its proof was made with, if it showed one.
+    pub jkt: Option<String>,
 }
 
 /// What goes with a code or refresh token.
@@ -194,7 +194,7 @@ impl Shown {
         tx.put_voucher(&Voucher {
             sha256: next,
             form: VoucherForm::Refresh,
-            jkt: Some(self.jkt.clone()),
+            jkt: self.jkt.clone(),
             expires_at: voucher.keep_until,
             used_at: None,
             ..voucher.clone()
@@ -216,7 +216,8 @@ impl Shown {
         if voucher.client != self.client {
             return Some("was given to another client");
         }
-        if voucher.jkt.as_ref().is_some_and(|jkt| *jkt != self.jkt) {
+        // What was bound once stays bound to that key.
+        if voucher.jkt.is_some() && voucher.jkt != self.jkt {
             return Some("is bound to another key");
         }
         match (&voucher.form, &self.with) {

@@ -18,7 +18,7 @@ pub const MAX_REDIRECT_URI: usize = 512;
 /// Bytes of a client id at most.
 pub const MAX_CLIENT_ID: usize = 256;
 
-/// A client. It holds no secret: what it gets is bound to its key, and to its user's consent.
+/// A client. It shares no secret with anybody: what it gets is bound to its key, and to its user's consent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OAuthClient {
     /// Its `client_id`.
@@ -33,6 +33,9 @@ pub struct OAuthClient {
     /// What it calls itself, if it was not registered and its `client_id` is the URL of a document that says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// The public keys that it proves itself with (`private_key_jwt`), as a JWKS document; without any its `client_id` is all that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<serde_json::Value>,
     /// When it was registered, or consented to first.
     pub created_at: Timestamp,
 }

@@ -112,6 +112,19 @@ impl Scope {
         Self::new(grants, self.budget, self.deadline, self.depth)
     }
 
+    /// The rest of this scope if it has grants with this effect. None if it has none.
+    pub fn without(&self, effect: Effect) -> Result<Option<Self>, ScopeError> {
+        let has = |grant: &Grant| grant.effects.contains(&effect);
+        if !self.grants.iter().any(has) {
+            return Ok(None);
+        }
+        let mut grants = self.grants.clone();
+        for grant in &mut grants {
+            grant.effects.remove(&effect);
+        }
+        self.with_grants(grants).map(Some)
+    }
+
     /// Whether any grant is about this server.
     pub fn names_server(&self, server: &str) -> bool {
         self.grants.iter().any(|grant| grant.server.matches(server))

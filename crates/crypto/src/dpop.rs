@@ -3,7 +3,6 @@
 //! A proof shows that the caller holds a key. That it was made just now is shown by the node's nonce ([`Guard`]), never by `iat`.
 
 mod nonce;
-mod replay;
 
 use std::time::Duration;
 
@@ -15,10 +14,11 @@ use crate::hash::sha256;
 use crate::jose::{self, JoseError, KeySource, Rules, Typ, Unverified};
 use crate::jwk::{Algorithm, JwkError, Thumbprint};
 use crate::keys::{SigningKey, VerifyingKey};
+use crate::replay::{Replay, ReplayStore};
 use crate::system::random;
+use nonce::BUCKET;
 
 pub use nonce::Nonces;
-pub use replay::{MAX_PROOFS, ReplayStore};
 
 /// How far `iat` may be from our clock, either way. Sanity only.
 pub const MAX_SKEW: Duration = Duration::from_mins(5);
@@ -121,7 +121,7 @@ impl Guard {
     pub fn new(rng: &dyn Rng) -> Self {
         Self {
             nonces: Nonces::new(rng),
-            seen: ReplayStore::new(),
+            seen: ReplayStore::new(MAX_PROOFS, REMEMBERED),
         }
     }
 
@@ -135,7 +135,8 @@ impl Guard {
         let now = clock.monotonic();
         match proof.nonce() {
             Some(nonce) if self.nonces.is_fresh(nonce, now) => {
-                self.seen.admit(proof.jkt(), proof.jti(), now)
+                let jkt = proof.jkt().as_str();
+                Ok(self.seen.admit(jkt, proof.jti(), now)?)
             }
             _ => Err(DpopError::Nonce),
         }
@@ -210,6 +211,15 @@ pub enum DpopError {
     Full,
 }
 
+impl From<Replay> for DpopError {
+    fn from(replay: Replay) -> Self {
+        match replay {
+            Replay::Known => Self::Replayed,
+            Replay::Full => Self::Full,
+        }
+    }
+}
+
 impl Fault for DpopError {
     fn code(&self) -> Code {
         match self {
@@ -236,6 +246,12 @@ impl Fault for DpopError {
         }
     }
 }
+
+/// Most proofs remembered. Beyond it a node answers 503.
+const MAX_PROOFS: usize = 2_000_000;
+
+/// A nonce lives for two buckets at most, so a proof seen now is refused by its nonce after this long.
+const REMEMBERED: Duration = BUCKET.saturating_mul(2);
 
 const TYP: &str = "dpop+jwt";
 

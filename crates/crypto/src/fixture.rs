@@ -78,9 +78,9 @@ pub(crate) fn task_claims(key: &SigningKey) -> TaskClaims {
         exp: NOW + 300,
         jti: TokenId::from_bits(7),
         scope: "github:read".into(),
-        cnf: Confirmation {
+        cnf: Some(Confirmation {
             jkt: key.thumbprint().clone(),
-        },
+        }),
         act: Actor {
             sub: instance(),
             iss: ISSUER.into(),

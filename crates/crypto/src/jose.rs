@@ -1,7 +1,7 @@
 //! The strict JWS core (RFC 7515 compact form, RFC 8725): one reading of every token, or none.
 //!
 //! Three segments of canonical base64url, a closed set of header members, JSON without duplicate members, and a key whose algorithm must
-//! equal `alg`. Nothing of the payload is looked at before its signature has been verified.
+//! equal `alg`. Nothing of the payload is believed before its signature has been verified.
 
 use bailiwick_core::json::{self, JsonError, Limits};
 use bailiwick_core::{Code, Fault};
@@ -48,6 +48,8 @@ pub enum Typ {
 pub enum KeySource {
     /// The verifier's own keys, by `kid`, which must be there.
     Kid,
+    /// The verifier's own keys, by `kid`; without one, the only key that there is (OpenID Connect Core §10.1).
+    KidOrOnly,
     /// The header's `jwk`, which must be there (DPoP).
     Header,
     /// An outside issuer's keys, by `kid`, which must be there. A thumbprint beside it (`x5t`, RFC 7515 §4.1.7) may be there and is not
@@ -103,6 +105,11 @@ impl<'a> Unverified<'a> {
     /// The header, to choose the key by.
     pub fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// What the payload claims, to find out whose keys it has to verify by. To be held against what was verified.
+    pub(crate) fn claimed(&self) -> Result<Map<String, Value>, JoseError> {
+        claims(&base64url::decode(self.payload).ok_or(JoseError::Encoding("payload"))?)
     }
 
     /// The payload, if `key` is of the header's algorithm and made the signature.
@@ -167,11 +174,13 @@ impl Header {
                 Err(JoseError::HeaderValue("kid"))
             }
             KeySource::Header if jwk.is_none() => Err(JoseError::HeaderValue("jwk")),
-            KeySource::Kid | KeySource::Header | KeySource::Outside => Ok(Self {
-                algorithm,
-                kid,
-                jwk,
-            }),
+            KeySource::Kid | KeySource::KidOrOnly | KeySource::Header | KeySource::Outside => {
+                Ok(Self {
+                    algorithm,
+                    kid,
+                    jwk,
+                })
+            }
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod note;
 pub mod pkce;
 pub mod pop;
 pub mod public_half;
+pub mod replay;
 pub mod seal;
 pub mod svid;
 pub mod system;

@@ -5,6 +5,7 @@ pub mod id_token;
 pub mod jwt_svid;
 mod key_set;
 pub mod outside;
+pub mod private_key_jwt;
 pub mod receipt;
 pub mod task;
 
@@ -21,8 +22,8 @@ use crate::jwk::Algorithm;
 use task::TaskToken;
 
 pub use key_set::{
-    KeyClass, KeySet, KeySetError, LoginKeys, MAX_KEYS, OutsideKeys, ReceiptKeys, SvidKeys,
-    TaskKeys,
+    ClientKeys, KeyClass, KeySet, KeySetError, LoginKeys, MAX_KEYS, OutsideKeys, ReceiptKeys,
+    SvidKeys, TaskKeys,
 };
 
 /// How far `iat` and `nbf` may lie ahead of our clock. `exp` has no leeway.
@@ -53,10 +54,12 @@ mod sealed {
     impl Sealed for super::ReceiptKeys {}
     impl Sealed for super::OutsideKeys {}
     impl Sealed for super::LoginKeys {}
+    impl Sealed for super::ClientKeys {}
     impl Sealed for super::task::TaskToken {}
     impl Sealed for super::id_token::IdToken {}
     impl Sealed for super::jwt_svid::JwtSvid {}
     impl Sealed for super::jwt_svid::ClientAssertion {}
+    impl Sealed for super::private_key_jwt::PrivateKeyJwt {}
 }
 
 /// What a verifier was set up to accept.
@@ -116,8 +119,14 @@ impl<C: Class> Verifier<C> {
             });
         }
         let unverified = Unverified::parse(token, &C::RULES)?;
-        let kid = unverified.header().kid.clone().unwrap_or_default();
-        let key = self.keys.key(&kid).ok_or_else(|| TokenError::UnknownKey {
+        let named = unverified.header().kid.clone();
+        let key = match &named {
+            Some(kid) => self.keys.key(kid),
+            // Only where the class's rules let a header name none.
+            None => self.keys.only(),
+        };
+        let kid = named.unwrap_or_default();
+        let key = key.ok_or_else(|| TokenError::UnknownKey {
             class,
             kid: kid.clone(),
         })?;

@@ -29,8 +29,8 @@ pub struct Token {
     pub id: TokenId,
     /// The tokens it was exchanged from.
     pub parents: Vec<TokenId>,
-    /// Thumbprint of the key it is bound to.
-    pub key: String,
+    /// Thumbprint of the key it is bound to, if it is bound.
+    pub key: Option<String>,
     /// Feed head that its issuing transaction read: its birth, for fences on servers and tools.
     pub seq: u64,
     /// When it ends. Streams that it opened end with it.
@@ -68,7 +68,7 @@ impl Caller {
             subjects.push((Subject::Tool(tool.clone()), born));
         }
         if let Some(token) = &self.token {
-            subjects.push((Subject::Key(token.key.clone()), 0));
+            subjects.extend(token.key.clone().map(|key| (Subject::Key(key), 0)));
             subjects.extend(
                 std::iter::once(token.id)
                     .chain(token.parents.iter().copied())
@@ -87,6 +87,11 @@ impl Caller {
             .is_none_or(|part| part.names_server(server.as_str()))
     }
 
+    /// Whether no key protects what it showed.
+    pub fn is_unbound(&self) -> bool {
+        self.token.as_ref().is_some_and(|token| token.key.is_none())
+    }
+
     /// What the token is good for, if that is less than the task.
     pub fn part(&self) -> Option<&Scope> {
         self.token.as_ref()?.part.as_deref()
@@ -97,7 +102,7 @@ impl Caller {
         (
             self.task,
             self.instance,
-            self.token.as_ref().map(|token| token.key.as_str()),
+            self.token.as_ref().and_then(|token| token.key.as_deref()),
         )
     }
 }

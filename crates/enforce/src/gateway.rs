@@ -1,10 +1,12 @@
 //! The MCP gateway as one object: what it is set up with, and what it shares between all sessions and transports.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bailiwick_core::client::ClientId;
 use bailiwick_core::name::ServerName;
 use bailiwick_core::spiffe_id::TrustDomain;
 use bailiwick_core::{Code, Fault, Problem};
@@ -49,6 +51,8 @@ pub struct Settings {
     pub approval_wait: Duration,
     /// Bound on one call, from forwarding to the end of its answer.
     pub call_timeout: Duration,
+    /// OAuth clients whose tokens may be bound to no key.
+    pub unbound_clients: Arc<BTreeSet<ClientId>>,
     /// Upstreams that agents ask through this node.
     pub connectors: Arc<Connectors>,
     /// Directory below which each child process gets a private one; the node's runtime directory.
@@ -72,6 +76,7 @@ impl Settings {
             epoch: 0,
             approval_wait: Duration::from_mins(2),
             call_timeout: Duration::from_mins(10),
+            unbound_clients: Arc::default(),
             connectors: Arc::default(),
             scratch: std::env::temp_dir(),
         }

@@ -62,6 +62,14 @@ impl World {
     }
 
     pub(crate) async fn with(budget: serde_json::Value) -> Self {
+        Self::set_up(budget, |_| {}).await
+    }
+
+    /// With a budget, and with the gateway set up in another way.
+    pub(crate) async fn set_up(
+        budget: serde_json::Value,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         bailiwick_crypto::tls::install_default_provider();
         let tools = ToolServer::start().await;
         let signer = SigningKey::generate().unwrap();
@@ -83,7 +91,7 @@ impl World {
             clock: Arc::new(SystemClock),
             rng: Arc::new(SystemRng),
         };
-        let settings = Settings {
+        let mut settings = Settings {
             approval_wait: Duration::from_secs(20),
             ..Settings::new(
                 URL,
@@ -92,6 +100,7 @@ impl World {
                 "test.example".parse().unwrap(),
             )
         };
+        change(&mut settings);
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .build()

@@ -13,8 +13,9 @@ use bailiwick_core::selector::Selector;
 use bailiwick_store::{Journal, Tx};
 
 use crate::attest::{Found, Waiting, matches, missing};
-use crate::authority::{Attested, Authority, check_fences, instance_event, matching};
+use crate::authority::{Attested, Authority, check_fences, instance_event};
 use crate::error::IdentityError;
+use crate::registration::matching;
 
 /// Who asks.
 #[derive(Debug, Clone)]

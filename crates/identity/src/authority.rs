@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::agent::Agent;
+use bailiwick_core::client::ClientId;
 use bailiwick_core::event::{Action, AgentRef, ChangeRef, Event, EventType};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{EventId, InstanceId};
@@ -22,8 +23,8 @@ use tokio::sync::{Mutex, watch};
 
 pub use crate::asker::Asker;
 use crate::asker::Fresh;
-use crate::attest::{matches, missing};
 use crate::error::IdentityError;
+use crate::exchange::registered::Assertions;
 use crate::keyring::{Keyring, KeyringError};
 use crate::refusals::Refusals;
 use bailiwick_store::facts;
@@ -48,6 +49,8 @@ pub struct Parts {
     pub gateway: String,
     /// Connectors: the resource of one is `<gateway>/p/<connector>`.
     pub connectors: BTreeSet<ServerName>,
+    /// OAuth clients that may have tokens which are bound to no key.
+    pub unbound_clients: Arc<BTreeSet<ClientId>>,
     /// Lives of what is issued.
     pub lives: Lives,
 }
@@ -72,6 +75,7 @@ pub struct Authority {
     /// Held while keys change.
     pub(crate) keys_change: Mutex<()>,
     pub(crate) refusals: Refusals,
+    pub(crate) assertions: Assertions,
 }
 
 /// An instance with its SPIFFE ID.
@@ -89,7 +93,9 @@ impl Authority {
     /// Opens the authority: reads or makes its keys.
     pub async fn open(parts: Parts) -> Result<Self, KeyringError> {
         let keyring = Keyring::look(&parts, None, |_, _| Ok::<_, KeyringError>(())).await?;
+        let assertions = Assertions::since(parts.clock.wall());
         Ok(Self {
+            assertions,
             parts,
             keyring: watch::Sender::new(Arc::new(keyring)),
             keys_change: Mutex::new(()),
@@ -120,6 +126,11 @@ impl Authority {
     /// Issuer of task tokens.
     pub fn issuer(&self) -> &str {
         &self.parts.issuer
+    }
+
+    /// Whether an OAuth client may have tokens that are bound to no key.
+    pub fn may_be_unbound(&self, client: &ClientId) -> bool {
+        self.parts.unbound_clients.contains(client)
     }
 
     /// Issuer of JWT-SVIDs.
@@ -313,50 +324,6 @@ impl Issue {
         }
     }
 }
-
-/// The registration that these selectors match: the one that asks for most, and among equals the first by name.
-pub(crate) fn matching(tx: &dyn Tx, found: &[Selector]) -> Result<Agent, IdentityError> {
-    nearest(tx.agents()?, found)
-}
-
-/// The one of these that matches, as [`matching`] says.
-pub(crate) fn nearest(mut agents: Vec<Agent>, found: &[Selector]) -> Result<Agent, IdentityError> {
-    agents.sort_by(|a, b| {
-        b.selectors
-            .len()
-            .cmp(&a.selectors.len())
-            .then_with(|| a.name.cmp(&b.name))
-    });
-    if let Some(agent) = agents.iter().find(|agent| matches(found, agent)) {
-        return Ok(agent.clone());
-    }
-    let nearest = agents
-        .iter()
-        .filter(|agent| agent.enabled)
-        .min_by_key(|agent| missing(found, agent).len());
-    Err(IdentityError::NoIdentity {
-        found: found
-            .iter()
-            .take(SHOWN)
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(" "),
-        nearest: nearest.map(|agent| {
-            let missing: Vec<String> = missing(found, agent)
-                .iter()
-                .map(ToString::to_string)
-                .collect();
-            format!(
-                "agent {} would match with {}",
-                agent.name,
-                missing.join(" ")
-            )
-        }),
-    })
-}
-
-/// Most selectors that a refusal lists.
-const SHOWN: usize = 32;
 
 pub(crate) fn check_fences(
     tx: &dyn Tx,

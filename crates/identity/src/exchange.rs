@@ -3,6 +3,7 @@
 
 mod grant;
 mod refusal;
+pub(crate) mod registered;
 mod subject;
 
 use std::sync::Arc;
@@ -48,8 +49,8 @@ pub struct TokenAsk {
     pub task: TaskId,
     /// The resource: `<gateway>/mcp/<server>`.
     pub resource: String,
-    /// Thumbprint of the key that made the DPoP proof.
-    pub jkt: Thumbprint,
+    /// Thumbprint of the key that made the DPoP proof; none for an OAuth client that showed no proof.
+    pub jkt: Option<Thumbprint>,
     /// How much of the task's scope the token is to carry.
     pub wish: Wish,
     /// Who may exchange it for a task of their own.
@@ -71,6 +72,8 @@ pub struct Issued {
     pub details: AgentTask,
     /// What made it good for less than was asked for.
     pub narrowed_by: Vec<Narrowing>,
+    /// Whether it is bound to a key.
+    pub bound: bool,
 }
 
 impl Authority {
@@ -138,6 +141,7 @@ impl Authority {
             event: EventId::new(&*parts.clock, &*parts.rng),
             now,
             lives: parts.lives,
+            unbound_clients: Arc::clone(&parts.unbound_clients),
             ask: Arc::new(ask.clone()),
         };
         let (journal, jti) = (Arc::clone(&parts.journal), grant.jti);
@@ -149,6 +153,8 @@ impl Authority {
         settled.map_err(|problem| TokenRefusal::of("server_error", problem))?;
         let (scope, details) = (granted.scope().to_oauth(), granted.details());
         let narrowed = ask.wish.is_narrowed_to(granted.scope());
+        let narrowed = narrowed.then_some(Narrowing::Task);
+        let unescalated = granted.unescalated.then_some(Narrowing::Unbound);
         let Granted {
             task,
             chain,
@@ -168,7 +174,7 @@ impl Authority {
             exp: exp.as_secs(),
             jti,
             scope: scope.clone(),
-            cnf: Confirmation { jkt: ask.jkt },
+            cnf: ask.jkt.map(|jkt| Confirmation { jkt }),
             act: self.actors(&chain)?,
             may_act: ask.may_act.map(|sub| MayAct { sub }),
             authorization_details: vec![details.clone()],
@@ -196,7 +202,8 @@ impl Authority {
             expires_in: exp.as_secs() - now.as_secs(),
             scope,
             details,
-            narrowed_by: narrowed.then_some(Narrowing::Task).into_iter().collect(),
+            narrowed_by: narrowed.into_iter().chain(unescalated).collect(),
+            bound: claims.cnf.is_some(),
         })
     }
 

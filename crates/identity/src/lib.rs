@@ -12,6 +12,7 @@ pub mod keyring;
 pub mod launches;
 pub mod peer;
 mod refusals;
+mod registration;
 pub mod remote;
 pub mod workload;
 

@@ -21,6 +21,7 @@ use bailiwick_store::{StoreError, Tx};
 
 use crate::authority::{Attested, Authority, Issue, check_fences, instance_event};
 use crate::error::IdentityError;
+use crate::registration::nearest;
 
 /// Remote instances that live at once; beyond it none is attested.
 pub const MAX_REMOTE: u64 = 10_000;
@@ -220,7 +221,7 @@ impl Proven {
         spend(tx, self.once, self.until)?;
         let mut agents = tx.agents()?;
         agents.retain(self.may_match);
-        let agent = crate::authority::nearest(agents, &self.selectors)?;
+        let agent = nearest(agents, &self.selectors)?;
         Ok(Shown {
             attestor: self.attestor,
             subject: self.subject.clone(),

@@ -137,7 +137,7 @@ facts! {
     }
     /// How the caller is connected.
     Session {
-        /// `dpop`, `mtls` or `peer`.
+        /// `dpop`, `mtls`, `peer`, or `bearer`: a token that is bound to no key.
         binding: String,
         /// `loopback` or `remote`.
         network: String,

@@ -7,7 +7,7 @@ pub mod raw;
 mod resolve;
 pub mod units;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use bailiwick_broker::Template;
 use bailiwick_broker::backend::{PostgresAt, RoleOf};
 use bailiwick_control::sessions::SessionLives;
 use bailiwick_core::Timestamp;
+use bailiwick_core::client::ClientId;
 use bailiwick_core::name::{AccountName, AgentName, BackendName, CredentialName, NodeName};
 use bailiwick_core::spiffe_id::TrustDomain;
 use bailiwick_crypto::cosignature::CosignatureVerifier;
@@ -135,6 +136,8 @@ pub struct OAuth {
     pub login: Option<LoginAt>,
     /// Which agent clients act as that publish themselves at a host (with or without a port, or `*`).
     pub client_hosts: BTreeMap<String, AgentName>,
+    /// Clients whose tokens may be bound to no key.
+    pub unbound_clients: BTreeSet<ClientId>,
     /// Hosts, with or without a port, whose documents may be at addresses that are not public.
     pub private_hosts: Vec<String>,
 }

@@ -205,6 +205,7 @@ impl PublishedClients {
             redirect_uris,
             default_server: None,
             name: Some(name),
+            jwks: None,
             created_at: self.clock.wall(),
         })
     }

@@ -15,8 +15,9 @@ pub struct TokenRow {
     pub task: TaskId,
     /// Who may present it.
     pub instance: InstanceId,
-    /// RFC 7638 thumbprint of the key it is bound to.
-    pub jkt: String,
+    /// RFC 7638 thumbprint of the key it is bound to, if it is bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jkt: Option<String>,
     /// The resource it is good for.
     pub aud: String,
     /// When it was issued.

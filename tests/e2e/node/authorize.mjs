@@ -2,8 +2,9 @@
 // for consent with PKCE, takes the answer only from that issuer, gets a token bound to its key, lists the tools, gets the next token, and
 // gives everything back.
 //
-// Arguments: the library's entry file, and JSON {resource, client_id, redirect_uri}. Prints the authorization URL; reads the URL that the
-// browser came back to from a line; prints one JSON object.
+// Arguments: the library's entry file, and JSON {resource, client_id, redirect_uri, keyed?, unbound?}. With `keyed`, an algorithm, it proves
+// itself with a key (private_key_jwt): prints that key's JWKS and waits for a line until somebody has registered it. With `unbound` it knows
+// nothing of DPoP. Prints the authorization URL; reads the URL that the browser came back to from a line; prints one JSON object.
 
 import readline from 'node:readline'
 import { pathToFileURL } from 'node:url'
@@ -29,9 +30,16 @@ const server = await oauth.processDiscoveryResponse(
   issuer,
   await oauth.discoveryRequest(issuer, { algorithm: 'oauth2', ...plain }),
 )
-const client = { client_id: told.client_id, token_endpoint_auth_method: 'none' }
-const keys = await oauth.generateKeyPair('ES256')
-const DPoP = oauth.DPoP(client, keys)
+const client = { client_id: told.client_id }
+let proves = oauth.None()
+if (told.keyed) {
+  const own = await oauth.generateKeyPair(told.keyed, { extractable: true })
+  const jwk = await crypto.subtle.exportKey('jwk', own.publicKey)
+  console.log(JSON.stringify({ keys: [{ ...jwk, kid: 'own' }] }))
+  await lines.next()
+  proves = oauth.PrivateKeyJwt({ key: own.privateKey, kid: 'own' })
+}
+const DPoP = told.unbound ? undefined : oauth.DPoP(client, await oauth.generateKeyPair('ES256'))
 const verifier = oauth.generateRandomCodeVerifier()
 const state = oauth.generateRandomState()
 
@@ -45,9 +53,9 @@ for (const [name, value] of Object.entries({
   resource: told.resource,
   scope,
   state,
-  dpop_jkt: await DPoP.calculateThumbprint(),
 }))
   url.searchParams.set(name, value)
+if (DPoP) url.searchParams.set('dpop_jkt', await DPoP.calculateThumbprint())
 console.log(url.href)
 
 const back = new URL((await lines.next()).value)
@@ -79,7 +87,7 @@ const granted = await nonced(async () =>
     await oauth.authorizationCodeGrantRequest(
       server,
       client,
-      oauth.None(),
+      proves,
       parameters,
       told.redirect_uri,
       verifier,
@@ -120,13 +128,13 @@ const refreshed = await nonced(async () =>
   oauth.processRefreshTokenResponse(
     server,
     client,
-    await oauth.refreshTokenGrantRequest(server, client, oauth.None(), granted.refresh_token, { DPoP, ...plain }),
+    await oauth.refreshTokenGrantRequest(server, client, proves, granted.refresh_token, { DPoP, ...plain }),
   ),
 )
 const again = await mcp(refreshed.access_token, { id: 3, method: 'tools/list' })
 
 await oauth.processRevocationResponse(
-  await oauth.revocationRequest(server, client, oauth.None(), refreshed.refresh_token, plain),
+  await oauth.revocationRequest(server, client, proves, refreshed.refresh_token, plain),
 )
 let refused
 try {
@@ -140,6 +148,7 @@ console.log(
     status: unauthorised.status,
     issuer: server.issuer,
     methods: server.code_challenge_methods_supported,
+    proofs: server.token_endpoint_auth_methods_supported,
     mixed_up,
     token_type: granted.token_type,
     scope: granted.scope,

@@ -50,7 +50,7 @@ pub(crate) fn measure(world: &World, times: usize) -> Result<Cost> {
             let now = SystemClock.wall();
             let token = verifier.verify(black_box(&token), &resource, now)?;
             let proof = Proof::verify(black_box(&proof), &request, now)?;
-            ensure!(*proof.jkt() == token.claims().cnf.jkt, "another key");
+            ensure!(Some(proof.jkt()) == token.claims().key(), "another key");
             Ok(guard.admit(&proof, &SystemClock)?)
         });
         both_good?;

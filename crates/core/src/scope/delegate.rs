@@ -50,6 +50,8 @@ pub enum Narrowing {
     Ceiling,
     /// A cap that policy sets.
     Policy,
+    /// What a token may do that is bound to no key.
+    Unbound,
 }
 
 impl Narrowing {
@@ -59,6 +61,7 @@ impl Narrowing {
             Self::Task => "task",
             Self::Ceiling => "ceiling",
             Self::Policy => "policy",
+            Self::Unbound => "unbound",
         }
     }
 }

@@ -32,8 +32,7 @@ impl Class for IdToken {
 
     fn is_for(claims: &IdClaims, audience: &str) -> bool {
         // Alone: an audience beside us is one that we would have to trust (§3.1.3.7, 3).
-        let alone = matches!(claims.aud.as_slice(), [only] if only == audience);
-        alone && claims.azp.as_ref().is_none_or(|party| party == audience)
+        claims.aud.is_alone(audience) && claims.azp.as_ref().is_none_or(|party| party == audience)
     }
 
     fn check(claims: &IdClaims, _: &Expected<'_>) -> Result<(), TokenError> {

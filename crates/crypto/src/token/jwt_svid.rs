@@ -76,20 +76,13 @@ impl Class for ClientAssertion {
 
     fn is_for(claims: &SvidClaims, audience: &str) -> bool {
         // Alone: an assertion that somebody else may hold too could be replayed here by them.
-        matches!(claims.aud.0.as_slice(), [only] if only == audience)
+        claims.aud.is_alone(audience)
     }
 
     fn check(claims: &SvidClaims, expected: &Expected<'_>) -> Result<(), TokenError> {
         let class = Self::RULES.class;
         claims.check(class, expected.trust_domain)?;
-        if claims.exp.saturating_sub(claims.iat) > MAX_ASSERTION_SECS {
-            return Err(TokenError::Claim {
-                class,
-                claim: "exp",
-                why: "lies more than 5 minutes after `iat`",
-            });
-        }
-        Ok(())
+        check_life(class, claims.iat, claims.exp)
     }
 }
 
@@ -124,14 +117,28 @@ impl SvidClaims {
                 why: "names a trust domain, not a workload",
             });
         }
-        if self.exp <= self.iat {
-            return Err(TokenError::Claim {
-                class,
-                claim: "exp",
-                why: "is not after `iat`",
-            });
-        }
+        check_order(class, self.iat, self.exp)
+    }
+}
+
+/// Refuses an end that is not after the beginning.
+fn check_order(class: &'static str, iat: i64, exp: i64) -> Result<(), TokenError> {
+    let (claim, why) = ("exp", "is not after `iat`");
+    if exp > iat {
         Ok(())
+    } else {
+        Err(TokenError::Claim { class, claim, why })
+    }
+}
+
+/// Refuses a client assertion that lives longer than [`MAX_ASSERTION_SECS`], or not at all.
+pub(super) fn check_life(class: &'static str, iat: i64, exp: i64) -> Result<(), TokenError> {
+    check_order(class, iat, exp)?;
+    let (claim, why) = ("exp", "lies more than 5 minutes after `iat`");
+    if exp.saturating_sub(iat) <= MAX_ASSERTION_SECS {
+        Ok(())
+    } else {
+        Err(TokenError::Claim { class, claim, why })
     }
 }
 
@@ -154,6 +161,11 @@ impl Audiences {
         } else {
             Err(BadAudiences)
         }
+    }
+
+    /// Whether it is this one and no other.
+    pub fn is_alone(&self, audience: &str) -> bool {
+        matches!(self.0.as_slice(), [only] if only == audience)
     }
 
     /// All of them.

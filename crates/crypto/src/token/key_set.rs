@@ -40,6 +40,11 @@ impl KeyClass for OutsideKeys {}
 #[derive(Debug, Clone, Copy)]
 pub enum LoginKeys {}
 
+/// The keys that a registered client proves itself with (`private_key_jwt`).
+#[derive(Debug, Clone, Copy)]
+pub enum ClientKeys {}
+
+impl KeyClass for ClientKeys {}
 impl KeyClass for LoginKeys {}
 impl KeyClass for SvidKeys {}
 impl KeyClass for TaskKeys {}
@@ -81,6 +86,17 @@ impl<K: KeyClass> KeySet<K> {
             .iter()
             .map(|key| Ok(Jwk::parse(key.as_object().ok_or(KeySetError::Form)?)?));
         Self::new(keys.collect::<Result<Vec<_>, KeySetError>>()?)
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &VerifyingKey> {
+        self.keys.values()
+    }
+
+    /// The key, if there is one alone.
+    pub fn only(&self) -> Option<&VerifyingKey> {
+        let mut keys = self.keys.values();
+        keys.next().filter(|_| keys.next().is_none())
     }
 
     /// The key of this `kid`.

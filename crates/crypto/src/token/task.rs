@@ -86,8 +86,9 @@ pub struct TaskClaims {
     pub jti: TokenId,
     /// OAuth scope, for clients that read nothing else.
     pub scope: String,
-    /// The key that it is bound to.
-    pub cnf: Confirmation,
+    /// The key that it is bound to. None only for OAuth clients that the operator lets have unbound tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cnf: Option<Confirmation>,
     /// Who acts, presenter outermost (RFC 8693 §4.1).
     pub act: Actor,
     /// Who may act next (RFC 8693 §4.4): the one party that may exchange it for a child task.
@@ -103,6 +104,11 @@ impl TaskClaims {
     /// The task that the token is for.
     pub fn task(&self) -> Option<&AgentTask> {
         self.authorization_details.first()
+    }
+
+    /// Thumbprint of the key that it is bound to.
+    pub fn key(&self) -> Option<&Thumbprint> {
+        self.cnf.as_ref().map(|cnf| &cnf.jkt)
     }
 
     fn check(&self, expected: &Expected<'_>) -> Result<(), TokenError> {
@@ -135,6 +141,18 @@ impl TaskClaims {
         }
         if matches!(&self.sub, TaskSubject::Agent(agent) if !ours(agent)) {
             return refuse("sub", "is of another trust domain");
+        }
+        if self.cnf.is_none() {
+            if self.client_id.starts_with("spiffe://") {
+                return refuse(
+                    "cnf",
+                    "is missing, and an agent's token is bound to its key",
+                );
+            }
+            let handed_on = self.act.act.is_some() || !self.bailiwick.parents.is_empty();
+            if handed_on || self.may_act.is_some() {
+                return refuse("cnf", "is missing from a token that is handed on");
+            }
         }
         if self.bailiwick.parents.len() > MAX_PARENTS {
             return refuse("bailiwick", "was exchanged more often than a token may be");

@@ -68,10 +68,10 @@ impl LocalDecider {
                 destination: judged.new_destination,
             }),
             session: Some(Session {
-                binding: if call.caller.token.is_some() {
-                    "dpop"
-                } else {
-                    "peer"
+                binding: match &call.caller.token {
+                    Some(token) if token.key.is_some() => "dpop",
+                    Some(_) => "bearer",
+                    None => "peer",
                 }
                 .to_owned(),
                 // Listeners are on loopback (decision 10).
@@ -85,7 +85,7 @@ impl LocalDecider {
                 refused: doings.refused,
                 waiting: doings.waiting.values().filter(|end| **end > now).count() as u64,
             }),
-            attested: Some(attested(rows, now)),
+            attested: attested(rows, now),
             evidence: None,
             idle_s: doings
                 .last
@@ -109,8 +109,12 @@ fn left(budget: &Budget, usage: &Usage) -> BudgetLeft {
     }
 }
 
-fn attested(rows: &Rows, now: Timestamp) -> Attested {
+/// What the caller was attested to be. A client that a user let in was not.
+fn attested(rows: &Rows, now: Timestamp) -> Option<Attested> {
     let instance = &rows.view.instance;
+    if instance.client.is_some() {
+        return None;
+    }
     let digest = instance
         .selectors
         .iter()
@@ -118,9 +122,9 @@ fn attested(rows: &Rows, now: Timestamp) -> Attested {
             Selector::Sha256(digest) => Some(digest.to_string()),
             _ => None,
         });
-    Attested {
+    Some(Attested {
         kind: instance.place.attestor().as_str().to_owned(),
         digest: digest.unwrap_or_default(),
         age_s: seconds_since(now, instance.attested_at),
-    }
+    })
 }

@@ -1,8 +1,9 @@
 //! The refusals before policy, each with its reason and what to do: fence, definition, scope, stage. Nothing overrides them.
 
 use bailiwick_core::name::{ServerName, ToolName};
+use bailiwick_core::risk::Risk;
 use bailiwick_core::scope;
-use bailiwick_core::{Code, Fault};
+use bailiwick_core::{Code, Effect, Fault};
 use bailiwick_policy::Workflows;
 
 use super::Call;
@@ -25,6 +26,27 @@ pub(super) fn fence_refusal(rows: &Rows) -> Option<Refusal> {
         "fence",
         reason,
         "nothing under a fence revives; a person has to open a new task".to_owned(),
+    ))
+}
+
+/// Where much is at stake, a token that no key protects is not enough: it may be in other hands.
+pub(super) fn unbound_refusal(rows: &Rows) -> Option<Refusal> {
+    let risk = rows.view.task.risk;
+    let escalates = rows.tool.is_some() && rows.effect == Effect::Escalate;
+    let reason = if !rows.unbound {
+        return None;
+    } else if risk >= Risk::High {
+        format!("the task is of risk {}", risk.as_str())
+    } else if escalates {
+        "the call escalates".to_owned()
+    } else {
+        return None;
+    };
+    Some((
+        Code::TokenUnbound,
+        "token",
+        format!("{reason}, and the token is bound to no key"),
+        "have the client use DPoP (RFC 9449)".to_owned(),
     ))
 }
 

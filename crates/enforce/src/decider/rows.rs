@@ -27,6 +27,8 @@ pub(super) struct Rows {
     pub(super) versions: Versions,
     pub(super) registry: u64,
     pub(super) rollout: Arc<Rollout>,
+    /// Whether no key protects what the caller showed.
+    pub(super) unbound: bool,
 }
 
 impl LocalDecider {
@@ -130,5 +132,6 @@ pub(super) fn with(
         versions,
         registry,
         rollout: Arc::clone(state.rollout()),
+        unbound: caller.is_unbound(),
     })
 }

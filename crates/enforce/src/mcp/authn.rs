@@ -1,4 +1,5 @@
-//! Authentication of callers over HTTP: a task token bound to a key, and a proof of that key made just now (02 §7, §8). All local.
+//! Authentication of callers over HTTP: a task token bound to a key, and a proof of that key made just now (02 §7, §8); or, of clients that
+//! the operator named, a token alone. All local.
 
 mod verdicts;
 
@@ -16,7 +17,7 @@ use bailiwick_crypto::token::task::{TaskClaims, TaskSubject, TaskToken};
 use bailiwick_crypto::token::{KeySet, TaskKeys, Verifier};
 use hyper::HeaderMap;
 
-use super::presented;
+use super::presented::{self, Shown};
 use crate::caller::{Caller, Token};
 use crate::gateway::{Gateway, Settings};
 use crate::ports::Ports;
@@ -71,24 +72,42 @@ impl Authenticator {
         method: &str,
         (resource, url): (&str, &str),
     ) -> Result<Caller, Problem> {
-        let token = presented::token(headers)?;
-        let proof = presented::proof(headers)?;
         let ports = &gateway.ports;
         let now = ports.clock.wall();
+        if let Shown::Bearer(token) = presented::shown(headers)?
+            && !gateway.settings.unbound_clients.is_empty()
+        {
+            let verdict = self.verdict(gateway, token, resource, now)?;
+            if verdict.claims.cnf.is_some() {
+                return Err(presented::bound());
+            }
+            // Whether its client may have such a token is looked at with its rows.
+            return self.stands(gateway, &verdict.claims, verdict.expires).await;
+        }
+        let token = presented::token(headers)?;
+        let proof = presented::proof(headers)?;
         let verdict = self.verdict(gateway, token, resource, now)?;
         let (claims, expires) = (&verdict.claims, verdict.expires);
+        let key = claims.key().ok_or_else(|| {
+            let message = "the token is bound to no key, so a proof says nothing of it";
+            Problem::new(
+                Code::TokenInvalid,
+                message,
+                "send it as `Authorization: Bearer …`",
+            )
+        })?;
         let request = Request {
             method,
             url,
             access_token: Some(token),
         };
         let proof = Proof::verify(proof, &request, now).map_err(|error| error.problem())?;
-        if *proof.jkt() != claims.cnf.jkt {
+        if proof.jkt() != key {
             let message = "the proof was made with another key than the token is bound to";
             return Err(Problem::new(
                 Code::KeyMismatch,
                 message,
-                format!("the token is bound to {}", claims.cnf.jkt),
+                format!("the token is bound to {key}"),
             ));
         }
         self.guard
@@ -216,7 +235,7 @@ fn caller(gateway: &Gateway, claims: &TaskClaims, expires: Timestamp) -> Result<
     let token = Token {
         id: claims.jti,
         parents: claims.bailiwick.parents.clone(),
-        key: claims.cnf.jkt.as_str().to_owned(),
+        key: claims.key().map(|key| key.as_str().to_owned()),
         seq: claims.bailiwick.seq,
         expires,
         part: None,
@@ -253,6 +272,10 @@ fn caller(gateway: &Gateway, claims: &TaskClaims, expires: Timestamp) -> Result<
         return Err(invalid(
             "the token was given to another party than its presenter",
         ));
+    }
+    let may = |client: &ClientId| gateway.settings.unbound_clients.contains(client);
+    if claims.cnf.is_none() && !view.instance.client.as_ref().is_some_and(may) {
+        return Err(presented::bound());
     }
     let ancestors: Vec<_> = replica
         .view(|state| {

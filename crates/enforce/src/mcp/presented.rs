@@ -7,27 +7,47 @@ use hyper::header::{AUTHORIZATION, HeaderName};
 /// The header of a proof.
 pub const DPOP: HeaderName = HeaderName::from_static("dpop");
 
-/// The task token of a request. A bound token is refused as a bearer token.
-pub fn token(headers: &HeaderMap) -> Result<&str, Problem> {
-    let help = "ask the token endpoint for a task token and send it as `Authorization: DPoP …`";
+/// A task token, and how it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown<'a> {
+    /// With a proof of its key beside it.
+    Dpop(&'a str),
+    /// By itself (RFC 6750 §2.1).
+    Bearer(&'a str),
+}
+
+/// The task token of a request.
+pub fn shown(headers: &HeaderMap) -> Result<Shown<'_>, Problem> {
     let value = one(headers, &AUTHORIZATION)?
-        .ok_or_else(|| Problem::new(Code::NotSignedIn, "the request has no token", help))?;
-    let (scheme, token) = value.split_once(' ').unwrap_or((value, ""));
-    if scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Problem::new(
-            Code::TokenUnbound,
-            "task tokens are bound to a key and never used as bearer tokens",
-            help,
-        ));
-    }
-    if !scheme.eq_ignore_ascii_case("dpop") || token.is_empty() {
-        return Err(Problem::new(
+        .ok_or_else(|| Problem::new(Code::NotSignedIn, "the request has no token", HELP))?;
+    match value.split_once(' ').unwrap_or((value, "")) {
+        (scheme, token) if scheme.eq_ignore_ascii_case("bearer") => Ok(Shown::Bearer(token)),
+        (scheme, token) if scheme.eq_ignore_ascii_case("dpop") && !token.is_empty() => {
+            Ok(Shown::Dpop(token))
+        }
+        _ => Err(Problem::new(
             Code::NotSignedIn,
             "the request's Authorization scheme is not DPoP",
-            help,
-        ));
+            HELP,
+        )),
     }
-    Ok(token)
+}
+
+/// The task token of a request, where it has to be bound to a key. As a bearer token it is refused.
+pub fn token(headers: &HeaderMap) -> Result<&str, Problem> {
+    match shown(headers)? {
+        Shown::Dpop(token) => Ok(token),
+        Shown::Bearer(_) => Err(bound()),
+    }
+}
+
+/// The refusal of a bound token that is shown without its key.
+pub(super) fn bound() -> Problem {
+    Problem::new(
+        Code::TokenUnbound,
+        "task tokens are bound to a key and never used as bearer tokens",
+        HELP,
+    )
 }
 
 /// The one proof of a request.
@@ -40,6 +60,8 @@ pub fn proof(headers: &HeaderMap) -> Result<&str, Problem> {
         )
     })
 }
+
+const HELP: &str = "ask the token endpoint for a task token and send it as `Authorization: DPoP …`";
 
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Problem> {
     let mut values = headers.get_all(name).iter();

@@ -1,5 +1,9 @@
 //! One grant inside its transaction: fences, instance, task, resource, and how much of the task the token carries.
 
+mod binding;
+mod part;
+
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bailiwick_core::chain::Chain;
@@ -10,13 +14,12 @@ use bailiwick_core::id::{EventId, TaskId, TokenId};
 use bailiwick_core::instance::Instance;
 use bailiwick_core::name::ServerName;
 use bailiwick_core::risk::Risk;
-use bailiwick_core::scope::{Scope, ScopeError};
+use bailiwick_core::scope::Scope;
 use bailiwick_core::task::Task;
-use bailiwick_core::{Code, Fault, Timestamp};
-use bailiwick_crypto::token::task::{MAX_GRANTS, MAX_PARENTS};
+use bailiwick_core::{Code, Timestamp};
 use bailiwick_store::{Journal, StoreError, TokenRow, Tx, facts};
 
-use super::{Exchanged, TokenAsk, TokenRefusal};
+use super::{TokenAsk, TokenRefusal};
 use crate::authority::Lives;
 
 /// A token in the making: everything that does not depend on the store.
@@ -27,6 +30,7 @@ pub(super) struct Grant {
     pub(super) event: EventId,
     pub(super) now: Timestamp,
     pub(super) lives: Lives,
+    pub(super) unbound_clients: Arc<BTreeSet<ClientId>>,
 }
 
 /// What a token is for.
@@ -60,6 +64,8 @@ pub(super) struct Granted {
     pub(super) client: Option<ClientId>,
     /// What the token carries, if that is not the task's whole scope.
     pub(super) part: Option<Scope>,
+    /// Whether what escalates was left out of it.
+    pub(super) unescalated: bool,
     pub(super) exp: Timestamp,
     pub(super) seq: u64,
     pub(super) epoch: u64,
@@ -85,7 +91,8 @@ impl Grant {
         if let Some(from) = &self.ask.from {
             self.check_subject(from, &task, epoch)?;
         }
-        let part = self.part(&task)?;
+        self.check_binding(&instance, &task)?;
+        let (part, unescalated) = self.part(&task)?;
         let scope = part.as_ref().unwrap_or(&task.scope);
         let name = self.target.name();
         if !self.target.is_there(tx)? || !scope.names_server(name.as_str()) {
@@ -138,6 +145,7 @@ impl Grant {
         let granted = Granted {
             exp,
             part,
+            unescalated,
             chain,
             client: instance.client,
             seq: tx.head(),
@@ -148,7 +156,7 @@ impl Grant {
             jti: self.jti,
             task: granted.task.id,
             instance: self.ask.client.instance,
-            jkt: self.ask.jkt.to_string(),
+            jkt: self.ask.jkt.as_ref().map(ToString::to_string),
             aud: self.ask.resource.clone(),
             issued_at: self.now,
             exp: granted.exp,
@@ -221,76 +229,6 @@ impl Grant {
         }
     }
 
-    /// Whether the token that is exchanged still stands for what it was issued for.
-    fn check_subject(&self, from: &Exchanged, task: &Task, epoch: u64) -> Result<(), TokenRefusal> {
-        let refuse = |code, message: &str, help: &str| {
-            Err(TokenRefusal::new("invalid_request", code, message, help))
-        };
-        let subject = &from.subject;
-        if subject.epoch() != epoch {
-            let message = "the subject token is from before the store was restored";
-            return refuse(
-                Code::EpochOld,
-                message,
-                "attest again and ask for a new token",
-            );
-        }
-        if subject.parents().len() > MAX_PARENTS {
-            let message = format!("a token is exchanged at most {MAX_PARENTS} times in a row");
-            return refuse(
-                Code::DelegationDepth,
-                &message,
-                "ask for a token of the task itself (client_credentials)",
-            );
-        }
-        if from.delegated {
-            return Ok(());
-        }
-        if subject.scope_digest() != task.scope_digest || subject.task() != task.id {
-            let message = "the task's scope changed since the subject token was issued";
-            return refuse(Code::TokenInvalid, message, "ask for a new token");
-        }
-        if *subject.key() != self.ask.jkt {
-            let message = "the proof was made with another key than the subject token is bound to";
-            let help = format!("the token is bound to {}", subject.key());
-            return refuse(Code::KeyMismatch, message, &help);
-        }
-        Ok(())
-    }
-
-    /// What the token carries of the task's scope, and of the subject token's.
-    fn part(&self, task: &Task) -> Result<Option<Scope>, TokenRefusal> {
-        let held = self
-            .ask
-            .from
-            .as_ref()
-            .filter(|from| !from.delegated)
-            .and_then(|from| from.subject.grants())
-            .map(|grants| task.scope.with_grants(grants.to_vec()))
-            .transpose()
-            .map_err(|error: ScopeError| TokenRefusal::of("invalid_scope", error.problem()))?;
-        let whole = held.as_ref().unwrap_or(&task.scope);
-        let part = self
-            .ask
-            .wish
-            .part_of(whole)
-            .map_err(|error| TokenRefusal::of("invalid_scope", error.problem()))?
-            .or(held);
-        let bytes = part
-            .as_ref()
-            .and_then(|part| serde_json::to_vec(part.grants()).ok())
-            .map_or(0, |json| json.len());
-        if bytes > MAX_GRANTS {
-            return Err(TokenRefusal::new(
-                "invalid_scope",
-                Code::ScopeTooLarge,
-                format!("the grants take {bytes} bytes, and a token holds {MAX_GRANTS}"),
-                "ask for the whole task's scope, or delegate a task of its own",
-            ));
-        }
-        Ok(part)
-    }
-
     fn check_may_act(&self, task: &Task) -> Result<(), TokenRefusal> {
         let Some(next) = &self.ask.may_act else {
             return Ok(());
@@ -320,7 +258,9 @@ impl Grant {
         // What is asked for now is born now: a fence that was lifted does not reach it.
         let born = tx.head().saturating_add(1);
         subjects.push((Subject::Server(self.target.name().clone()), born));
-        subjects.push((Subject::Key(self.ask.jkt.as_str().to_owned()), 0));
+        if let Some(jkt) = &self.ask.jkt {
+            subjects.push((Subject::Key(jkt.as_str().to_owned()), 0));
+        }
         if let Some(from) = &self.ask.from {
             let lineage = from.subject.lineage().into_iter();
             subjects.extend(lineage.map(|subject| (subject, 0)));
@@ -368,7 +308,11 @@ impl Grant {
         });
         let from = self.ask.from.as_ref();
         event.change = Some(ChangeRef {
-            kind: "token".to_owned(),
+            kind: match self.ask.jkt {
+                Some(_) => "token",
+                None => "unbound token",
+            }
+            .to_owned(),
             id: self.jti.to_string(),
             before: from.map(|from| from.subject.id().to_string()),
             after: Some(task.scope_digest.to_string()),

@@ -115,9 +115,9 @@ impl SubjectToken {
         &self.claims.aud
     }
 
-    /// The key it is bound to.
-    pub fn key(&self) -> &Thumbprint {
-        &self.claims.cnf.jkt
+    /// The key it is bound to, if it is.
+    pub fn key(&self) -> Option<&Thumbprint> {
+        self.claims.key()
     }
 
     /// When it ends.
@@ -144,8 +144,8 @@ impl SubjectToken {
     /// What a fence can stand on besides its chain: itself, its parents, its key. What is delegated with it hangs on these.
     pub fn lineage(&self) -> Vec<Subject> {
         let tokens = self.parents().into_iter().map(Subject::Token);
-        let key = Subject::Key(self.key().as_str().to_owned());
-        tokens.chain([key]).collect()
+        let key = self.key().map(|key| Subject::Key(key.as_str().to_owned()));
+        tokens.chain(key).collect()
     }
 
     /// Refuses unless it names the client as the one that may act next (RFC 8693 §4.4).

@@ -9,8 +9,8 @@ use bailiwick_crypto::hash::sha256;
 use bailiwick_store::{StoreError, Tx};
 
 use super::{Shown, refused};
-use crate::authority::nearest;
 use crate::error::IdentityError;
+use crate::registration::nearest;
 
 /// Longest join token read.
 const MAX_TOKEN: usize = 256;

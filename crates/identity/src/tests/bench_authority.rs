@@ -64,6 +64,9 @@ impl Journal for Kept {
     }
 }
 
+/// An OAuth client that may have unbound tokens.
+pub(super) const UNBOUND: &str = "desk";
+
 pub(super) struct Bench {
     pub(super) authority: Authority,
     pub(super) store: Store,
@@ -108,6 +111,7 @@ impl Bench {
             issuer: ISSUER.into(),
             gateway: GATEWAY.into(),
             connectors: ["paid-api".parse().unwrap()].into(),
+            unbound_clients: Arc::new([UNBOUND.parse().unwrap()].into()),
             lives: Lives {
                 x509: Duration::from_hours(1),
                 jwt: Duration::from_mins(5),

@@ -37,7 +37,7 @@ impl Party {
             client: self.client.clone(),
             task,
             resource: format!("{GATEWAY}/mcp/files"),
-            jkt: self.key.thumbprint().clone(),
+            jkt: Some(self.key.thumbprint().clone()),
             wish: Wish::Whole,
             may_act: None,
             from: None,
@@ -142,7 +142,7 @@ async fn a_subject_is_of_use_with_its_key_alone() {
     let (party, task) = (Party::new(&bench, 7).await, task(&bench).await);
     let held = subject(&bench, party.ask(task.id)).await;
     let thief = TokenAsk {
-        jkt: SigningKey::generate().unwrap().thumbprint().clone(),
+        jkt: Some(SigningKey::generate().unwrap().thumbprint().clone()),
         ..party.exchange(&held)
     };
     assert_eq!(

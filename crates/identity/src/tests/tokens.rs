@@ -31,7 +31,7 @@ fn ask(client: Client, task: TaskId) -> TokenAsk {
         client,
         task,
         resource: format!("{GATEWAY}/mcp/files"),
-        jkt: SigningKey::generate().unwrap().thumbprint().clone(),
+        jkt: Some(SigningKey::generate().unwrap().thumbprint().clone()),
         wish: Wish::Whole,
         may_act: None,
         from: None,
@@ -67,7 +67,7 @@ async fn an_instance_gets_a_token_for_its_task() {
     let token = verifier
         .verify(issued.token.expose(), &ask.resource, bench.clock.wall())
         .unwrap();
-    assert_eq!(token.claims().cnf.jkt, ask.jkt);
+    assert_eq!(token.claims().key(), ask.jkt.as_ref());
     assert_eq!(token.claims().task().unwrap().task_id, task.id);
     let id = task.id;
     let bound = bench

@@ -145,6 +145,9 @@ keys! {
     ClientHosts "oauth" "client_hosts" Table "" "{\"app.example\" = \"AGENT\"}: hosts, with a port if only that one is meant, or \"*\" for all others; at most 64"
         "Clients that are not registered and publish what they are at a URL of such a host, which is their `client_id`, are let in by their user's consent, and act as this agent."
         "None: whoever owns a host could have its clients ask your users.";
+    UnboundClients "oauth" "unbound_clients" Texts "" "ids of clients, registered or published; at most 64"
+        "Clients that may have tokens without DPoP. Such a token is good for whoever holds it, so it never escalates and is refused at risk high and critical; policy sees `session.binding` \"bearer\". An agent's tokens are always bound."
+        "None: a token that somebody copies is then worth nothing.";
     PrivateHosts "oauth" "private_hosts" Texts "" "hosts such as login.corp.example, or login.corp.example:8443"
         "Hosts of the provider's other endpoints, and of clients in `client_hosts`, that have addresses of a private network or of this machine. The issuers and the provider that the configuration names are asked wherever they are; what their documents name is not."
         "None: what a document of somebody else's names is asked for at public addresses alone.";

@@ -177,6 +177,7 @@ fn oauth(reader: &mut Reader<'_>, base: &Path) -> Option<OAuth> {
     let login = elsewhere::login(reader, base);
     let client_hosts = elsewhere::client_hosts(reader);
     let private_hosts = elsewhere::private_hosts(reader);
+    let unbound_clients = elsewhere::unbound_clients(reader);
     Some(OAuth {
         issuer: issuer?,
         task_ttl: task_ttl?,
@@ -184,6 +185,7 @@ fn oauth(reader: &mut Reader<'_>, base: &Path) -> Option<OAuth> {
         max_depth: max_depth?,
         login: login?,
         client_hosts: client_hosts?,
+        unbound_clients: unbound_clients?,
         private_hosts: private_hosts?,
     })
 }

@@ -50,6 +50,7 @@ fn an_empty_document_is_all_defaults() {
                     max_depth: 4,
                     login: None,
                     client_hosts: {},
+                    unbound_clients: {},
                     private_hosts: [],
                 },
                 console: Listener {
@@ -163,6 +164,7 @@ filter = "warn,bailiwick_enforce=debug"
                     max_depth: 4,
                     login: None,
                     client_hosts: {},
+                    unbound_clients: {},
                     private_hosts: [],
                 },
                 console: Listener {

@@ -452,6 +452,7 @@ async fn authority(
         issuer: issuer(config, addresses),
         gateway: addresses.gateway_url.clone(),
         connectors: connectors::by_name(config).into_keys().collect(),
+        unbound_clients: Arc::new(config.oauth.unbound_clients.clone()),
         lives: Lives {
             x509: config.identity.x509_ttl,
             jwt: config.identity.jwt_ttl,
@@ -480,6 +481,7 @@ fn gateway(
     let settings = Settings {
         origins: config.gateway.origins.clone(),
         connectors: Arc::new(connectors::by_name(config)),
+        unbound_clients: Arc::new(config.oauth.unbound_clients.clone()),
         epoch: state.epoch,
         approval_wait: config.approval_wait,
         scratch: listeners.paths.scratch.clone(),

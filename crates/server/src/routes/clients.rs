@@ -33,6 +33,9 @@ pub struct ClientBody {
     /// The tool server it wants if its request names no `resource`.
     #[schema(value_type = Option<String>)]
     default_server: Option<ServerName>,
+    /// The public keys that it proves itself with (`private_key_jwt`), as a JWKS document: 1 to 8, each with a `kid`, for ES256 or RS256.
+    #[schema(value_type = Option<Object>)]
+    jwks: Option<serde_json::Value>,
 }
 
 pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
@@ -69,6 +72,7 @@ async fn add(
         agent: body.agent,
         redirect_uris: body.redirect_uris,
         default_server: body.default_server,
+        jwks: body.jwks,
     };
     let client = app.control.add_client(&actor, new).await?;
     Ok((StatusCode::CREATED, Json(client)))

@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::response::{IntoResponse, Response};
 use bailiwick_core::{Code, Problem};
 use bailiwick_crypto::dpop::ALGORITHMS;
+use bailiwick_crypto::jwk::Thumbprint;
 use bailiwick_enforce::mcp::presented;
 use bailiwick_identity::exchange::SubjectToken;
 
@@ -26,11 +27,12 @@ pub(super) fn holder(
         .subject(token)
         .map_err(|refusal| refusal.problem)?;
     let key = proven(app, headers, method, url, Some(token))?;
-    if key != *subject.key() {
+    if Some(&key) != subject.key() {
+        let bound = subject.key().map_or("no key", Thumbprint::as_str);
         return Err(Problem::new(
             Code::KeyMismatch,
             "the proof was made with another key than the token is bound to",
-            format!("the token is bound to {}", subject.key()),
+            format!("the token is bound to {bound}"),
         ));
     }
     Ok(subject)

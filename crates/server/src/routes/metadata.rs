@@ -9,11 +9,13 @@ use axum::response::{IntoResponse, Response};
 use bailiwick_core::Fault;
 use bailiwick_crypto::dpop::ALGORITHMS;
 use bailiwick_crypto::pkce;
+use bailiwick_crypto::token::Class;
+use bailiwick_crypto::token::private_key_jwt::PrivateKeyJwt;
 use serde_json::{Map, Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::oauth::{ASSERTION_TYPE, CLIENT_GRANTS, DETAILS_TYPE, GRANTS};
+use super::oauth::{ASSERTION_TYPE, CLIENT_GRANTS, DETAILS_TYPE, GRANTS, OWN_KEY_TYPE};
 use crate::app::App;
 use crate::http::Refused;
 
@@ -84,7 +86,10 @@ fn server_metadata(app: &App) -> Value {
 /// What clients that are not agents need to know (RFC 8414 §2, RFC 7636 §6.2, RFC 9207 §3).
 fn for_clients(url: &str) -> Map<String, Value> {
     let grants: Vec<&str> = GRANTS.into_iter().chain(CLIENT_GRANTS).collect();
-    let methods: Vec<&str> = METHODS.into_iter().chain(["none"]).collect();
+    let proven = || METHODS.into_iter().chain(["private_key_jwt"]);
+    let methods: Vec<&str> = proven().chain(["none"]).collect();
+    let algorithms = PrivateKeyJwt::RULES.algorithms.iter();
+    let algorithms: Vec<&str> = algorithms.map(|alg| alg.as_str()).collect();
     [
         (
             "authorization_endpoint",
@@ -99,6 +104,18 @@ fn for_clients(url: &str) -> Map<String, Value> {
             json!(true),
         ),
         ("token_endpoint_auth_methods_supported", json!(methods)),
+        (
+            "token_endpoint_auth_signing_alg_values_supported",
+            json!(algorithms),
+        ),
+        (
+            "client_assertion_types_supported",
+            json!([ASSERTION_TYPE, OWN_KEY_TYPE]),
+        ),
+        (
+            "introspection_endpoint_auth_methods_supported",
+            json!(proven().collect::<Vec<_>>()),
+        ),
         ("revocation_endpoint_auth_methods_supported", json!(methods)),
     ]
     .map(|(name, value)| (name.to_owned(), value))

@@ -33,7 +33,7 @@ use client::client;
 use details::Details;
 use form::{Form, TokenForm, wanted};
 
-pub use client::ASSERTION_TYPE;
+pub use client::{ASSERTION_TYPE, OWN_KEY_TYPE};
 pub use details::DETAILS_TYPE;
 pub(super) use exchange::delegator;
 
@@ -104,7 +104,7 @@ async fn credentials(
         client,
         task: details.task()?,
         resource: wanted("resource", form.resource.as_deref())?.to_owned(),
-        jkt,
+        jkt: Some(jkt),
         wish,
         may_act: details.may_act.map(|next| next.sub),
         from: None,

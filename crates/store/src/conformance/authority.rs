@@ -356,7 +356,7 @@ pub(crate) async fn tokens(store: &Store) {
         jti: id(bits),
         task: id(1),
         instance: id(2),
-        jkt: "k".repeat(43),
+        jkt: Some("k".repeat(43)),
         aud: "http://127.0.0.1:8421/mcp/github".to_owned(),
         issued_at: at(1),
         exp: at(exp),

@@ -12,6 +12,7 @@ pub(crate) async fn oauth_clients(store: &Store) {
         redirect_uris: vec!["http://127.0.0.1/cb".parse().unwrap()],
         default_server: None,
         name: None,
+        jwks: (name == "desk").then(|| serde_json::json!({ "keys": [{ "kid": "one" }] })),
         created_at: at(1),
     };
     let (ide, desk) = (client("ide"), client("desk"));

@@ -5,8 +5,8 @@ use expect_test::expect;
 use super::{EXAMPLE, draft, scope};
 use crate::budget::Budget;
 use crate::scope::{
-    Allowed, ArgPath, Bounds, Constraint, DelegateError, Draft, Names, Narrowing, Patterns, Wish,
-    delegate, from_oauth,
+    Allowed, ArgPath, Bounds, Constraint, DelegateError, Draft, Grant, Names, Narrowing, Patterns,
+    ScopeError, Wish, delegate, from_oauth,
 };
 use crate::{Code, Effect, Fault};
 
@@ -145,4 +145,24 @@ fn a_token_of_the_same_task_has_narrower_grants_alone() {
     let nothing = Wish::Words(from_oauth("jira:read").unwrap());
     let refused = nothing.part_of(&whole).unwrap_err();
     assert_eq!(refused.code(), Code::ScopeEmpty);
+}
+
+#[test]
+fn an_effect_can_be_taken_out_of_a_scope() {
+    let whole = scope(EXAMPLE);
+    assert_eq!(whole.without(Effect::Escalate), Ok(None));
+    let mut grants = whole.grants().to_vec();
+    let own = grants[0].clone();
+    grants[0].effects.insert(Effect::Escalate);
+    let wider = whole.with_grants(grants).unwrap();
+    let rest = wider.without(Effect::Escalate).unwrap().unwrap();
+    assert_eq!(rest, whole);
+    rest.within(&wider).unwrap();
+    // What does nothing else is not there any more.
+    let alone = Grant {
+        effects: [Effect::Escalate].into(),
+        ..own
+    };
+    let alone = whole.with_grants(vec![alone]).unwrap();
+    assert_eq!(alone.without(Effect::Escalate), Err(ScopeError::Empty));
 }

@@ -137,7 +137,6 @@ fn the_set_of_claims_is_complete_and_closed() {
     for claim in [
         "sub",
         "jti",
-        "cnf",
         "act",
         "client_id",
         "scope",
@@ -149,6 +148,13 @@ fn the_set_of_claims_is_complete_and_closed() {
             "no {claim}"
         );
     }
+    assert!(
+        matches!(
+            refused("cnf", Value::Null),
+            TokenError::Claim { claim: "cnf", .. }
+        ),
+        "an agent's token without a key"
+    );
     assert!(matches!(
         refused("extra", json!(1)),
         TokenError::Claims { .. }

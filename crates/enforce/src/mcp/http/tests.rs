@@ -1,5 +1,7 @@
 //! The HTTP front with real tokens and proofs: who gets in, whose session is whose, and what an answer looks like.
 
+mod unbound;
+
 use std::time::Duration;
 
 use bailiwick_core::change::ChangeBody;
@@ -114,9 +116,9 @@ fn claims(world: &World, key: &SigningKey) -> TaskClaims {
         exp: now + 300,
         jti: TokenId::new(&SystemClock, &SystemRng),
         scope: "tools:read".to_owned(),
-        cnf: Confirmation {
+        cnf: Some(Confirmation {
             jkt: key.thumbprint().clone(),
-        },
+        }),
         act: Actor {
             sub: spiffe,
             iss: ISSUER.to_owned(),

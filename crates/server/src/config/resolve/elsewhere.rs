@@ -1,9 +1,10 @@
 //! Keys that name places elsewhere: `ship`, `export.otlp`, `export.parquet`, `login`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
+use bailiwick_core::client::ClientId;
 use bailiwick_core::name::AgentName;
 use reqwest::Url;
 
@@ -122,6 +123,24 @@ pub(super) fn client_hosts(reader: &mut Reader<'_>) -> Option<BTreeMap<String, A
         hosts.insert(host, agent);
     }
     Some(hosts)
+}
+
+/// Clients that may have tokens without a key, each by its whole id.
+pub(super) fn unbound_clients(reader: &mut Reader<'_>) -> Option<BTreeSet<ClientId>> {
+    let key = Key::UnboundClients;
+    let mut clients = BTreeSet::new();
+    for name in reader.texts(key)? {
+        match name.parse() {
+            Ok(client) if clients.len() < MAX_HOSTS => clients.insert(client),
+            _ => {
+                let message = format!("`{name}` is no client, or there are more than {MAX_HOSTS}");
+                let help = "name each by its whole `client_id`; there is no word for all of them";
+                reader.flaw(key, message, help);
+                return None;
+            }
+        };
+    }
+    Some(clients)
 }
 
 /// None if one of these is not as URLs have it, since that is what it is compared with; and that is told.

@@ -16,7 +16,7 @@ use crate::http::dpop::NONCE;
 #[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct TaskTokenAnswer {
     access_token: String,
-    /// `DPoP`.
+    /// `DPoP`; `Bearer` for a client without proofs that the operator lets have unbound tokens.
     token_type: &'static str,
     /// Seconds.
     expires_in: i64,
@@ -29,7 +29,7 @@ pub(super) struct TaskTokenAnswer {
     /// A client that a user let in: what the next token is fetched with, once.
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
-    /// What made it good for less than was asked for: `task`, `ceiling`, `policy`.
+    /// What made it good for less than was asked for: `task`, `ceiling`, `policy`, `unbound`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<String>)]
     narrowed_by: Vec<&'static str>,
@@ -65,7 +65,7 @@ impl TaskTokenAnswer {
         })?;
         Ok(Self {
             access_token: issued.token.expose().clone(),
-            token_type: "DPoP",
+            token_type: token_type(issued.bound),
             expires_in: issued.expires_in,
             scope: issued.scope.clone(),
             authorization_details: vec![details],
@@ -78,6 +78,11 @@ impl TaskTokenAnswer {
             refresh_token: None,
         })
     }
+}
+
+/// How a token is shown.
+pub(super) fn token_type(bound: bool) -> &'static str {
+    if bound { "DPoP" } else { "Bearer" }
 }
 
 /// An answer with the nonce for the next proof.

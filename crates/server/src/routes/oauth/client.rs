@@ -1,13 +1,18 @@
-//! Client authentication (RFC 7521 §4.2, draft-ietf-oauth-spiffe-client-auth §4.1): a JWT-SVID for this issuer alone. There are no secrets.
+//! Client authentication (RFC 7521 §4.2): agents by a JWT-SVID for this issuer alone (draft-ietf-oauth-spiffe-client-auth §4.1); clients
+//! that a user let in by an assertion of their own key (OpenID Connect Core §9), or by name if they are registered without keys. There are
+//! no secrets.
 
 use bailiwick_core::Code;
+use bailiwick_core::client::ClientId;
 use bailiwick_identity::exchange::{Client, TokenRefusal};
 
 use super::form::{given, wanted};
 use crate::app::App;
 
-/// How clients prove themselves: with a JWT-SVID.
+/// How agents prove themselves: with a JWT-SVID.
 pub const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-spiffe";
+/// How clients with keys prove themselves (RFC 7523 §2.2).
+pub const OWN_KEY_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// What a request says of its client.
 pub(super) struct Authentication<'a> {
@@ -16,26 +21,99 @@ pub(super) struct Authentication<'a> {
     pub(super) id: Option<&'a str>,
 }
 
-/// The client that a request proves to come from.
+/// Who a request comes from.
+pub(super) enum Party {
+    /// An instance of an agent.
+    Instance(Client),
+    /// A client that users let in.
+    LetIn(ClientId),
+}
+
+/// The instance that a request proves to come from.
 pub(super) async fn client(app: &App, shown: &Authentication<'_>) -> Result<Client, TokenRefusal> {
     if wanted("client_assertion_type", shown.kind)? != ASSERTION_TYPE {
-        return Err(TokenRefusal::new(
-            "invalid_client",
-            Code::TokenClass,
-            "that kind of client assertion is not accepted",
-            ASSERTION_TYPE,
-        ));
+        return Err(other_kind(ASSERTION_TYPE));
     }
     let assertion = wanted("client_assertion", shown.assertion)?;
     let client = app.authority.client(assertion).await?;
-    // RFC 7521 §4.2: if it is there, it names the same client.
-    if given(shown.id).is_some_and(|id| id != client.id.as_str()) {
+    shown.names(client.id.as_str())?;
+    Ok(client)
+}
+
+/// The client with keys that a request proves to come from.
+pub(super) async fn keyed_client(
+    app: &App,
+    shown: &Authentication<'_>,
+) -> Result<ClientId, TokenRefusal> {
+    if wanted("client_assertion_type", shown.kind)? != OWN_KEY_TYPE {
+        return Err(other_kind(OWN_KEY_TYPE));
+    }
+    let assertion = wanted("client_assertion", shown.assertion)?;
+    let client = app.authority.registered_client(assertion).await?;
+    shown.names(client.as_str())?;
+    Ok(client)
+}
+
+/// The client that users let in: by its key if it is registered with any, else by its name, and the verifier of a code or the key that a
+/// token is bound to say that it is the one.
+pub(super) async fn let_in(
+    app: &App,
+    shown: &Authentication<'_>,
+) -> Result<ClientId, TokenRefusal> {
+    if given(shown.kind).is_some() || given(shown.assertion).is_some() {
+        return keyed_client(app, shown).await;
+    }
+    let id: ClientId = wanted("client_id", shown.id)?.parse().map_err(|_| {
+        TokenRefusal::new(
+            "invalid_client",
+            Code::InvalidInput,
+            "that `client_id` is none",
+            "an operator registers clients: `bailiwick client add`",
+        )
+    })?;
+    let known = app.control.asking_client(id.clone()).await;
+    let known = known.map_err(|problem| TokenRefusal::of("server_error", problem))?;
+    if known.is_some_and(|client| client.jwks.is_some()) {
         return Err(TokenRefusal::new(
+            "invalid_client",
+            Code::NotSignedIn,
+            "that client proves itself with its key (private_key_jwt)",
+            OWN_KEY_TYPE,
+        ));
+    }
+    Ok(id)
+}
+
+/// Whoever a request comes from.
+pub(super) async fn party(app: &App, shown: &Authentication<'_>) -> Result<Party, TokenRefusal> {
+    let named = given(shown.assertion).is_none() && given(shown.id).is_some();
+    if named || given(shown.kind) == Some(OWN_KEY_TYPE) {
+        let_in(app, shown).await.map(Party::LetIn)
+    } else {
+        client(app, shown).await.map(Party::Instance)
+    }
+}
+
+impl Authentication<'_> {
+    /// RFC 7521 §4.2: a `client_id` beside an assertion names the same client.
+    fn names(&self, client: &str) -> Result<(), TokenRefusal> {
+        if given(self.id).is_none_or(|id| id == client) {
+            return Ok(());
+        }
+        Err(TokenRefusal::new(
             "invalid_client",
             Code::TokenInvalid,
             "`client_id` is another client than the assertion's",
-            "leave it out, or send the SPIFFE ID",
-        ));
+            "leave it out, or send the assertion's `sub`",
+        ))
     }
-    Ok(client)
+}
+
+fn other_kind(wanted: &str) -> TokenRefusal {
+    TokenRefusal::new(
+        "invalid_client",
+        Code::TokenClass,
+        "that kind of client assertion is not accepted here",
+        wanted,
+    )
 }

@@ -1,4 +1,5 @@
-//! Tokens for clients that a user let in (RFC 6749 §4.1.3, §6): by code, and then by refresh token, each once and bound to the client's key.
+//! Tokens for clients that a user let in (RFC 6749 §4.1.3, §6): by code, and then by refresh token, each once and bound to the client's key,
+//! unless the operator lets the client go without one.
 
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -6,9 +7,11 @@ use bailiwick_control::vouchers::{Shown, With};
 use bailiwick_core::client::ClientId;
 use bailiwick_core::scope::{Wish, from_oauth};
 use bailiwick_core::{Code, Fault, Secret};
+use bailiwick_enforce::mcp::presented::DPOP;
 use bailiwick_identity::exchange::{TokenAsk, TokenRefusal};
 
 use super::answer::TaskTokenAnswer;
+use super::client;
 use super::form::{TokenForm, given, wanted};
 use super::key_of;
 use crate::app::App;
@@ -50,14 +53,21 @@ async fn issue(
     (secret, with): (&str, With),
     how_much: Wish,
 ) -> Result<Response, TokenRefusal> {
-    let client = let_in(app, form.client_id())?;
-    let jkt = key_of(app, headers)?;
+    // Before the client: who lacks a nonce asks again with the same assertion, which passes once.
+    let shown = headers.contains_key(DPOP).then(|| key_of(app, headers));
+    let shown = shown.transpose()?;
+    let client = let_in(app, form).await?;
+    let jkt = match shown {
+        None if app.authority.may_be_unbound(&client) => None,
+        None => Some(key_of(app, headers)?),
+        shown => shown,
+    };
     let shown = Shown {
         secret: Secret::new(secret.to_owned()),
         client,
         with,
         resource: given(form.resource.as_deref()).map(str::to_owned),
-        jkt: jkt.to_string(),
+        jkt: jkt.as_ref().map(ToString::to_string),
     };
     let redeemed = match app.control.redeem(shown.clone()).await {
         Ok(redeemed) => redeemed,
@@ -88,9 +98,9 @@ async fn issue(
     TaskTokenAnswer::with_refresh(&issued, &redeemed.refresh)
 }
 
-/// The client that a request names. It has no secret: the code's verifier, and then its key, say that it is the one.
-fn let_in(app: &App, id: Option<&str>) -> Result<ClientId, TokenRefusal> {
-    let id = public_client(id)?;
+/// The client that a request comes from.
+async fn let_in(app: &App, form: &TokenForm) -> Result<ClientId, TokenRefusal> {
+    let id = client::let_in(app, &form.authentication()).await?;
     // A host that is let in no longer gets no further tokens either.
     if id
         .url()
@@ -104,17 +114,4 @@ fn let_in(app: &App, id: Option<&str>) -> Result<ClientId, TokenRefusal> {
         ));
     }
     Ok(id)
-}
-
-/// The client id of a request.
-pub(super) fn public_client(id: Option<&str>) -> Result<ClientId, TokenRefusal> {
-    let id = wanted("client_id", id)?;
-    id.parse().map_err(|_| {
-        TokenRefusal::new(
-            "invalid_client",
-            Code::InvalidInput,
-            "that `client_id` is none",
-            "an operator registers clients: `bailiwick client add`",
-        )
-    })
 }

@@ -141,6 +141,10 @@ fn body(app: &App, step: &AtConsent, wanted: &Wanted, offer: &Offer) -> Result<S
             escaped(&offer.until.to_string())
         ),
     );
+    if step.asked.jkt.is_none() && app.authority.may_be_unbound(&client.id) {
+        let what = "may be bound to no key: whoever gets hold of one can use it until it ends, within minutes";
+        row("Its tokens", what);
+    }
     let origin = origin_of(&step.asked.redirect_uri);
     let place = if origin.starts_with("http://") {
         "a program on the computer that this browser runs on"

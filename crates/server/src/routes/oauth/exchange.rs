@@ -39,7 +39,7 @@ pub(super) async fn exchange(
         client,
         task: plan.task,
         resource: plan.resource,
-        jkt,
+        jkt: Some(jkt),
         wish: plan.wish,
         may_act: plan.details.may_act.map(|next| next.sub),
         from: Some(plan.from),

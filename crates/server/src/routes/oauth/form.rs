@@ -19,9 +19,9 @@ use super::client::Authentication;
 pub(super) struct TokenForm {
     /// `client_credentials`, `urn:ietf:params:oauth:grant-type:token-exchange`, `authorization_code` or `refresh_token`.
     pub(super) grant_type: Option<String>,
-    /// `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`.
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`, or `…:jwt-bearer` of a client with keys.
     client_assertion_type: Option<String>,
-    /// A JWT-SVID for this issuer alone.
+    /// For this issuer alone: a JWT-SVID, or what the client signed with its own key.
     client_assertion: Option<String>,
     /// The client's SPIFFE ID, if it is sent: that of the assertion. With a code or refresh token: the client's id.
     client_id: Option<String>,
@@ -54,10 +54,6 @@ pub(super) struct TokenForm {
 }
 
 impl TokenForm {
-    pub(super) fn client_id(&self) -> Option<&str> {
-        self.client_id.as_deref()
-    }
-
     pub(super) fn authentication(&self) -> Authentication<'_> {
         Authentication {
             kind: self.client_assertion_type.as_deref(),
@@ -75,21 +71,15 @@ pub(super) struct OneToken {
     /// Accepted and not needed: there is one kind of token.
     #[expect(dead_code, reason = "named so that it is not given twice")]
     token_type_hint: Option<String>,
-    /// `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`.
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-spiffe`, or `…:jwt-bearer` of a client with keys.
     client_assertion_type: Option<String>,
-    /// A JWT-SVID for this issuer alone.
+    /// For this issuer alone: a JWT-SVID, or what the client signed with its own key.
     client_assertion: Option<String>,
-    /// The client's SPIFFE ID, if it is sent.
+    /// The client, if it is sent: a SPIFFE ID, or the id of a client that users let in.
     client_id: Option<String>,
 }
 
 impl OneToken {
-    /// The client, if it is one without a secret.
-    pub(super) fn public_client(&self) -> Option<&str> {
-        given(self.client_id.as_deref())
-            .filter(|_| given(self.client_assertion.as_deref()).is_none())
-    }
-
     pub(super) fn authentication(&self) -> Authentication<'_> {
         Authentication {
             kind: self.client_assertion_type.as_deref(),

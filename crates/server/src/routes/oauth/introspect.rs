@@ -10,6 +10,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::response::{IntoResponse, Response};
 use bailiwick_control::Operation;
 use bailiwick_core::Code;
+use bailiwick_core::client::ClientId;
 use bailiwick_core::id::InstanceId;
 use bailiwick_crypto::token::task::TaskClaims;
 use bailiwick_identity::exchange::TokenRefusal;
@@ -17,8 +18,8 @@ use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::answer::refused;
-use super::client::client;
+use super::answer::{refused, token_type};
+use super::client::{OWN_KEY_TYPE, client, keyed_client};
 use super::form::{Form, OneToken, wanted};
 use crate::app::App;
 use crate::http::guard::bearer;
@@ -45,6 +46,8 @@ enum Reader {
     Person,
     /// An instance: of tokens in whose chain it is.
     Instance(InstanceId),
+    /// A client with keys: of its own tokens.
+    Client(ClientId),
 }
 
 async fn look(app: &App, request: Request) -> Result<Value, TokenRefusal> {
@@ -61,10 +64,15 @@ async fn look(app: &App, request: Request) -> Result<Value, TokenRefusal> {
     }
 }
 
-/// An instance with its assertion, or an account with its token (RFC 7662 §2.1).
+/// An instance or a client with its assertion, or an account with its token (RFC 7662 §2.1).
 async fn reader(app: &App, headers: &HeaderMap, form: &OneToken) -> Result<Reader, TokenRefusal> {
     if !headers.contains_key(AUTHORIZATION) {
-        let client = client(app, &form.authentication()).await?;
+        let shown = form.authentication();
+        // A name alone proves nothing.
+        if shown.kind == Some(OWN_KEY_TYPE) {
+            return keyed_client(app, &shown).await.map(Reader::Client);
+        }
+        let client = client(app, &shown).await?;
         return Ok(Reader::Instance(client.instance));
     }
     let stranger = || {
@@ -86,6 +94,7 @@ impl Reader {
     fn may_know(&self, claims: &TaskClaims) -> bool {
         match self {
             Self::Person => true,
+            Self::Client(client) => claims.client_id == client.as_str(),
             Self::Instance(instance) => claims
                 .act
                 .chain()
@@ -96,9 +105,9 @@ impl Reader {
 }
 
 fn described(claims: &TaskClaims) -> Value {
-    json!({
+    let mut described = json!({
         "active": true,
-        "token_type": "DPoP",
+        "token_type": token_type(claims.cnf.is_some()),
         "iss": claims.iss,
         "sub": claims.sub,
         "aud": claims.aud,
@@ -107,8 +116,11 @@ fn described(claims: &TaskClaims) -> Value {
         "exp": claims.exp,
         "jti": claims.jti,
         "scope": claims.scope,
-        "cnf": claims.cnf,
         "act": claims.act,
         "authorization_details": claims.authorization_details,
-    })
+    });
+    if let (Some(cnf), Some(members)) = (&claims.cnf, described.as_object_mut()) {
+        members.insert("cnf".to_owned(), json!(cnf));
+    }
+    described
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use bailiwick_core::client::ClientId;
 use bailiwick_core::{Code, Secret};
 use bailiwick_identity::exchange::TokenRefusal;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::refused;
-use super::client::client;
-use super::code::public_client;
+use super::client::{Party, party};
 use super::form::{Form, OneToken, wanted};
 use crate::app::App;
 
@@ -34,10 +34,12 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Response {
 
 async fn take_back(app: &App, request: Request) -> Result<(), TokenRefusal> {
     let (_, form) = Form::<OneToken>::read(request).await?;
-    if let Some(id) = form.public_client() {
-        return give_up(app, id, wanted("token", form.token.as_deref())?).await;
-    }
-    let client = client(app, &form.authentication()).await?;
+    let client = match party(app, &form.authentication()).await? {
+        Party::Instance(client) => client,
+        Party::LetIn(client) => {
+            return give_up(app, &client, wanted("token", form.token.as_deref())?).await;
+        }
+    };
     // §2.2: a token that is none, or none any more, is as revoked as can be.
     let Ok(subject) = app
         .authority
@@ -59,9 +61,8 @@ async fn take_back(app: &App, request: Request) -> Result<(), TokenRefusal> {
         .map_err(|problem| TokenRefusal::of("server_error", problem))
 }
 
-/// For a client without a secret, to have the token is enough (§2.1): it can only be ended with this.
-async fn give_up(app: &App, id: &str, token: &str) -> Result<(), TokenRefusal> {
-    let client = public_client(Some(id))?;
+/// For a client without keys, to have the token is enough (§2.1): it can only be ended with this.
+async fn give_up(app: &App, client: &ClientId, token: &str) -> Result<(), TokenRefusal> {
     let given_up = match app.authority.subject(token) {
         Ok(subject) if subject.client_id() == client.as_str() => {
             let holder = subject.holder_id();
@@ -70,7 +71,7 @@ async fn give_up(app: &App, id: &str, token: &str) -> Result<(), TokenRefusal> {
         Ok(_) => Ok(()),
         Err(_) => {
             app.control
-                .give_up(&Secret::new(token.to_owned()), &client)
+                .give_up(&Secret::new(token.to_owned()), client)
                 .await
         }
     };
