@@ -36,6 +36,8 @@ mod evidence;
 #[cfg(test)]
 mod exports;
 #[cfg(test)]
+mod frameworks;
+#[cfg(test)]
 mod full_disk;
 #[cfg(test)]
 mod gateway_http;
@@ -59,6 +61,8 @@ mod launch;
 mod leases;
 #[cfg(test)]
 mod log_life;
+#[cfg(test)]
+mod monitors;
 #[cfg(test)]
 mod oauth_client;
 #[cfg(test)]

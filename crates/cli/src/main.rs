@@ -15,6 +15,7 @@ mod completion;
 mod config;
 mod context;
 mod demo;
+mod evidence;
 mod failure;
 mod fences;
 mod init;

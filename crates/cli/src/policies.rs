@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::output::{Untrusted, table};
 use crate::{Exit, Outcome};
 use directory::read;
+pub(crate) use trial::instant;
 
 /// What can be done with policy.
 #[derive(Debug, Subcommand)]

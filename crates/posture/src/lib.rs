@@ -5,6 +5,7 @@
 //! is said ([`coverage::Gap`]).
 
 pub mod coverage;
+pub mod evidence;
 pub mod process;
 pub mod repo;
 pub mod report;

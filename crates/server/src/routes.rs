@@ -9,6 +9,7 @@ pub mod backends;
 pub mod blast_radius;
 pub mod clients;
 pub mod delegations;
+pub mod evidence;
 pub mod exports;
 pub mod feed;
 pub mod health;
@@ -157,6 +158,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(timeline::routes(app))
         .merge(exports::routes(app))
         .merge(blast_radius::routes(app))
+        .merge(evidence::routes(app))
         .merge(privacy::routes(app))
         .merge(tiles::routes(app))
         .merge(health::routes())

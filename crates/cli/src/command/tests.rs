@@ -80,3 +80,30 @@ fn json_is_seen_before_parsing_is_done() {
     assert!(asks("bailiwick agent nonsense", Some("json")));
     assert!(!asks("bailiwick agent nonsense --output table", None));
 }
+
+/// What a report tells people to run to see the same is a command that there is.
+#[test]
+fn what_evidence_says_to_run_parses() {
+    use bailiwick_posture::evidence::{Basis, FrameworkName, report};
+    let mut seen = 0;
+    for name in FrameworkName::ALL {
+        let basis = Basis {
+            since: bailiwick_core::Timestamp::from_secs(0),
+            until: bailiwick_core::Timestamp::from_secs(1),
+            issued_at: bailiwick_core::Timestamp::from_secs(1),
+            origin: "o".to_owned(),
+            size: 0,
+            complete: true,
+        };
+        let report = report(name, &std::collections::BTreeMap::new(), basis).unwrap();
+        for found in report.facts {
+            for command in found.fact.query.iter().flat_map(|query| query.split("; ")) {
+                seen += 1;
+                if let Err(error) = Cli::try_parse_from(words(command)) {
+                    panic!("{} {command}: {error}", found.fact.id);
+                }
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}

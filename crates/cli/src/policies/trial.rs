@@ -150,7 +150,7 @@ fn choice(named: &str) -> Result<Choice, Failure> {
 }
 
 /// A time ago, or an instant.
-pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+pub(crate) fn instant(text: &str) -> Result<Timestamp, String> {
     if let Ok(instant) = text.parse() {
         return Ok(instant);
     }

@@ -94,6 +94,7 @@ pub(super) fn serve(serving: Serving<'_>) {
         swept.sweep(until.cancelled_owned()).await;
         "sweeper"
     });
+    tasks.spawn(monitor(Arc::clone(&app), stop.clone()));
     let (watch, watcher) = exits::channel();
     let hashes = Arc::new(Hashes::default());
     let (exited, exits) = mpsc::channel(MAX_EXITS);
@@ -154,6 +155,12 @@ fn watched<E: std::fmt::Display>(
         }
         name
     });
+}
+
+/// Follows the record for what no task should do.
+async fn monitor(app: Arc<App>, stop: CancellationToken) -> &'static str {
+    app.control.monitor(&app.log, stop.cancelled_owned()).await;
+    "monitors"
 }
 
 /// Ends what exited processes were doing.
