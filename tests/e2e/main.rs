@@ -97,4 +97,6 @@ mod step_up;
 #[cfg(test)]
 mod store_postgres;
 #[cfg(test)]
+mod webhook;
+#[cfg(test)]
 mod witness;

@@ -15,7 +15,7 @@ use crate::harness::{Node, Process, World, deps};
 /// Asked for this often, a tenth of a second apart, before a test gives up.
 const PATIENCE: usize = 600;
 
-fn script(name: &str, arguments: &[&str], log: &Path) -> (Process, String) {
+pub(crate) fn script(name: &str, arguments: &[&str], log: &Path) -> (Process, String) {
     let mut command = Command::new(deps::exports("python"));
     command.arg(deps::script(name)).args(arguments);
     let mut process = Process::start(name, &mut command, log);
@@ -24,7 +24,7 @@ fn script(name: &str, arguments: &[&str], log: &Path) -> (Process, String) {
 }
 
 /// A metric of a node; 0 while it is not there.
-fn metric(node: &Node, name: &str) -> u64 {
+pub(crate) fn metric(node: &Node, name: &str) -> u64 {
     let text = node.request("GET", "/metrics", None).text();
     let line = text
         .lines()
@@ -39,7 +39,7 @@ fn size(node: &Node) -> u64 {
 }
 
 /// Waits until it holds.
-fn until(what: &str, node: &Node, holds: impl Fn() -> bool) {
+pub(crate) fn until(what: &str, node: &Node, holds: impl Fn() -> bool) {
     let (_never, pause) = sync_channel::<()>(1);
     for _ in 0..PATIENCE {
         if holds() {

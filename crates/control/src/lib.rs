@@ -16,6 +16,7 @@ pub mod join_tokens;
 pub mod labels;
 pub mod launches;
 pub mod leases;
+mod leftovers;
 pub mod monitors;
 pub mod outbox;
 pub mod points;
@@ -36,7 +37,7 @@ use bailiwick_audit::blobs::Blobs;
 use bailiwick_broker::Broker;
 use bailiwick_core::event::{Action, ChangeRef, Event, EventType};
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::{ApprovalId, Id, Kind};
+use bailiwick_core::id::{ApprovalId, Id, Kind, TaskId};
 use bailiwick_core::{Clock, Problem, Rng, Timestamp};
 use bailiwick_policy::Bundle;
 use bailiwick_store::{Journal, Store};
@@ -57,6 +58,9 @@ pub trait Cutter: Send + Sync {
 
     /// Cuts every live call and stream under these subjects; how many there were.
     fn cut(&self, subjects: &[Subject]) -> usize;
+
+    /// What goes on although a task above it has ended, by the point's own number for it. There should be nothing.
+    fn outlived(&self) -> Vec<(u64, TaskId)>;
 }
 
 /// The bundle that decides now, compiled for the registry as it is: the one that calls are decided by.

@@ -273,6 +273,7 @@ fn class_of(kind: EventType) -> Class {
         EventType::FenceSet
         | EventType::FenceReached
         | EventType::TaskEnded
+        | EventType::TaskOutlived
         | EventType::InstanceExited
         | EventType::ApprovalClosed
         | EventType::LeaseRevoking

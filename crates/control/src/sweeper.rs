@@ -10,6 +10,8 @@ use crate::{Actor, Control};
 
 /// How often it looks. What is over is refused at once wherever it is used; this only tidies and puts it on record.
 const EVERY: Duration = Duration::from_secs(1);
+/// How often it is looked for what outlived its task.
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// How often expired tokens are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
@@ -18,6 +20,7 @@ impl Control {
     pub async fn sweep(&self, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let mut pruned = self.parts.clock.monotonic();
+        let mut looked = pruned;
         loop {
             tokio::select! {
                 () = &mut stop => return,
@@ -27,6 +30,12 @@ impl Control {
                 tracing::error!(%problem, "a sweep did not finish");
             }
             let now = self.parts.clock.monotonic();
+            if now.saturating_sub(looked) >= LOOK_EVERY {
+                looked = now;
+                if let Err(problem) = self.end_leftovers(&Actor::system()).await {
+                    tracing::error!(%problem, "it could not be looked for what outlived its task");
+                }
+            }
             if now.saturating_sub(pruned) >= PRUNE_EVERY {
                 pruned = now;
                 if let Err(problem) = self.prune().await {

@@ -5,6 +5,7 @@ mod bench_node;
 mod blast;
 mod delegation;
 mod labels;
+mod leftovers;
 mod outbox;
 mod policies;
 mod reevaluate;

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bailiwick_core::fence::{Fence, Subject};
-use bailiwick_core::id::{EventId, FenceId};
+use bailiwick_core::id::{EventId, FenceId, TaskId};
 use bailiwick_core::label::Labels;
 use bailiwick_core::trigger::Trigger;
 use tokio_util::sync::CancellationToken;
@@ -167,6 +167,25 @@ impl Live {
             .values()
             .filter(|entry| entry.cut(&cut))
             .count()
+    }
+
+    /// What was let through and goes on, with the tasks it is in.
+    pub(crate) fn going_on(&self) -> Vec<(u64, Vec<TaskId>)> {
+        let inner = self.lock();
+        let entries = inner.entries.iter();
+        let going_on =
+            entries.filter(|(_, entry)| entry.stood.get().is_some() && entry.cause.get().is_none());
+        let tasks = |entry: &Entry| {
+            let tasks = entry
+                .subjects
+                .iter()
+                .filter_map(|(subject, _)| match subject {
+                    Subject::Task(id) => Some(*id),
+                    _ => None,
+                });
+            tasks.collect()
+        };
+        going_on.map(|(key, entry)| (*key, tasks(entry))).collect()
     }
 
     /// How many things are live.

@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use bailiwick_core::change::{Change, ChangeBody};
 use bailiwick_core::fence::Fence;
+use bailiwick_core::id::TaskId;
+use bailiwick_core::task::TaskState;
 use bailiwick_core::{Clock, Code, Fault};
 use tokio::sync::{Notify, watch};
 
@@ -236,6 +238,21 @@ impl Replica {
     /// Follows [`Self::applied`].
     pub fn follow(&self) -> watch::Receiver<u64> {
         self.applied.subscribe()
+    }
+
+    /// What goes on although a task above it has ended, by its number in the live index. A closed replica has cut everything.
+    pub fn outlived(&self) -> Vec<(u64, TaskId)> {
+        let found = self.view(|state| {
+            let over = |id: &TaskId| {
+                let task = state.task(*id);
+                task.is_some_and(|task| task.state != TaskState::Open)
+            };
+            let going_on = self.live.going_on().into_iter();
+            let found =
+                going_on.filter_map(|(key, tasks)| Some((key, tasks.into_iter().find(over)?)));
+            found.collect()
+        });
+        found.unwrap_or_default()
     }
 
     /// What is going on now.

@@ -57,6 +57,8 @@ pub struct Config {
     pub connectors: Vec<ConnectorAt>,
     /// How long a call waits for a person.
     pub approval_wait: Duration,
+    /// Who is told of what people should know of.
+    pub webhook: Option<WebhookTo>,
     /// The audit log.
     pub audit: Audit,
     /// User ids that may use the admin socket, besides the node's own and root.
@@ -152,6 +154,15 @@ pub struct LoginAt {
     /// This node's client id there.
     pub client_id: String,
     /// Where this node's secret there stands.
+    pub secret_file: PathBuf,
+}
+
+/// A receiver of Standard Webhooks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebhookTo {
+    /// Where it listens.
+    pub url: String,
+    /// Where the secret stands that it knows what is said by.
     pub secret_file: PathBuf,
 }
 

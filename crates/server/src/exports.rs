@@ -1,5 +1,5 @@
-//! Continuous exports: each follows the log from where it stood, in batches, at least once. What it has handed over is a number in a file;
-//! a stop in between hands the last batch over again.
+//! What follows the log from where it stood, in batches, at least once: continuous exports and the notifier. What it has handed over is a
+//! number in a file; a stop in between hands the last batch over again.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -11,14 +11,19 @@ use bailiwick_audit::Log;
 use bailiwick_audit::export::{ExportError, Exported, Exporter, Selection, export};
 use bailiwick_audit::filter::Filter;
 use tokio::task::{JoinError, spawn_blocking};
+use tokio_util::sync::CancellationToken;
 
 pub use metrics::ExportMetrics;
 pub use otlp::OtlpFollower;
 pub use parquet::ParquetFollower;
+pub use webhook::Webhook;
 
 mod metrics;
 mod otlp;
 mod parquet;
+mod webhook;
+
+use crate::ship::chain;
 
 /// First wait after a failure; doubled with each further one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
@@ -53,6 +58,14 @@ impl Cursor {
         number.map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the cursor is not a number"))
     }
 
+    /// Stands at `next`, unless it stands somewhere already.
+    fn begin(&self, next: u64) -> io::Result<()> {
+        if self.file.exists() {
+            return Ok(());
+        }
+        self.write(next)
+    }
+
     fn write(&self, next: u64) -> io::Result<()> {
         let parent = self.file.parent().map(PathBuf::from).unwrap_or_default();
         fs::create_dir_all(&parent)?;
@@ -62,6 +75,54 @@ impl Cursor {
         file.sync_all()?;
         fs::rename(&partial, &self.file)?;
         File::open(parent)?.sync_all()
+    }
+}
+
+/// Hands over what comes until `stop`, by `batch`, which gets the first event that is not handed over yet and says what is by then. One that
+/// fails is tried again from what is kept as handed over, later each time.
+async fn follow<F: Future<Output = Result<u64, FollowError>>>(
+    log: &Log,
+    cursor: &Cursor,
+    metrics: &ExportMetrics,
+    receiver: &str,
+    stop: &CancellationToken,
+    batch: impl Fn(u64) -> F,
+) {
+    let (mut failures, mut reached) = (0, None);
+    let mut durable = log.watch();
+    loop {
+        let round = async {
+            let next = match reached {
+                Some(next) => next,
+                None => cursor.read()?,
+            };
+            metrics.stands(next, log.size());
+            if durable.wait_for(|size| *size > next).await.is_err() {
+                // The log is closed: nothing comes any more.
+                std::future::pending::<()>().await;
+            }
+            batch(next).await
+        };
+        let outcome = tokio::select! {
+            () = stop.cancelled() => return,
+            outcome = round => outcome,
+        };
+        match outcome {
+            Ok(next) => {
+                (failures, reached) = (0, Some(next));
+                metrics.stands(next, log.size());
+                continue;
+            }
+            Err(error) => {
+                (failures, reached) = (failures + 1, None);
+                metrics.failed();
+                tracing::warn!(receiver, error = %chain(&error), "events were not handed over");
+            }
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(wait_after(failures)) => {}
+        }
     }
 }
 
@@ -93,9 +154,9 @@ enum FollowError {
     Export(#[from] ExportError),
     #[error("the cursor cannot be kept")]
     Cursor(#[from] io::Error),
-    #[error("the collector does not answer")]
+    #[error("the receiver does not answer")]
     Send(#[from] reqwest::Error),
-    #[error("the collector answered {0}")]
+    #[error("the receiver answered {0}")]
     Status(u16),
     #[error("reading stopped")]
     Stopped(#[from] JoinError),

@@ -18,6 +18,7 @@ pub mod outbound;
 pub mod point;
 pub mod published_clients;
 pub mod routes;
+mod secret_file;
 pub mod ship;
 pub mod sign_ins;
 pub mod sockets;

@@ -3,9 +3,6 @@
 
 mod provider;
 
-use std::fs;
-use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
 use bailiwick_core::name::UserId;
@@ -20,11 +17,9 @@ use serde::Deserialize;
 use crate::config::LoginAt;
 use crate::node::StartError;
 use crate::outbound::Outbound;
+use crate::secret_file;
 pub(crate) use provider::form_of;
 use provider::{Provider, Stale};
-
-/// Longest secret read.
-const MAX_SECRET: u64 = 4 << 10;
 
 /// The provider, and what this node is there.
 pub struct Login {
@@ -76,7 +71,11 @@ impl Login {
         clock: Arc<dyn Clock>,
         trust_domain: TrustDomain,
     ) -> Result<Self, StartError> {
-        let secret = secret(&at)?;
+        let secret = secret_file::read(
+            &at.secret_file,
+            "the secret of [oauth] login",
+            "others could read the secret of [oauth] login",
+        )?;
         let named = private_hosts.iter().chain([&at.issuer]);
         let outbound = Outbound::new(named.map(String::as_str), &[]);
         let outbound = outbound.map_err(|error| StartError::Defect(error.to_string()))?;
@@ -183,32 +182,4 @@ const SIGN_IN_AGAIN: &str =
 
 pub(super) fn refused(message: &str) -> Problem {
     Problem::new(Code::LoginRefused, message, SIGN_IN_AGAIN)
-}
-
-/// The secret of a file that only its owner can read, without the line's end.
-fn secret(at: &LoginAt) -> Result<Secret<String>, StartError> {
-    let path = &at.secret_file;
-    let unreadable = |source| StartError::Path {
-        path: path.clone(),
-        what: "the secret of [oauth] login",
-        source,
-    };
-    let file = fs::File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.mode() & 0o777;
-    if mode & 0o077 != 0 {
-        return Err(StartError::Exposed {
-            path: path.clone(),
-            mode,
-            why: "others could read the secret of [oauth] login",
-        });
-    }
-    let mut text = String::new();
-    file.take(MAX_SECRET)
-        .read_to_string(&mut text)
-        .map_err(unreadable)?;
-    let secret = text.trim_end_matches(['\r', '\n']);
-    if secret.is_empty() {
-        return Err(unreadable(std::io::Error::other("it is empty")));
-    }
-    Ok(Secret::new(secret.to_owned()))
 }

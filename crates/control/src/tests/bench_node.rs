@@ -54,7 +54,11 @@ impl Clock for TestClock {
 
 /// Stands for the enforcement point: remembers what it was told, in order.
 #[derive(Default)]
-pub(super) struct Point(pub(super) Mutex<Vec<String>>);
+pub(super) struct Point(
+    pub(super) Mutex<Vec<String>>,
+    /// What it says to have outlived its task.
+    pub(super) Mutex<Vec<(u64, bailiwick_core::id::TaskId)>>,
+);
 
 impl Cutter for Point {
     fn fence(&self, fences: &[Fence]) -> usize {
@@ -72,6 +76,10 @@ impl Cutter for Point {
             .unwrap()
             .extend(subjects.iter().map(|subject| format!("cut {subject}")));
         subjects.len()
+    }
+
+    fn outlived(&self) -> Vec<(u64, bailiwick_core::id::TaskId)> {
+        self.1.lock().unwrap().clone()
     }
 }
 

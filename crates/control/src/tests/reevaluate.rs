@@ -72,7 +72,7 @@ impl Bench {
     }
 
     /// An active lease of a task for server `files`.
-    async fn leased(&self, task: &Task, number: u128) -> LeaseId {
+    pub(super) async fn leased(&self, task: &Task, number: u128) -> LeaseId {
         let lease = Lease {
             id: LeaseId::from_bits(number),
             credential: "files-key".parse().unwrap(),
@@ -103,13 +103,13 @@ impl Bench {
         id
     }
 
-    async fn lease_state(&self, id: LeaseId) -> (LeaseState, Option<String>) {
+    pub(super) async fn lease_state(&self, id: LeaseId) -> (LeaseState, Option<String>) {
         let lease = self.store.read(move |rows| rows.lease(id)).await;
         let lease: Option<Lease> = lease.map_err(|error: StoreError| error).unwrap();
         lease.map(|lease| (lease.state, lease.cause)).unwrap()
     }
 
-    async fn task_state(&self, task: &Task) -> TaskState {
+    pub(super) async fn task_state(&self, task: &Task) -> TaskState {
         self.control.task(&admin(), task.id).await.unwrap().state
     }
 

@@ -46,6 +46,7 @@ event_types! {
     TaskOpened "task.opened";
     TaskChanged "task.changed";
     TaskEnded "task.ended";
+    TaskOutlived "task.outlived";
     ApprovalRequested "approval.requested";
     ApprovalAnswered "approval.answered";
     ApprovalConsumed "approval.consumed";

@@ -184,6 +184,9 @@ keys! {
     ApprovalWait "approval" "wait" Duration "120s" "1s to 10m"
         "How long a call waits for a person before its caller is told to ask again."
         "MCP clients give up after a few minutes; the approval itself lives longer.";
+    NotifyWebhook "notify" "webhook" Table "" "{url = \"https://…\", secret_file = \"…\"}, http only for loopback"
+        "Who is told of what people should know of (approvals asked for, answered and closed, notices that policy gives, what went wrong), as Standard Webhooks. The file has `whsec_` and the base64 of 24 to 64 bytes. [How-to](../how-to/be-told.md)."
+        "None: it takes a receiver of yours.";
     Segment "audit" "segment" Size "64MiB" "2MiB to 1GiB, a multiple of 4KiB"
         "Bytes of one segment of the audit log's write-ahead log."
         "Allocated ahead of time; large enough that a new one is rare.";
@@ -243,7 +246,7 @@ keys! {
 /// Sections in the order of the documents.
 pub const SECTIONS: &[&str] = &[
     "node", "store", "identity", "oauth", "console", "gateway", "broker", "egress", "approval",
-    "audit", "admin", "log",
+    "notify", "audit", "admin", "log",
 ];
 
 /// The keys of one section.

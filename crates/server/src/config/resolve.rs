@@ -45,6 +45,7 @@ pub(super) fn resolve(
     let broker = backends::broker(&mut reader, base);
     let connectors = connectors::connectors(&mut reader, base);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
+    let webhook = elsewhere::webhook(&mut reader, base);
     let audit = audit(&mut reader, base);
     let admin_uids = reader.uids(Key::AdminUids);
     let log = log(&mut reader);
@@ -69,6 +70,7 @@ pub(super) fn resolve(
         broker: broker?,
         connectors: connectors?,
         approval_wait: approval_wait?,
+        webhook: webhook?,
         audit: audit?,
         admin_uids: admin_uids?,
         log: log?,

@@ -75,6 +75,7 @@ fn an_empty_document_is_all_defaults() {
                 },
                 connectors: [],
                 approval_wait: 120s,
+                webhook: None,
                 audit: Audit {
                     segment: 67108864,
                     publish_every: 1s,
@@ -195,6 +196,7 @@ filter = "warn,bailiwick_enforce=debug"
                 },
                 connectors: [],
                 approval_wait: 1s,
+                webhook: None,
                 audit: Audit {
                     segment: 2097152,
                     publish_every: 100ms,

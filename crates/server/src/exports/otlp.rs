@@ -12,8 +12,7 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cursor, ExportMetrics, FollowError, take, wait_after};
-use crate::ship::chain;
+use super::{Cursor, ExportMetrics, FollowError, follow, take};
 
 /// Time for the collector to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -58,39 +57,17 @@ impl OtlpFollower {
 
     /// Sends until `stop`. What is not sent by then is sent after the next start.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) -> &'static str {
-        let mut failures = 0;
-        let mut durable = self.log.watch();
-        loop {
-            let batch = async {
-                let next = self.cursor.read()?;
-                self.metrics.stands(next, self.log.size());
-                if durable.wait_for(|size| *size > next).await.is_err() {
-                    // The log is closed: nothing comes any more.
-                    std::future::pending::<()>().await;
-                }
-                self.batch(next).await
-            };
-            let outcome = tokio::select! {
-                () = stop.cancelled() => return "export to a collector",
-                outcome = batch => outcome,
-            };
-            match outcome {
-                Ok(next) => {
-                    failures = 0;
-                    self.metrics.stands(next, self.log.size());
-                    continue;
-                }
-                Err(error) => {
-                    failures += 1;
-                    self.metrics.failed();
-                    tracing::warn!(url = self.url, error = %chain(&error), "events were not handed over to the collector");
-                }
-            }
-            tokio::select! {
-                () = stop.cancelled() => return "export to a collector",
-                () = tokio::time::sleep(wait_after(failures)) => {}
-            }
-        }
+        let batch = |next| self.batch(next);
+        follow(
+            &self.log,
+            &self.cursor,
+            &self.metrics,
+            &self.url,
+            &stop,
+            batch,
+        )
+        .await;
+        "export to a collector"
     }
 
     /// Sends one batch and keeps that it is sent.

@@ -1,14 +1,14 @@
-//! What carries the record elsewhere while the node runs: shipping, and continuous exports.
+//! What carries the record elsewhere while the node runs: shipping, continuous exports, and the notifier.
 
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::StartError;
 use super::start::State;
+use super::{Addresses, StartError};
 use crate::config::Config;
-use crate::exports::{OtlpFollower, ParquetFollower};
+use crate::exports::{OtlpFollower, ParquetFollower, Webhook};
 use crate::ship::{Place, Shipper};
 use crate::telemetry::Metrics;
 
@@ -17,6 +17,7 @@ pub(super) fn start(
     config: &Config,
     state: &State,
     http: &reqwest::Client,
+    addresses: &Addresses,
     metrics: &Metrics,
     tasks: &mut JoinSet<&'static str>,
     stop: &CancellationToken,
@@ -43,6 +44,14 @@ pub(super) fn start(
         let follower = Arc::new(follower);
         metrics.add(|registry| follower.register(registry));
         tasks.spawn(follower.run(stop.clone()));
+    }
+    if let Some(to) = &config.webhook {
+        let (log, clock) = (Arc::clone(log), Arc::clone(&state.clock));
+        let console = &addresses.console_url;
+        let notifier = Webhook::open(to, log, http.clone(), clock, console, &cursors)?;
+        let notifier = Arc::new(notifier);
+        metrics.add(|registry| notifier.register(registry));
+        tasks.spawn(notifier.run(stop.clone()));
     }
     Ok(())
 }

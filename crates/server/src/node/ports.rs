@@ -188,4 +188,8 @@ impl Cutter for Here {
             .map(|subject| live.end(subject, "it ended"))
             .sum()
     }
+
+    fn outlived(&self) -> Vec<(u64, TaskId)> {
+        self.0.outlived()
+    }
 }

@@ -85,6 +85,10 @@ struct Point {
     feed: Arc<Feed>,
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "the one list of what a node is made of"
+)]
 pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     let listeners = listen(&config).await?;
     let http = client()?;
@@ -129,7 +133,9 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     let witnesses = witnesses(&config, &state, &http);
     let index = index(&config, &state).await?;
     let metrics = metrics(&config, &state, &gateway, &witnesses, &index);
-    elsewhere::start(&config, &state, &http, &metrics, &mut tasks, &stop)?;
+    elsewhere::start(
+        &config, &state, &http, &addresses, &metrics, &mut tasks, &stop,
+    )?;
     let app = Arc::new(App {
         control: control.clone(),
         authority: Arc::clone(&authority),

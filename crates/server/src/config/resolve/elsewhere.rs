@@ -1,4 +1,4 @@
-//! Keys that name places elsewhere: `ship`, `export.otlp`, `export.parquet`, `login`.
+//! Keys that name places elsewhere: `ship`, `export.otlp`, `export.parquet`, `login`, `webhook`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use reqwest::Url;
 use super::{Reader, is_origin, loopback_host};
 use crate::config::keys::{Key, nearest};
 use crate::config::raw::RawValue;
-use crate::config::{LoginAt, ParquetTo, ShipTo, units};
+use crate::config::{LoginAt, ParquetTo, ShipTo, WebhookTo, units};
 use crate::ship::Place;
 
 /// Outer none: it is wrong, and that is told; inner none: it is not there.
@@ -59,6 +59,25 @@ pub(super) fn parquet(reader: &mut Reader<'_>, base: &Path) -> Optional<ParquetT
     let every = every(reader, key, &members, "1h", "1s", "24h")?;
     let dir = base.join(dir);
     Some(Some(ParquetTo { dir, every }))
+}
+
+/// Who is told of what people should know of.
+pub(super) fn webhook(reader: &mut Reader<'_>, base: &Path) -> Optional<WebhookTo> {
+    let key = Key::NotifyWebhook;
+    let Some(members) = members(reader, key, &["url", "secret_file"])? else {
+        return Some(None);
+    };
+    let url = needed(reader, key, &members, "url")?;
+    web(reader, key, &url, "what people are told")?;
+    let secret_file = needed(reader, key, &members, "secret_file")?;
+    if secret_file.is_empty() {
+        reader.flaw(key, "an empty path names no file", "");
+        return None;
+    }
+    Some(Some(WebhookTo {
+        url,
+        secret_file: base.join(secret_file),
+    }))
 }
 
 /// Where people sign in.
