@@ -7,6 +7,7 @@ use bailiwick_crypto::system::SystemClock;
 use serde_json::{Value, json};
 
 use crate::harness::http::{self, Place};
+use crate::harness::world::{demo_policy, publish};
 use crate::harness::{DEADLINE, Mcp, Node, Setup, World};
 
 /// The arguments of the order, written as no serialiser would.
@@ -120,15 +121,8 @@ fn a_second_account_answers_through_the_api() {
     let world = World::start();
     let (_, client) = world.session();
     let node = &world.node;
-    let account = |name: &str, role: &str| {
-        node.cli(&["account", "add", name, "--role", role]);
-        let token = node.cli(&["account", "token", name, "--ttl", "600"]);
-        token["token"]
-            .as_str()
-            .unwrap_or_else(|| panic!("{token}"))
-            .to_owned()
-    };
-    let (anna, victor) = (account("anna", "approver"), account("victor", "viewer"));
+    let anna = account(node, "anna", "approver");
+    let victor = account(node, "victor", "viewer");
     let mut tail = node.tail();
 
     let (answer, id) = while_waiting(&client, SHIP, || {
@@ -242,6 +236,115 @@ fn an_approval_that_comes_too_late_for_the_caller_serves_the_same_call_later() {
     let again = client.refused("update_order", SHIP);
     assert_ne!(again["approval"], json!(first), "an approval served twice");
     assert_eq!(world.tools.calls(), 1);
+}
+
+#[test]
+fn who_leaves_can_do_nothing_and_nothing_goes_on_for_them() {
+    let world = World::start();
+    let node = &world.node;
+    let anna = account(node, "anna", "viewer");
+    // For anna, and for somebody else.
+    let task = world.task();
+    let open = json!({ "agent": "tester", "user": "user:local:zoe", "request": "for zoe" });
+    let other = node.api("POST", "/v1/tasks", Some(&open))["id"].clone();
+    let other = other.as_str().unwrap();
+    let sees = || over_tcp(node, &anna, "GET", "/v1/tasks", None).0;
+    assert_eq!(sees(), 200);
+    let changed = node.cli(&["account", "roles", "anna", "--role", "approver"]);
+    assert_eq!(changed["roles"], json!(["approver"]), "{changed}");
+
+    let disabled = node.cli(&["account", "disable", "anna", "--yes"]);
+    assert_eq!(disabled["enabled"], json!(false), "{disabled}");
+    assert_eq!(sees(), 401);
+    let state = |task: &str| node.cli(&["task", "show", task])["state"].clone();
+    assert_eq!(
+        (state(&task), state(other)),
+        (json!("revoked"), json!("open"))
+    );
+    node.cli(&["account", "enable", "anna"]);
+    assert_eq!(sees(), 401, "its token came back");
+    let changes = node.events().into_iter();
+    let changes = changes.filter(|event| event["change"]["kind"] == "account");
+    let after: Vec<Value> = changes
+        .map(|event| event["change"]["after"].clone())
+        .collect();
+    let last: Vec<&str> = after
+        .iter()
+        .rev()
+        .take(3)
+        .rev()
+        .filter_map(Value::as_str)
+        .collect();
+    assert_eq!(
+        last,
+        ["enabled approver", "disabled approver", "enabled approver"]
+    );
+}
+
+/// An account with one role; its token.
+fn account(node: &Node, name: &str, role: &str) -> String {
+    node.cli(&["account", "add", name, "--role", role]);
+    let token = node.cli(&["account", "token", name, "--ttl", "600"]);
+    token["token"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{token}"))
+        .to_owned()
+}
+
+#[test]
+fn one_answer_is_for_the_next_calls_alike() {
+    let world = World::with(&Setup {
+        approval_wait: "1s",
+        ..Setup::default()
+    });
+    let node = &world.node;
+    let mut files = demo_policy();
+    let text = files["workspace.cedar"].as_str().unwrap();
+    files["workspace.cedar"] = json!(text.replace("@valid(\"5m\")", "@standing(\"2\")"));
+    publish(node, &files);
+    let (_, client) = world.session();
+
+    let decision = client.refused("update_order", SHIP);
+    let id = decision["approval"].as_str().unwrap();
+    let shown = node.run(&["approval", "show", id]);
+    assert!(shown.stdout.contains("standing_at_most"), "{shown:?}");
+    let approve = |calls: &str| {
+        node.run(&[
+            "approval",
+            "approve",
+            id,
+            "--standing",
+            calls,
+            "--vary",
+            "id",
+            "--yes",
+        ])
+    };
+    let refused = approve("3");
+    assert_eq!(refused.problem()["code"], "invalid_input", "{refused:?}");
+    let approved = approve("2");
+    assert_eq!(approved.code, Some(0), "{approved:?}");
+
+    client.ok("update_order", SHIP);
+    // Another status is another call; another id is one of the two.
+    client.refused("update_order", r#"{"id":8,"status":"lost"}"#);
+    client.ok("update_order", r#"{"id":8,"status":"shipped"}"#);
+    client.ok("update_order", r#"{"status":"shipped","id":9}"#);
+    let spent = client.refused("update_order", r#"{"id":10,"status":"shipped"}"#);
+    assert_eq!(spent["code"], "approval_required", "{spent}");
+    assert_eq!(world.tools.ran("update_order").len(), 3);
+
+    let events = node.events();
+    let answered = events
+        .iter()
+        .filter(|event| event["type"] == "approval.answered");
+    let under = json!(format!("under {id}"));
+    let before: Vec<&Value> = answered.map(|event| &event["change"]["before"]).collect();
+    assert_eq!(before, [&Value::Null, &under, &under]);
+    let used = events
+        .iter()
+        .filter(|event| event["type"] == "approval.consumed");
+    assert_eq!(used.count(), 3);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use bailiwick_core::name::AccountName;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::context::{Context, Page};
+use crate::context::{Context, Page, confirm};
 use crate::{Exit, Outcome};
 
 /// What can be done with accounts.
@@ -18,6 +18,30 @@ pub(crate) enum AccountCommand {
         /// What it may do: viewer, approver, operator, admin. Can be given again.
         #[arg(long = "role", required = true, value_parser = ["viewer", "approver", "operator", "admin"])]
         roles: Vec<String>,
+    },
+    /// Changes what an account may do, from its next request on.
+    #[command(after_help = "Example: bailiwick account roles anna --role viewer")]
+    Roles {
+        /// Its name.
+        name: AccountName,
+        /// What it may do from now on: viewer, approver, operator, admin. Can be given again.
+        #[arg(long = "role", required = true, value_parser = ["viewer", "approver", "operator", "admin"])]
+        roles: Vec<String>,
+    },
+    /// Disables the account of somebody who leaves: it can do nothing, its tokens and sessions end, and what goes on for that person is revoked.
+    #[command(after_help = "Example: bailiwick account disable anna --yes")]
+    Disable {
+        /// Its name.
+        name: AccountName,
+        /// Does not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Enables an account again. What was revoked stays revoked; lift the fence if agents are to act for that person again.
+    #[command(after_help = "Example: bailiwick account enable anna")]
+    Enable {
+        /// Its name.
+        name: AccountName,
     },
     /// Lists accounts.
     #[command(after_help = "Example: bailiwick account list")]
@@ -48,6 +72,23 @@ pub(crate) async fn run(context: &Context, command: AccountCommand) -> Outcome {
                 &api.post("/v1/accounts", &json!({"name": name, "roles": roles}))
                     .await?,
             );
+        }
+        AccountCommand::Roles { name, roles } => {
+            let path = format!("/v1/accounts/{name}");
+            context.record(&api.patch(&path, &json!({ "roles": roles })).await?);
+        }
+        AccountCommand::Disable { name, yes } => {
+            let question = format!("Disable {name}, and revoke what goes on for that person?");
+            let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
+            if !yes && on_terminal && !confirm(&context.out, &question).await? {
+                return Ok(Exit::NO);
+            }
+            let path = format!("/v1/accounts/{name}");
+            context.record(&api.patch(&path, &json!({ "enabled": false })).await?);
+        }
+        AccountCommand::Enable { name } => {
+            let path = format!("/v1/accounts/{name}");
+            context.record(&api.patch(&path, &json!({ "enabled": true })).await?);
         }
         AccountCommand::List(page) => {
             let body = api.query("/v1/accounts", &page.query()).await?;

@@ -31,7 +31,7 @@ pub(crate) enum ApprovalCommand {
     /// Prints each call that waits, as it comes, until Ctrl-C.
     #[command(after_help = "Example: bailiwick approval watch")]
     Watch,
-    /// Prints the exact call and lets it run, once.
+    /// Prints the exact call and lets it run, once; more calls alike only where policy lets it and you say so.
     #[command(
         after_help = "Example: bailiwick approval approve appr_01h455vb4pex5vsknk084sn02q --reason \"as agreed\""
     )]
@@ -41,6 +41,12 @@ pub(crate) enum ApprovalCommand {
         /// Why.
         #[arg(long, default_value = "")]
         reason: String,
+        /// Lets this many more calls alike run in the same task, where policy lets it.
+        #[arg(long, value_name = "CALLS", value_parser = clap::value_parser!(u32).range(1..))]
+        standing: Option<u32>,
+        /// An argument that may be otherwise in those; repeat it. All others are the same.
+        #[arg(long, value_name = "ARGUMENT", requires = "standing")]
+        vary: Vec<String>,
         /// Does not ask after it has printed the call.
         #[arg(long)]
         yes: bool,
@@ -76,19 +82,20 @@ pub(crate) async fn run(context: &Context, command: ApprovalCommand) -> Outcome 
         ApprovalCommand::Approve {
             approval,
             reason,
+            standing,
+            vary,
             yes,
         } => {
             let view = api.get(&format!("/v1/approvals/{approval}")).await?;
             // stdout is for the answer; the call is shown whatever becomes of it.
             context.out.error_line(&call(&context.out, &view));
             let on_terminal = std::io::IsTerminal::is_terminal(&std::io::stdin());
-            if !yes
-                && on_terminal
-                && !confirm(&context.out, "Let exactly this call run, once?").await?
-            {
+            if !yes && on_terminal && !confirm(&context.out, &question(standing, &vary)).await? {
                 return Ok(Exit::NO);
             }
-            context.record(&answer(&api, &view, &approval.to_string(), true, &reason).await?);
+            let more = standing.map(|calls| json!({ "calls": calls, "vary": vary }));
+            let id = approval.to_string();
+            context.record(&answer_for(&api, &view, &id, true, &reason, more).await?);
         }
         ApprovalCommand::Deny { approval, reason } => {
             let view = api.get(&format!("/v1/approvals/{approval}")).await?;
@@ -98,7 +105,20 @@ pub(crate) async fn run(context: &Context, command: ApprovalCommand) -> Outcome 
     Ok(Exit::DONE)
 }
 
-/// Answers what `view` shows: its digest goes with the vote, so that it counts only while that is still true.
+/// What is asked before a yes.
+fn question(standing: Option<u32>, vary: &[String]) -> String {
+    let Some(calls) = standing else {
+        return "Let exactly this call run, once?".to_owned();
+    };
+    let vary = if vary.is_empty() {
+        "with the same arguments".to_owned()
+    } else {
+        format!("whatever their {} may be", vary.join(", "))
+    };
+    format!("Let this call run, and {calls} more of this task {vary}?")
+}
+
+/// An answer to what `view` shows: its digest goes with the vote, so that it counts only while that is still true.
 pub(crate) async fn answer(
     api: &Client,
     view: &Value,
@@ -106,9 +126,53 @@ pub(crate) async fn answer(
     approve: bool,
     reason: &str,
 ) -> Result<Value, Failure> {
+    answer_for(api, view, id, approve, reason, None).await
+}
+
+async fn answer_for(
+    api: &Client,
+    view: &Value,
+    id: &str,
+    approve: bool,
+    reason: &str,
+    standing: Option<Value>,
+) -> Result<Value, Failure> {
     let verb = if approve { "approve" } else { "deny" };
-    let body = json!({"reason": reason, "shown_digest": view.get("shown_digest")});
+    let mut body = json!({"reason": reason, "shown_digest": view.get("shown_digest")});
+    if let (Some(body), Some(standing)) = (body.as_object_mut(), standing) {
+        body.insert("standing".to_owned(), standing);
+    }
     api.post(&format!("/v1/approvals/{id}/{verb}"), &body).await
+}
+
+/// What more an answer may be, or is, for.
+fn more(out: &Out, approval: &Value) -> Vec<String> {
+    let text = |pointer: &str| table::cell(out, approval.pointer(pointer));
+    let mut lines = Vec::new();
+    if let Some(most) = approval.get("standing_at_most") {
+        let most = table::cell(out, Some(most));
+        lines.push(format!(
+            "  more       policy lets an answer be for {most} more calls alike: --standing, --vary"
+        ));
+    }
+    if approval.get("standing").is_some() {
+        let names = approval.pointer("/standing/vary").and_then(Value::as_array);
+        let names = names.into_iter().flatten();
+        let names: Vec<String> = names.map(|name| table::cell(out, Some(name))).collect();
+        let vary = if names.is_empty() {
+            "nothing".to_owned()
+        } else {
+            names.join(", ")
+        };
+        let left = text("/standing/left");
+        lines.push(format!(
+            "  standing   for {left} more calls; {vary} may vary"
+        ));
+    }
+    if approval.get("under").is_some() {
+        lines.push(format!("  under      {}", text("/under")));
+    }
+    lines
 }
 
 /// The call as it would run, with everything invisible made visible.
@@ -144,6 +208,7 @@ pub(crate) fn call(out: &Out, view: &Value) -> String {
         .and_then(Value::as_array)
         .map_or(0, Vec::len);
     lines.push(format!("  answers    {votes} of {}", text("/quorum")));
+    lines.extend(more(out, approval));
     lines.push(format!("  until      {}", text("/expires_at")));
     if let Some(digest) = view.get("shown_digest").and_then(Value::as_str) {
         lines.push(format!("  digest     {digest}"));

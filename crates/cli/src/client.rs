@@ -78,6 +78,11 @@ impl Client {
         self.json(Method::POST, path, Some(body)).await
     }
 
+    /// Changes something.
+    pub(crate) async fn patch(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.json(Method::PATCH, path, Some(body)).await
+    }
+
     /// Replaces something.
     pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         self.json(Method::PUT, path, Some(body)).await

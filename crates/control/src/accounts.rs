@@ -4,19 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::account::{Account, Role};
-use bailiwick_core::event::EventType;
-use bailiwick_core::name::AccountName;
+use bailiwick_core::event::{ChangeRef, EventType};
+use bailiwick_core::fence::Subject;
+use bailiwick_core::name::{AccountName, UserId};
 use bailiwick_core::{Code, Digest, Fault, Problem, Secret, Timestamp};
 use bailiwick_crypto::hash::sha256;
 use bailiwick_crypto::system::random;
 use bailiwick_store::{ApiToken, StoreError};
 
+use crate::revocation::Wait;
 use crate::{Actor, Control, Operation};
 
 /// A token lives at most this long.
 pub const MAX_TOKEN_LIFE: Duration = Duration::from_hours(12);
 /// Prefix of every API token, so that scanners find it.
 const PREFIX: &str = "bwa_";
+
+/// What becomes of an account; what is not named stays.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeAccount {
+    /// Its roles.
+    pub roles: Option<Vec<Role>>,
+    /// Whether it can do anything.
+    pub enabled: Option<bool>,
+}
 
 impl Control {
     /// Makes an account.
@@ -31,11 +42,7 @@ impl Control {
         roles.sort();
         roles.dedup();
         if roles.is_empty() {
-            return Err(Problem::new(
-                Code::InvalidInput,
-                "an account needs a role",
-                "viewer, approver, operator or admin",
-            ));
+            return Err(no_role());
         }
         let account = Account {
             id: self.id(),
@@ -71,6 +78,63 @@ impl Control {
             .map_err(|error| error.problem())?;
         self.settled().await?;
         Ok(account)
+    }
+
+    /// Changes an account's roles, or whether it can do anything. One that is disabled has no token and no session any more, and what goes on
+    /// for its person is revoked; disabling it again carries out what a stop kept from being carried out.
+    pub async fn change_account(
+        &self,
+        actor: &Actor,
+        name: AccountName,
+        change: ChangeAccount,
+    ) -> Result<Account, Problem> {
+        actor.may(Operation::WriteAccounts)?;
+        if change.roles.as_ref().is_some_and(Vec::is_empty) {
+            return Err(no_role());
+        }
+        let event = self.event(EventType::AdminChanged, actor, "accounts.change");
+        let journal = Arc::clone(&self.parts.journal);
+        let written = self.parts.store.write(move |tx| {
+            let mut account = tx.account_named(&name)?.ok_or_else(|| unknown(&name))?;
+            let before = in_words(&account);
+            if let Some(mut roles) = change.roles.clone() {
+                roles.sort();
+                roles.dedup();
+                account.roles = roles;
+            }
+            account.enabled = change.enabled.unwrap_or(account.enabled);
+            tx.put_account(&account)?;
+            if !account.enabled {
+                tx.remove_api_tokens_of(account.id)?;
+                for session in tx.sessions_of(account.id)? {
+                    tx.remove_session(session.id)?;
+                }
+            }
+            let mut event = event.clone();
+            event.change = Some(ChangeRef {
+                kind: "account".to_owned(),
+                id: account.id.to_string(),
+                before: Some(before),
+                after: Some(in_words(&account)),
+            });
+            journal.push(tx, &event)?;
+            Ok::<_, StoreError>(account)
+        });
+        let account = written.await.map_err(|error| error.problem())?;
+        self.settled().await?;
+        if !account.enabled {
+            self.ends_for(actor, &account).await?;
+        }
+        Ok(account)
+    }
+
+    /// Revokes what goes on for the person of an account.
+    async fn ends_for(&self, actor: &Actor, account: &Account) -> Result<(), Problem> {
+        let user = format!("user:local:{}", account.name).parse();
+        let user: UserId = user.map_err(|_| unknown(&account.name).problem())?;
+        let reason = format!("the account {} was disabled", account.name);
+        let order = self.order(actor, vec![Subject::User(user)], reason);
+        self.carry_out(order, Wait::None).await.map(drop)
     }
 
     /// All accounts, by name.
@@ -109,12 +173,7 @@ impl Control {
         self.parts
             .store
             .write(move |tx| {
-                let account = tx
-                    .account_named(&name)?
-                    .ok_or_else(|| StoreError::NotFound {
-                        kind: "account",
-                        key: name.to_string(),
-                    })?;
+                let account = tx.account_named(&name)?.ok_or_else(|| unknown(&name))?;
                 tx.put_api_token(&ApiToken {
                     sha256,
                     account: account.id,
@@ -122,7 +181,7 @@ impl Control {
                     minted_by: minted_by.clone(),
                 })?;
                 let mut event = event.clone();
-                event.change = Some(bailiwick_core::event::ChangeRef {
+                event.change = Some(ChangeRef {
                     kind: "api-token".to_owned(),
                     id: account.id.to_string(),
                     before: None,
@@ -163,4 +222,29 @@ impl Control {
             uid: None,
         }))
     }
+}
+
+fn no_role() -> Problem {
+    Problem::new(
+        Code::InvalidInput,
+        "an account needs a role",
+        "viewer, approver, operator or admin",
+    )
+}
+
+fn unknown(name: &AccountName) -> StoreError {
+    StoreError::NotFound {
+        kind: "account",
+        key: name.to_string(),
+    }
+}
+
+fn in_words(account: &Account) -> String {
+    let state = if account.enabled {
+        "enabled"
+    } else {
+        "disabled"
+    };
+    let roles: Vec<&str> = account.roles.iter().map(|role| role.as_str()).collect();
+    format!("{state} {}", roles.join(","))
 }

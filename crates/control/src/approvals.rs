@@ -1,17 +1,16 @@
 //! Approvals: asked for by an enforcement point, answered by people, used once (07, approval protocol).
 
+mod asking;
 mod shown;
+mod standing;
 mod waiting;
 
-use bailiwick_core::approval::{
-    Approval, ApprovalState, DEFAULT_VALID, MAX_PENDING, Question, Vote,
-};
-use bailiwick_core::decision::{Decision, Needs};
+use bailiwick_core::approval::{Approval, ApprovalState, Vote};
+use bailiwick_core::decision::Decision;
 use bailiwick_core::event::{
-    Action, ApprovalRef, DecisionRef, Event, EventType, Parent, ParentRole, Sealed, SealedClass,
+    Action, ApprovalRef, DecisionRef, Event, EventType, Sealed, SealedClass,
 };
 use bailiwick_core::id::{ApprovalId, EventId};
-use bailiwick_core::name::UserId;
 use bailiwick_core::{Code, Digest, Fault, Problem, Timestamp};
 use bailiwick_policy::Bundle;
 use bailiwick_policy::act::{self, Act, Told};
@@ -22,9 +21,20 @@ use crate::tasks::{About, about, sees_requests};
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 use shown::shown;
+pub use standing::More;
 
-/// A task has at most this many approvals waiting or unused.
-const MAX_LIVE_OF_TASK: usize = 32;
+/// A person's answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Yes or no.
+    pub approve: bool,
+    /// In their words.
+    pub reason: String,
+    /// Digest of what they were shown; a no may come without.
+    pub shown_digest: Option<Digest>,
+    /// More calls that a yes is for.
+    pub more: Option<More>,
+}
 
 /// An approval with exactly what an approver is shown.
 #[derive(Debug, Clone)]
@@ -38,83 +48,6 @@ pub struct ApprovalView {
 }
 
 impl Control {
-    /// Asks for approval of a call, or joins the live approval of the same digest. On record before anyone is told.
-    pub async fn ask(&self, question: Question) -> Result<Approval, Problem> {
-        let now = self.now();
-        let approval = Approval {
-            id: self.id(),
-            call_digest: question.call_digest,
-            task: question.task,
-            agent: question.agent,
-            // The requester, where the user is a person of this node: never the second person of a quorum.
-            opened_by: own_name(&question.user),
-            user: question.user,
-            tool: question.tool,
-            effect: question.effect,
-            definition: question.definition,
-            arguments: question.arguments,
-            reasons: question.reasons,
-            discharges: discharges(&question.needs),
-            risk: question.risk,
-            quorum: question.needs.quorum.max(1),
-            votes: Vec::new(),
-            state: ApprovalState::Pending,
-            requested_at: now,
-            expires_at: now.plus(MAX_PENDING),
-            valid_s: if question.needs.valid_s == 0 {
-                DEFAULT_VALID.as_secs()
-            } else {
-                question.needs.valid_s
-            },
-            version: 1,
-        };
-        let mut event = self.event(
-            EventType::ApprovalRequested,
-            &Actor::system(),
-            "approvals.ask",
-        );
-        event.parents = vec![Parent {
-            role: ParentRole::Trigger,
-            id: question.cause,
-        }];
-        let (control, id) = (self.clone(), approval.id);
-        let approval = self
-            .parts
-            .store
-            .write(move |tx| {
-                if let Some(mut live) = tx.live_approval_of_call(approval.call_digest)? {
-                    if now < live.expires_at && answers(&live, &approval) {
-                        return Ok(live);
-                    }
-                    // Its time is over, or policy asks for more by now than it can answer.
-                    if live.expire(now) || live.void() {
-                        tx.put_approval(&live)?;
-                        control.close_approval(tx, &Actor::system(), &live, None)?;
-                    }
-                }
-                if tx.live_approvals_of_task(approval.task)?.len() >= MAX_LIVE_OF_TASK {
-                    let message =
-                        format!("{MAX_LIVE_OF_TASK} calls of this task wait for people already");
-                    return Err(Refusal::Problem(Problem::new(
-                        Code::Overloaded,
-                        message,
-                        "wait for their answers",
-                    )));
-                }
-                tx.put_approval(&approval)?;
-                let event = on_record(event.clone(), tx, &approval)?;
-                control.parts.journal.push(tx, &event)?;
-                Ok::<_, Refusal>(approval.clone())
-            })
-            .await
-            .map_err(Refusal::problem)?;
-        self.settled().await?;
-        if approval.id == id {
-            self.news(approval.id);
-        }
-        Ok(approval)
-    }
-
     /// Uses an approved approval for its one call.
     pub async fn consume(&self, id: ApprovalId, call_digest: Digest) -> Result<Approval, Problem> {
         let now = self.now();
@@ -134,16 +67,20 @@ impl Control {
         .await
     }
 
-    /// A person's answer. `shown_digest` is what they were shown; a refusal may come without.
+    /// Counts a person's answer.
     pub async fn answer(
         &self,
         actor: &Actor,
         id: ApprovalId,
-        approve: bool,
-        reason: String,
-        shown_digest: Option<Digest>,
+        answer: Answer,
     ) -> Result<Approval, Problem> {
         actor.may(Operation::AnswerApprovals)?;
+        let Answer {
+            approve,
+            reason,
+            shown_digest,
+            more,
+        } = answer;
         if shown_digest.is_none() && approve {
             return Err(Problem::new(
                 Code::InvalidInput,
@@ -160,6 +97,7 @@ impl Control {
         };
         let mut sealed = vec![seal("/reason", reason.clone().into_bytes())];
         sealed.extend(shown_digest.map(|digest| seal("/shown", digest.to_string().into_bytes())));
+        sealed.extend(more.as_ref().map(|more| seal("/standing", more.in_words())));
         self.transition(
             id,
             EventType::ApprovalAnswered,
@@ -183,6 +121,9 @@ impl Control {
                     None => None,
                 };
                 approval.vote(vote).map_err(|error| error.problem())?;
+                if let Some(more) = &more {
+                    approval.standing = Some(more.of(approval, tx)?);
+                }
                 Ok(decision)
             },
         )
@@ -359,34 +300,6 @@ fn may_approve(
         Some(problem) => Err(problem),
         None => Ok(decision),
     }
-}
-
-fn discharges(needs: &Needs) -> Vec<String> {
-    needs
-        .all_of
-        .iter()
-        .chain(needs.any_of.first())
-        .cloned()
-        .collect()
-}
-
-/// Whether a live approval is as good as the one that would be asked for now.
-fn answers(live: &Approval, wanted: &Approval) -> bool {
-    live.quorum >= wanted.quorum
-        && wanted
-            .discharges
-            .iter()
-            .all(|token| live.discharges.contains(token))
-}
-
-/// The name under which the user of a task would answer, where that is a person of this node.
-fn own_name(user: &UserId) -> Option<String> {
-    let text = user.as_str();
-    let account = text.strip_prefix("user:local:").map(str::to_owned);
-    account.or_else(|| {
-        text.strip_prefix("user:unix:")
-            .map(|uid| format!("uid:{uid}"))
-    })
 }
 
 fn seal(path: &'static str, value: Vec<u8>) -> Sealed {

@@ -1,12 +1,13 @@
 //! An approval: a person's answer to a step-up, bound to one call's digest, used at most once (07 of the design).
 
 mod question;
+mod standing;
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::Reason;
+use crate::decision::{Reason, is_none_more};
 use crate::effect::Effect;
 use crate::id::{ApprovalId, TaskId};
 use crate::name::{AgentName, ToolRef, UserId};
@@ -14,6 +15,7 @@ use crate::risk::Risk;
 use crate::{Code, Digest, Fault, Timestamp};
 
 pub use question::Question;
+pub use standing::{MAX_VARY, Standing};
 
 /// A pending approval waits at most this long for an answer.
 pub const MAX_PENDING: Duration = Duration::from_mins(30);
@@ -94,6 +96,15 @@ pub struct Approval {
     pub expires_at: Timestamp,
     /// Seconds for which a yes can be used.
     pub valid_s: u64,
+    /// How many more calls alike policy lets a yes be for.
+    #[serde(default, skip_serializing_if = "is_none_more")]
+    pub standing_at_most: u32,
+    /// More calls that the yes is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// The approval whose yes was for this call too: nobody was asked about this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<ApprovalId>,
     /// Grows with each change.
     pub version: u64,
 }

@@ -50,6 +50,15 @@ pub struct Needs {
     pub quorum: u32,
     /// Seconds for which an approval can be used.
     pub valid_s: u64,
+    /// How many more calls alike a person may let through with the same answer; mostly none.
+    #[serde(default, skip_serializing_if = "is_none_more")]
+    pub standing: u32,
+}
+
+/// Whether an answer is for one call alone.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+pub(crate) const fn is_none_more(standing: &u32) -> bool {
+    *standing == 0
 }
 
 /// A duty the enforcement point performs, such as `deliver:inject`.

@@ -28,12 +28,13 @@ pub const MAX_LIST: usize = 16;
 pub const MAX_STRING: usize = 512;
 
 /// Where a sealed value can belong.
-pub const SEALED_PATHS: [&str; 8] = [
+pub const SEALED_PATHS: [&str; 9] = [
     "/args",
     "/result",
     "/request",
     "/call_digest",
     "/shown",
+    "/standing",
     "/reason",
     "/input",
     LISTS,

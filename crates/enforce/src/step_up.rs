@@ -130,7 +130,10 @@ pub(crate) async fn run(
         return Err(ended(&settled).on_record(Some(held)));
     }
     let used = use_it(gateway, waiting, &settled, digest, duties, held).await?;
-    gateway.decider.people_approved(stopped);
+    // Under a standing approval nobody saw these arguments.
+    if used.approval.under.is_none() {
+        gateway.decider.people_approved(stopped);
+    }
     Ok(used)
 }
 

@@ -13,12 +13,13 @@ use crate::load::place;
 use crate::nearest::nearest;
 
 const KNOWN: &[&str] = &[
-    "id", "reason", "fix", "step_up", "duty", "quorum", "valid", "owner", "ticket", "expires",
-    "mode",
+    "id", "reason", "fix", "step_up", "duty", "quorum", "valid", "standing", "owner", "ticket",
+    "expires", "mode",
 ];
 const MAX_TEXT: usize = 512;
 const MAX_ID: usize = 128;
 const MAX_QUORUM: u32 = 8;
+const MAX_STANDING: u32 = 100;
 const MAX_VALID: Duration = Duration::from_hours(24);
 
 /// What a policy says about itself.
@@ -31,6 +32,8 @@ pub(crate) struct Marks {
     pub(crate) token: Option<Token>,
     pub(crate) quorum: u32,
     pub(crate) valid_s: u64,
+    /// How many more calls alike one answer may be for.
+    pub(crate) standing: u32,
     /// From then on a permit does not count.
     pub(crate) expires: Option<Timestamp>,
     /// It is asked and not enforced.
@@ -79,6 +82,7 @@ pub(crate) fn read(
         token: None,
         quorum: 1,
         valid_s: DEFAULT_VALID.as_secs(),
+        standing: 0,
         expires: None,
         observed: false,
     };
@@ -93,7 +97,7 @@ pub(crate) fn read(
             template.effect(),
             &mut marks,
         );
-        if matches!(key, "quorum" | "valid") {
+        if matches!(key, "quorum" | "valid" | "standing") {
             bounds = Some(place);
         }
     }
@@ -111,7 +115,8 @@ pub(crate) fn read(
     if let (Some(place), false) = (bounds, matches!(marks.token, Some(Token::Approval(_)))) {
         reader.wrong(
             place,
-            "@quorum and @valid say how a step-up is approved, and this policy has none".to_owned(),
+            "@quorum, @valid and @standing say how a step-up is approved, and this policy has none"
+                .to_owned(),
             "add @step_up(\"approval:<who>\") or remove it",
         );
     }
@@ -176,6 +181,12 @@ impl Reader<'_> {
                 .filter(|d| *d <= MAX_VALID)
                 .map(|d| marks.valid_s = d.as_secs())
                 .ok_or("write a time such as 30s, 5m or 1h, at most 24h"),
+            "standing" => value
+                .parse()
+                .ok()
+                .filter(|n| (1..=MAX_STANDING).contains(n))
+                .map(|n| marks.standing = n)
+                .ok_or("write how many more calls one answer may be for, 1 to 100"),
             "expires" if effect == Effect::Forbid => {
                 Err("a forbid does not lapse by itself: remove it when it should end")
             }

@@ -158,11 +158,18 @@ fn needs(all_of: &[&Rule], any_of: &[&Rule]) -> Option<Needs> {
         tokens
     };
     let both = || all_of.iter().chain(any_of);
+    let quorum = both().map(|rule| rule.marks.quorum).max()?;
     Some(Needs {
         all_of: tokens(all_of),
         any_of: tokens(any_of),
-        quorum: both().map(|rule| rule.marks.quorum).max()?,
+        quorum,
         valid_s: both().map(|rule| rule.marks.valid_s).min()?,
+        // An answer that needs more than one person is for one call.
+        standing: if quorum > 1 {
+            0
+        } else {
+            both().map(|rule| rule.marks.standing).min()?
+        },
     })
 }
 

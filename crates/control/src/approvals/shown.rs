@@ -28,6 +28,7 @@ pub(super) fn shown(rows: &dyn Reads, approval: &Approval) -> Result<(Value, Dig
         "labels": task.as_ref().map(|task| &task.labels),
         "reasons": approval.reasons,
         "quorum": approval.quorum,
+        "standing_at_most": approval.standing_at_most,
         "requested_at": approval.requested_at,
     });
     let text = view.to_string();

@@ -217,6 +217,7 @@ pub(super) fn question(task: &Task, quorum: u32) -> Question {
             any_of: Vec::new(),
             quorum,
             valid_s: 60,
+            standing: 0,
         },
         risk: Risk::Low,
         cause: EventId::from_bits(1),

@@ -29,6 +29,9 @@ fn pending(quorum: u32) -> Approval {
         requested_at: Timestamp::from_secs(100),
         expires_at: Timestamp::from_secs(200),
         valid_s: 50,
+        standing_at_most: 0,
+        standing: None,
+        under: None,
         version: 1,
     }
 }

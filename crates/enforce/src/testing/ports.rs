@@ -182,6 +182,9 @@ fn approval(question: &Question) -> Approval {
         requested_at: now,
         expires_at: now.plus(std::time::Duration::from_mins(5)),
         valid_s: 300,
+        standing_at_most: 0,
+        standing: None,
+        under: None,
         version: 1,
     }
 }

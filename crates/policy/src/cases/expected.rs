@@ -15,6 +15,7 @@ pub(super) struct Expected {
     all_of: Option<Vec<String>>,
     any_of: Option<Vec<String>>,
     quorum: Option<u32>,
+    standing: Option<u32>,
 }
 
 impl Expected {
@@ -63,6 +64,10 @@ impl Expected {
             if let Some(expected) = expected {
                 differ(what, sorted(expected), sorted(got));
             }
+        }
+        if let Some(standing) = self.standing {
+            let got = needs.map_or(0, |needs| needs.standing);
+            differ("standing", standing.to_string(), got.to_string());
         }
         if let Some(quorum) = self.quorum {
             let got = needs.map_or(0, |needs| needs.quorum);

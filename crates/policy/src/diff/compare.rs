@@ -53,9 +53,12 @@ fn forbids_more(strict: &Way, lax: &Way) -> bool {
     no_easier && (same || !lax.can_fail && applies_wherever(strict, lax))
 }
 
-/// Whether they ask for the same, and the first of no more people and for no shorter.
+/// Whether they ask for the same, and the first of no more people, for no shorter and for no fewer calls.
 fn is_as_easy(easy: &Way, hard: &Way) -> bool {
-    easy.needs == hard.needs && easy.quorum <= hard.quorum && easy.valid_s >= hard.valid_s
+    easy.needs == hard.needs
+        && easy.quorum <= hard.quorum
+        && easy.valid_s >= hard.valid_s
+        && easy.standing >= hard.standing
 }
 
 fn applies_wherever(wide: &Way, narrow: &Way) -> bool {

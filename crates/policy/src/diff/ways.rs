@@ -38,6 +38,9 @@ pub struct Way {
     pub quorum: u32,
     /// For how many seconds their yes can be used.
     pub valid_s: u64,
+    /// How many more calls alike one answer may be for.
+    #[serde(default)]
+    pub standing: u32,
     /// From then on it does not count.
     pub expires: Option<Timestamp>,
     /// It may fail to be evaluated: a forbid that fails denies, a permit that fails does not count.
@@ -68,11 +71,12 @@ impl Fingerprints {
                 other => format!("{}{other:?}", marks.id),
             };
             let says = format!(
-                "{} {:?} {} {} {:?} {broken} {body:?}",
+                "{} {:?} {} {} {} {:?} {broken} {body:?}",
                 rule.is_permit(),
                 marks.token,
                 marks.quorum,
                 marks.valid_s,
+                marks.standing,
                 marks.expires,
             );
             let next = u32::try_from(self.0.len()).unwrap_or(u32::MAX);
@@ -199,6 +203,7 @@ impl Way {
             needs: marks.token.as_ref().map(Token::text),
             quorum: marks.quorum,
             valid_s: marks.valid_s,
+            standing: marks.standing,
             expires: marks.expires,
             can_fail: false,
         };

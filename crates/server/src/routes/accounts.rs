@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Extension, State};
 use axum::http::StatusCode;
+use bailiwick_control::accounts::ChangeAccount;
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::account::{Account, Role};
 use bailiwick_core::name::AccountName;
@@ -30,6 +31,18 @@ pub struct AccountBody {
     /// viewer, approver, operator, admin; none contains another.
     #[schema(value_type = Vec<String>)]
     roles: Vec<Role>,
+}
+
+/// What becomes of an account; what is not named stays.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AccountChange {
+    /// Its roles from now on, at least one.
+    #[schema(value_type = Option<Vec<String>>)]
+    roles: Option<Vec<Role>>,
+    /// False: it can do nothing, its tokens and sessions are gone, and what goes on for its person is revoked. Only a lifted fence lets
+    /// something go on for them again.
+    enabled: Option<bool>,
 }
 
 /// How long a token lives.
@@ -62,6 +75,7 @@ pub(super) fn routes(app: &Arc<App>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .merge(guarded(app, Operation::Read, routes!(list)))
         .merge(guarded(app, Operation::WriteAccounts, routes!(add)))
+        .merge(guarded(app, Operation::WriteAccounts, routes!(change)))
         .merge(guarded(app, Operation::WriteAccounts, routes!(token)))
         .merge(guarded(app, Operation::WriteAccounts, routes!(link)))
 }
@@ -90,6 +104,25 @@ async fn add(
 ) -> Result<(StatusCode, Json<Account>), Refused> {
     let account = app.control.add_account(&actor, body.name, body.roles);
     Ok((StatusCode::CREATED, Json(account.await?)))
+}
+
+/// Changes an account's roles, or disables or enables it.
+#[utoipa::path(patch, path = "/v1/accounts/{name}", operation_id = "accounts.change", tag = "accounts",
+    params(("name" = String, Path)), request_body = AccountChange,
+    responses((status = 200, description = "Account", body = Object)))]
+async fn change(
+    State(app): State<Arc<App>>,
+    Extension(actor): Extension<Actor>,
+    At(name): At<AccountName>,
+    Body(body): Body<AccountChange>,
+) -> Result<Json<Account>, Refused> {
+    let change = ChangeAccount {
+        roles: body.roles,
+        enabled: body.enabled,
+    };
+    Ok(Json(
+        app.control.change_account(&actor, name, change).await?,
+    ))
 }
 
 /// Mints a token for an account. It is shown in this answer and never again.

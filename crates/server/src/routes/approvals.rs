@@ -1,9 +1,11 @@
 //! Approvals: what waits for people, and their answers.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Extension, State};
+use bailiwick_control::approvals::{Answer, More};
 use bailiwick_control::{Actor, Operation};
 use bailiwick_core::Digest;
 use bailiwick_core::approval::{Approval, ApprovalState};
@@ -36,6 +38,20 @@ pub struct ApproveBody {
     /// `shown_digest` of what the approver saw; the yes counts only if that is still what would run.
     #[schema(value_type = String)]
     shown_digest: Digest,
+    /// More calls that the yes is for. Without it, for this one alone.
+    #[serde(default)]
+    standing: Option<StandingBody>,
+}
+
+/// More calls alike in the same task that a yes is for, where policy lets it (`standing_at_most`).
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StandingBody {
+    /// How many, 1 to `standing_at_most`.
+    calls: u32,
+    /// Names of outermost arguments that may be otherwise or missing in them, at most 16; all others are the same.
+    #[serde(default)]
+    vary: BTreeSet<String>,
 }
 
 /// A no.
@@ -112,7 +128,7 @@ async fn show(
     }))
 }
 
-/// Says yes to exactly the call that was shown.
+/// Says yes to exactly the call that was shown, and to more alike where policy lets it.
 #[utoipa::path(post, path = "/v1/approvals/{id}/approve", operation_id = "approvals.approve", tag = "approvals",
     params(("id" = String, Path)), request_body = ApproveBody,
     responses((status = 200, description = "Approval", body = Object)))]
@@ -122,10 +138,16 @@ async fn approve(
     At(id): At<ApprovalId>,
     Body(body): Body<ApproveBody>,
 ) -> Result<Json<Approval>, Refused> {
-    let answered = app
-        .control
-        .answer(&actor, id, true, body.reason, Some(body.shown_digest));
-    Ok(Json(answered.await?))
+    let answer = Answer {
+        approve: true,
+        reason: body.reason,
+        shown_digest: Some(body.shown_digest),
+        more: body.standing.map(|standing| More {
+            calls: standing.calls,
+            vary: standing.vary,
+        }),
+    };
+    Ok(Json(app.control.answer(&actor, id, answer).await?))
 }
 
 /// Says no.
@@ -138,8 +160,11 @@ async fn deny(
     At(id): At<ApprovalId>,
     Body(body): Body<DenyBody>,
 ) -> Result<Json<Approval>, Refused> {
-    let answered = app
-        .control
-        .answer(&actor, id, false, body.reason, body.shown_digest);
-    Ok(Json(answered.await?))
+    let answer = Answer {
+        approve: false,
+        reason: body.reason,
+        shown_digest: body.shown_digest,
+        more: None,
+    };
+    Ok(Json(app.control.answer(&actor, id, answer).await?))
 }

@@ -184,6 +184,9 @@ pub(crate) fn approval(bits: u128, call: u8, task: u128) -> Approval {
         requested_at: at(6),
         expires_at: at(600),
         valid_s: 300,
+        standing_at_most: 0,
+        standing: None,
+        under: None,
         version: 1,
     }
 }
