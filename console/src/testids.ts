@@ -22,6 +22,8 @@ export const T = {
   apprExpiry: 'appr-expiry',
   apprState: 'appr-state',
   apprChanged: 'appr-changed',
+  apprStanding: 'appr-standing',
+  apprStands: 'appr-stands',
   taskTimeline: 'task-timeline',
   taskTree: 'task-tree',
   taskState: 'task-state',
@@ -46,4 +48,6 @@ export const T = {
   search: 'in-search',
   reason: 'in-reason',
   typed: 'in-typed',
+  calls: 'in-calls',
+  vary: (name: string) => `in-vary-${name}`,
 } as const;

@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use serde_json::json;
 
 use crate::harness::console::{Console, link};
-use crate::harness::world::publish;
+use crate::harness::world::{demo_policy, publish};
 use crate::harness::{Mcp, Setup, World};
 
 /// Arguments as somebody would write them who wants to be misread: a right-to-left override, a zero-width space, HTML, an escaped bell, and
@@ -162,6 +162,37 @@ fn a_call_runs_only_after_it_was_approved_with_exactly_the_bytes_that_were_shown
         "now",
         &["row-event", "integrity-badge[data-standing=whole]"],
     );
+    console.done();
+}
+
+#[test]
+fn a_yes_for_the_next_calls_alike_says_what_may_vary() {
+    let world = asking();
+    let node = &world.node;
+    let mut files = demo_policy();
+    let text = files["workspace.cedar"].as_str().unwrap();
+    files["workspace.cedar"] = json!(text.replace("@valid(\"5m\")", "@standing(\"2\")"));
+    publish(node, &files);
+    let (_, client) = world.session();
+    let console = Console::of(node);
+    let anna = console.person(node, "anna", &["approver", "viewer"]);
+    let first = ask(&client, "update_order", r#"{"id":7,"status":"shipped"}"#);
+    anna.open(&format!("/approvals/{first}"));
+    anna.click("act-approve");
+    anna.fill("in-calls", "2");
+    anna.click("in-vary-id");
+    anna.look("approval-standing", &["appr-standing", "in-vary-id"]);
+    anna.click("act-confirm");
+    anna.wait_for("appr-stands", "2 more calls");
+    client.ok("update_order", r#"{"id":7,"status":"shipped"}"#);
+    client.ok("update_order", r#"{"id":8,"status":"shipped"}"#);
+    anna.wait_for("appr-stands", "1 more call ");
+    ask(&client, "update_order", r#"{"id":8,"status":"lost"}"#);
+    let listed = node.api("GET", "/v1/approvals?state=consumed", None);
+    let under = &listed["items"][0];
+    assert_eq!(under["under"], json!(first), "{listed}");
+    anna.open(&format!("/approvals/{}", under["id"].as_str().unwrap()));
+    anna.wait_for("appr-stands", "Nobody was asked");
     console.done();
 }
 

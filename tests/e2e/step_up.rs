@@ -263,11 +263,9 @@ fn who_leaves_can_do_nothing_and_nothing_goes_on_for_them() {
     );
     node.cli(&["account", "enable", "anna"]);
     assert_eq!(sees(), 401, "its token came back");
-    let changes = node.events().into_iter();
-    let changes = changes.filter(|event| event["change"]["kind"] == "account");
-    let after: Vec<Value> = changes
-        .map(|event| event["change"]["after"].clone())
-        .collect();
+    let told = node.events().into_iter();
+    let told = told.filter(|event| event["change"]["kind"] == "account");
+    let after: Vec<Value> = told.map(|event| event["change"]["after"].clone()).collect();
     let last: Vec<&str> = after
         .iter()
         .rev()
@@ -321,7 +319,8 @@ fn one_answer_is_for_the_next_calls_alike() {
         ])
     };
     let refused = approve("3");
-    assert_eq!(refused.problem()["code"], "invalid_input", "{refused:?}");
+    assert_ne!(refused.code, Some(0), "{refused:?}");
+    assert!(refused.stderr.contains("1 to 2 more"), "{refused:?}");
     let approved = approve("2");
     assert_eq!(approved.code, Some(0), "{approved:?}");
 

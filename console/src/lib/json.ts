@@ -115,3 +115,13 @@ export function changes(before: string, after: string): Change[] | null {
   for (const [path, text] of was) if (!is.has(path)) found.push({ path, before: text, after: null });
   return found;
 }
+
+/** The names of the outermost members; none where it is no object. */
+export function names(text: string): string[] {
+  try {
+    const value: unknown = JSON.parse(text);
+    return value !== null && typeof value === 'object' && !Array.isArray(value) ? Object.keys(value) : [];
+  } catch {
+    return [];
+  }
+}

@@ -68,6 +68,11 @@ export interface Approval {
   requested_at: string;
   expires_at: string;
   valid_s: number;
+  /** How many more calls alike policy lets a yes be for; not there if none. */
+  standing_at_most?: number;
+  standing?: { left: number; vary: string[] };
+  /** The approval whose yes was for this call too. */
+  under?: string;
   version: number;
 }
 

@@ -10,9 +10,10 @@ use bailiwick_core::name::{AccountName, UserId};
 use bailiwick_core::{Code, Digest, Fault, Problem, Secret, Timestamp};
 use bailiwick_crypto::hash::sha256;
 use bailiwick_crypto::system::random;
-use bailiwick_store::{ApiToken, StoreError};
+use bailiwick_store::{ApiToken, StoreError, Tx};
 
 use crate::revocation::Wait;
+use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 
 /// A token lives at most this long.
@@ -93,7 +94,7 @@ impl Control {
             return Err(no_role());
         }
         let event = self.event(EventType::AdminChanged, actor, "accounts.change");
-        let journal = Arc::clone(&self.parts.journal);
+        let (control, who) = (self.clone(), actor.clone());
         let written = self.parts.store.write(move |tx| {
             let mut account = tx.account_named(&name)?.ok_or_else(|| unknown(&name))?;
             let before = in_words(&account);
@@ -106,25 +107,28 @@ impl Control {
             tx.put_account(&account)?;
             if !account.enabled {
                 tx.remove_api_tokens_of(account.id)?;
+                tx.remove_login_codes_of(account.id)?;
                 for session in tx.sessions_of(account.id)? {
                     tx.remove_session(session.id)?;
                 }
             }
             let mut event = event.clone();
+            control.void_answers_of(tx, &who, account.name.as_str(), event.id)?;
             event.change = Some(ChangeRef {
                 kind: "account".to_owned(),
                 id: account.id.to_string(),
                 before: Some(before),
                 after: Some(in_words(&account)),
             });
-            journal.push(tx, &event)?;
-            Ok::<_, StoreError>(account)
+            control.parts.journal.push(tx, &event)?;
+            Ok::<_, Refusal>(account)
         });
-        let account = written.await.map_err(|error| error.problem())?;
-        self.settled().await?;
+        let account = written.await.map_err(Refusal::problem)?;
+        // Taking away waits for nothing but its own commit.
         if !account.enabled {
             self.ends_for(actor, &account).await?;
         }
+        self.settled().await?;
         Ok(account)
     }
 
@@ -135,6 +139,23 @@ impl Control {
         let reason = format!("the account {} was disabled", account.name);
         let order = self.order(actor, vec![Subject::User(user)], reason);
         self.carry_out(order, Wait::None).await.map(drop)
+    }
+
+    /// Revokes what still goes on for people whose accounts are disabled: a stop may have come between the two.
+    pub(crate) async fn end_for_disabled(&self) -> Result<(), Problem> {
+        let found = self.parts.store.read(|rows| {
+            let tasks = rows.open_tasks()?;
+            let mut accounts = rows.accounts()?;
+            accounts.retain(|account| {
+                let user = format!("user:local:{}", account.name);
+                !account.enabled && tasks.iter().any(|task| task.user.as_str() == user)
+            });
+            Ok::<_, StoreError>(accounts)
+        });
+        for account in found.await.map_err(|error| error.problem())? {
+            self.ends_for(&Actor::system(), &account).await?;
+        }
+        Ok(())
     }
 
     /// All accounts, by name.
@@ -173,7 +194,7 @@ impl Control {
         self.parts
             .store
             .write(move |tx| {
-                let account = tx.account_named(&name)?.ok_or_else(|| unknown(&name))?;
+                let account = usable(tx, &name)?;
                 tx.put_api_token(&ApiToken {
                     sha256,
                     account: account.id,
@@ -222,6 +243,17 @@ impl Control {
             uid: None,
         }))
     }
+}
+
+/// An account that can do something.
+pub(crate) fn usable(tx: &dyn Tx, name: &AccountName) -> Result<Account, StoreError> {
+    let account = tx.account_named(name)?;
+    account
+        .filter(|account| account.enabled)
+        .ok_or_else(|| StoreError::NotFound {
+            kind: "enabled account",
+            key: name.to_string(),
+        })
 }
 
 fn no_role() -> Problem {

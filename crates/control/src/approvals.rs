@@ -14,7 +14,7 @@ use bailiwick_core::id::{ApprovalId, EventId};
 use bailiwick_core::{Code, Digest, Fault, Problem, Timestamp};
 use bailiwick_policy::Bundle;
 use bailiwick_policy::act::{self, Act, Told};
-use bailiwick_store::{ApprovalFilter, StoreError, Tx, facts};
+use bailiwick_store::{ApprovalFilter, MAX_PAGE, StoreError, Tx, facts};
 use serde_json::Value;
 
 use crate::tasks::{About, about, sees_requests};
@@ -22,6 +22,7 @@ use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 use shown::shown;
 pub use standing::More;
+use standing::may_still_answer;
 
 /// A person's answer.
 #[derive(Debug, Clone)]
@@ -120,6 +121,9 @@ impl Control {
                     Some(policy) => Some(may_approve(policy, tx, &account, approval, now)?),
                     None => None,
                 };
+                if !approve && approval.state != ApprovalState::Pending && approval.withdraw() {
+                    return Ok(None);
+                }
                 approval.vote(vote).map_err(|error| error.problem())?;
                 if let Some(more) = &more {
                     approval.standing = Some(more.of(approval, tx)?);
@@ -190,6 +194,39 @@ impl Control {
         self.parts.journal.push(tx, &event)?;
         // Nobody hears of it before the commit: a listener reads the store.
         self.news(approval.id);
+        Ok(())
+    }
+
+    /// Voids what waits or could be used with the yes of somebody who can answer no more.
+    pub(crate) fn void_answers_of(
+        &self,
+        tx: &mut dyn Tx,
+        actor: &Actor,
+        name: &str,
+        cause: EventId,
+    ) -> Result<(), Refusal> {
+        if may_still_answer(tx, name)? {
+            return Ok(());
+        }
+        for state in [ApprovalState::Pending, ApprovalState::Approved] {
+            let filter = ApprovalFilter {
+                state: Some(state),
+                task: None,
+            };
+            let mut after = None;
+            loop {
+                let page = tx.approvals(&filter, after, MAX_PAGE)?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.id);
+                for mut approval in page {
+                    let voted = approval.votes.iter().any(|vote| vote.account == name);
+                    if voted && approval.void() {
+                        tx.put_approval(&approval)?;
+                        self.close_approval(tx, actor, &approval, Some(cause))?;
+                    }
+                }
+            }
+        }
         Ok(())
     }
 

@@ -14,6 +14,7 @@ use bailiwick_crypto::hash::sha256;
 use bailiwick_crypto::system::random;
 use bailiwick_store::StoreError;
 
+use crate::accounts::usable;
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 
@@ -61,12 +62,7 @@ impl Control {
         let event = self.event(EventType::AdminChanged, actor, "accounts.link");
         let journal = Arc::clone(&self.parts.journal);
         let minted = self.parts.store.write(move |tx| {
-            let account = tx
-                .account_named(&name)?
-                .ok_or_else(|| StoreError::NotFound {
-                    kind: "account",
-                    key: name.to_string(),
-                })?;
+            let account = usable(tx, &name)?;
             tx.prune_sessions(now)?;
             let code = LoginCode {
                 account: account.id,

@@ -29,6 +29,9 @@ pub trait SessionsMut {
     /// Stores a session, or its new end. Its account has to be there.
     fn put_session(&mut self, session: &Session) -> Result<(), StoreError>;
 
+    /// Removes the codes of an account; how many.
+    fn remove_login_codes_of(&mut self, account: AccountId) -> Result<u64, StoreError>;
+
     /// Ends a session; [`StoreError::NotFound`] if there is none.
     fn remove_session(&mut self, id: ConsoleSessionId) -> Result<(), StoreError>;
 

@@ -67,6 +67,12 @@ impl Control {
             .parts
             .store
             .write(move |tx| {
+                let task = tx.task(approval.task)?;
+                if let Some(code) = task.map_or(Some(Code::TaskEnded), |task| task.refusal(now)) {
+                    let message = "the task has ended; nobody is asked for it any more";
+                    let problem = Problem::new(code, message, "open a new task");
+                    return Err(Refusal::Problem(problem));
+                }
                 if let Some(mut live) = tx.live_approval_of_call(approval.call_digest)? {
                     if now < live.expires_at && answers(&live, &approval) {
                         return Ok(live);

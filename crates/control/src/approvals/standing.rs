@@ -63,6 +63,7 @@ impl More {
             .ok_or_else(|| Problem::new(Code::NotFound, "its task is gone", ""))?;
         Ok(Standing {
             left: self.calls,
+            used: 0,
             vary: self.vary.clone(),
             stage: task.stage,
             labels: task.labels,
@@ -94,6 +95,7 @@ impl Control {
         };
         if let Some(standing) = &mut given.standing {
             standing.left = standing.left.saturating_sub(1);
+            standing.used = standing.used.saturating_add(1);
         }
         given.version = given.version.saturating_add(1);
         tx.put_approval(&given)?;
@@ -121,7 +123,7 @@ impl Control {
 }
 
 /// Whether who answered could answer now, as far as that is not policy's to say.
-fn may_still_answer(tx: &dyn Tx, name: &str) -> Result<bool, Refusal> {
+pub(super) fn may_still_answer(tx: &dyn Tx, name: &str) -> Result<bool, Refusal> {
     // Whoever may use the admin socket is a matter of the node's configuration.
     if name.starts_with("uid:") {
         return Ok(true);
@@ -140,13 +142,18 @@ fn standing_for(tx: &dyn Tx, wanted: &Approval) -> Result<Option<Approval>, Refu
     let Some(task) = tx.task(wanted.task)? else {
         return Ok(None);
     };
+    let of_task = |state| ApprovalFilter {
+        state: Some(state),
+        task: Some(task.id),
+    };
+    // A no to exactly this call is not overruled by a yes to others.
+    let denied = tx.approvals(&of_task(ApprovalState::Denied), None, MAX_PAGE)?;
+    if denied.len() >= MAX_PAGE || denied.iter().any(|no| no.call_digest == wanted.call_digest) {
+        return Ok(None);
+    }
     for state in [ApprovalState::Consumed, ApprovalState::Approved] {
-        let filter = ApprovalFilter {
-            state: Some(state),
-            task: Some(task.id),
-        };
         // An older one than these is forgotten: a person is asked again.
-        let found = tx.approvals(&filter, None, MAX_PAGE)?.into_iter();
+        let found = tx.approvals(&of_task(state), None, MAX_PAGE)?.into_iter();
         let stands = |given: &Approval| given.stands_for(wanted, &task.stage, &task.labels);
         if let Some(given) = found.into_iter().find(stands) {
             return Ok(Some(given));

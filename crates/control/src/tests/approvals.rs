@@ -5,19 +5,16 @@ use std::time::Duration;
 use bailiwick_core::account::Role;
 use bailiwick_core::approval::{Approval, ApprovalState, Question};
 use bailiwick_core::event::EventType;
-use bailiwick_core::id::EventId;
-use bailiwick_core::name::AccountName;
 use bailiwick_core::risk::Risk;
-use bailiwick_core::task::{Task, TaskState};
+use bailiwick_core::task::TaskState;
 use bailiwick_core::{Code, Digest};
 use bailiwick_store::ApprovalFilter;
 
 use super::bench_node::{Bench, CALL, admin, person, question};
 use crate::Actor;
-use crate::accounts::ChangeAccount;
 use crate::approvals::{Answer, More};
 
-async fn answer(
+pub(super) async fn answer(
     bench: &Bench,
     who: &Actor,
     id: bailiwick_core::id::ApprovalId,
@@ -25,7 +22,7 @@ async fn answer(
     answer_for(bench, who, id, None).await
 }
 
-async fn answer_for(
+pub(super) async fn answer_for(
     bench: &Bench,
     who: &Actor,
     id: bailiwick_core::id::ApprovalId,
@@ -40,7 +37,7 @@ async fn answer_for(
     answered.map_err(|problem| problem.code)
 }
 
-fn yes(shown_digest: Option<Digest>) -> Answer {
+pub(super) fn yes(shown_digest: Option<Digest>) -> Answer {
     Answer {
         approve: true,
         reason: "as agreed".into(),
@@ -298,213 +295,4 @@ when { context.input.tool == "files/write_file" && context.input.effect == "writ
     };
     let refused = bench.control.answer(&rita, id, no);
     assert_eq!(refused.await.unwrap().state, ApprovalState::Denied);
-}
-
-/// A call for which policy lets `most` more be answered at once, with a digest of its own.
-fn alike(task: &Task, call: u8, arguments: &str, most: u32) -> Question {
-    let mut question = question(task, 1);
-    question.call_digest = Digest([call; 32]);
-    question.arguments = arguments.into();
-    question.needs.standing = most;
-    question
-}
-
-fn more(calls: u32, vary: &[&str]) -> More {
-    More {
-        calls,
-        vary: vary.iter().map(|&name| name.to_owned()).collect(),
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_yes_for_more_calls_is_for_those_alike_and_no_others() {
-    let bench = Bench::new().await;
-    let (task, other) = (bench.task().await, bench.task().await);
-    let first = alike(&task, 1, r#"{"to":"ana","n":1,"text":"a"}"#, 3);
-    let id = bench.control.ask(first).await.unwrap().id;
-    let given = answer_for(&bench, &admin(), id, more(3, &["text"])).await;
-    assert_eq!(given.unwrap().state, ApprovalState::Approved);
-    let ask = |task: &Task, call: u8, arguments: &str, most: u32| {
-        bench.control.ask(alike(task, call, arguments, most))
-    };
-    // Another receiver, a number that another parser would call equal, one more argument, one less, another order of keys with another value.
-    let unlike = [
-        r#"{"to":"eve","n":1,"text":"a"}"#,
-        r#"{"to":"ana","n":1.0,"text":"a"}"#,
-        r#"{"to":"ana","n":1,"text":"a","bcc":"eve"}"#,
-        r#"{"to":"ana","text":"a"}"#,
-        r#"{"n":2,"text":"a","to":"ana"}"#,
-        "{\"to\":\"an\u{430}\",\"n\":1,\"text\":\"a\"}",
-    ];
-    for (call, arguments) in (10..).zip(unlike) {
-        let asked = ask(&task, call, arguments, 3).await.unwrap();
-        assert_eq!(asked.state, ApprovalState::Pending, "{arguments}");
-    }
-    let elsewhere = ask(&other, 20, r#"{"to":"ana","n":1,"text":"a"}"#, 3).await;
-    assert_eq!(
-        elsewhere.unwrap().state,
-        ApprovalState::Pending,
-        "another task"
-    );
-    let stricter = ask(&task, 21, r#"{"to":"ana","n":1,"text":"b"}"#, 0).await;
-    assert_eq!(
-        stricter.unwrap().state,
-        ApprovalState::Pending,
-        "policy lets no more"
-    );
-
-    // Keys in another order and blanks are the same arguments; `text` may be anything, or missing.
-    for (call, arguments) in [
-        (2, r#"{"n":1, "to":"ana", "text":["b"]}"#),
-        (3, r#"{"to":"ana","n":1}"#),
-    ] {
-        let stands = ask(&task, call, arguments, 3).await.unwrap();
-        assert_eq!(
-            (stands.state, stands.under),
-            (ApprovalState::Approved, Some(id)),
-            "{arguments}"
-        );
-        let wrong = bench.control.consume(stands.id, Digest([77; 32])).await;
-        assert_eq!(
-            wrong.unwrap_err().code,
-            Code::ApprovalChanged,
-            "bound to its own call"
-        );
-        bench
-            .control
-            .consume(stands.id, Digest([call; 32]))
-            .await
-            .unwrap();
-    }
-    assert_eq!(bench.recorded(EventType::ApprovalAnswered).await, 3);
-    // Two at once for the last one.
-    let (text, again) = (
-        r#"{"to":"ana","n":1,"text":"c"}"#,
-        r#"{"to":"ana","n":1,"text":"d"}"#,
-    );
-    let (left, right) = tokio::join!(ask(&task, 4, text, 3), ask(&task, 5, again, 3));
-    let states = [left.unwrap().state, right.unwrap().state];
-    assert!(
-        states.contains(&ApprovalState::Approved) && states.contains(&ApprovalState::Pending),
-        "{states:?}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_yes_for_more_calls_ends_with_what_it_was_given_in() {
-    let bench = Bench::new().await;
-    let arguments = r#"{"to":"ana"}"#;
-    // In the words of those who would know: what has changed by the next call.
-    let changes = [
-        "risk", "label", "account", "gone", "policy", "denied", "spent", "unused",
-    ];
-    for (number, change) in (0_u8..).zip(changes) {
-        let task = bench.task().await;
-        let name = format!("rita-{change}");
-        let account: AccountName = name.parse().unwrap();
-        bench
-            .control
-            .add_account(&admin(), account.clone(), vec![Role::Approver])
-            .await
-            .unwrap();
-        let rita = person(&name, &[Role::Approver]);
-        let id = bench
-            .control
-            .ask(alike(&task, 100 + number, arguments, 2))
-            .await
-            .unwrap()
-            .id;
-        let given = answer_for(&bench, &rita, id, more(1, &[])).await.unwrap();
-        let mut wanted = alike(&task, 200 + number, arguments, 2);
-        match change {
-            "risk" => wanted.risk = Risk::High,
-            "label" => {
-                let labels = ["secret".parse().unwrap()].into_iter().collect();
-                bench
-                    .control
-                    .label_task(task.id, labels, EventId::from_bits(1))
-                    .await
-                    .unwrap();
-            }
-            "account" => {
-                let change = ChangeAccount {
-                    roles: Some(vec![Role::Viewer]),
-                    ..ChangeAccount::default()
-                };
-                let control = &bench.control;
-                control
-                    .change_account(&admin(), account, change)
-                    .await
-                    .unwrap();
-            }
-            "gone" => {
-                let change = ChangeAccount {
-                    enabled: Some(false),
-                    ..ChangeAccount::default()
-                };
-                let control = &bench.control;
-                control
-                    .change_account(&admin(), account, change)
-                    .await
-                    .unwrap();
-            }
-            "policy" => wanted.needs.all_of = vec!["approval:legal".into()],
-            "denied" => {
-                bench
-                    .store
-                    .write(move |tx| {
-                        let mut denied = given.clone();
-                        denied.state = ApprovalState::Void;
-                        denied.version += 1;
-                        tx.put_approval(&denied)
-                    })
-                    .await
-                    .unwrap();
-            }
-            "spent" => {
-                let stands = bench
-                    .control
-                    .ask(alike(&task, 150, arguments, 2))
-                    .await
-                    .unwrap();
-                assert_eq!(stands.under, Some(id));
-            }
-            _ => bench.later(Duration::from_mins(10)),
-        }
-        let asked = bench.control.ask(wanted).await.unwrap();
-        assert_eq!(asked.state, ApprovalState::Pending, "{change}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_yes_for_more_calls_has_bounds() {
-    let bench = Bench::new().await;
-    let task = bench.task().await;
-    let id = bench
-        .control
-        .ask(alike(&task, 1, r#"{"to":"ana"}"#, 2))
-        .await
-        .unwrap()
-        .id;
-    let many: Vec<String> = (0..17).map(|number| format!("a{number}")).collect();
-    let many: Vec<&str> = many.iter().map(String::as_str).collect();
-    for wrong in [
-        more(0, &[]),
-        more(3, &[]),
-        more(1, &["form"]),
-        more(1, &many),
-    ] {
-        let answered = answer_for(&bench, &admin(), id, wrong.clone()).await;
-        assert_eq!(answered, Err(Code::InvalidInput), "{wrong:?}");
-    }
-    let alone = bench
-        .control
-        .ask(alike(&task, 2, "{}", 0))
-        .await
-        .unwrap()
-        .id;
-    assert_eq!(
-        answer_for(&bench, &admin(), alone, more(1, &[])).await,
-        Err(Code::InvalidInput)
-    );
 }

@@ -246,13 +246,18 @@ fn log(dir: &Path, clock: Arc<TestClock>) -> Arc<Log> {
 impl Bench {
     /// A node with agent `coder` (owner `team-dev`), server `files` and its approved tools `read_file` and `write_file`.
     pub(super) async fn new() -> Self {
+        Self::on(|data| Store::open(data, bailiwick_store::Options::default()).unwrap()).await
+    }
+
+    /// The same on a store of the caller's.
+    pub(super) async fn on(open: impl FnOnce(&Path) -> Store) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(TestClock(AtomicI64::new(1_800_000_000_000_000)));
         let data = dir.path().join("data");
         std::fs::create_dir(&data).unwrap();
         std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .unwrap();
-        let store = Store::open(&data, bailiwick_store::Options::default()).unwrap();
+        let store = open(&data);
         let seal = Arc::new(Seal::create(&data.join("seal.key"), &SystemRng).unwrap());
         let log = log(&data, Arc::clone(&clock));
         let recorder: Arc<dyn Recorder> = Arc::new(Arc::clone(&log));

@@ -124,7 +124,7 @@ async fn sessions_end_by_idleness_by_age_and_with_their_account() {
         "twelve hours"
     );
 
-    let third = code(&bench).await;
+    let (third, link) = (code(&bench).await, code(&bench).await);
     let third = bench.control.sign_in(third.expose()).await.unwrap();
     let (cookie, page) = (third.cookie.expose(), third.page.expose());
     let mut account = third.account.clone();
@@ -133,7 +133,6 @@ async fn sessions_end_by_idleness_by_age_and_with_their_account() {
     disabled.await.unwrap();
     assert!(who(&bench, cookie, page, true).await.is_none());
     assert!(!bench.control.session_lives(third.session.id).await.unwrap());
-    let link = code(&bench).await;
     assert_eq!(
         refused(bench.control.sign_in(link.expose()).await),
         Code::NotSignedIn

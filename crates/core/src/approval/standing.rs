@@ -18,6 +18,8 @@ pub const MAX_VARY: usize = 16;
 pub struct Standing {
     /// How many are left.
     pub left: u32,
+    /// How many there were.
+    pub used: u32,
     /// Names of the arguments that may be otherwise or missing; every other one is the same.
     pub vary: BTreeSet<String>,
     /// The task's stage when it was answered. In another stage people are asked again.
@@ -37,8 +39,15 @@ impl Approval {
             ApprovalState::Approved => wanted.requested_at < self.expires_at,
             _ => false,
         };
+        // What stopped it has to have been shown, and may have become stricter.
         let asks_no_more = self.quorum >= wanted.quorum
-            && wanted.standing_at_most > 0
+            && standing.used < wanted.standing_at_most
+            && wanted.reasons.iter().all(|why| {
+                let shown = self.reasons.iter();
+                shown
+                    .map(|shown| &shown.source)
+                    .any(|source| *source == why.source)
+            })
             && wanted
                 .discharges
                 .iter()
@@ -57,6 +66,19 @@ impl Approval {
             && same_call
             && same_circumstances
             && self.is_alike(wanted, &standing.vary)
+    }
+
+    /// Takes back what is left of a yes for more calls, and the yes itself if nothing has run under it yet. False if there is nothing to
+    /// take back.
+    pub fn withdraw(&mut self) -> bool {
+        let Some(standing) = self.standing.as_mut().filter(|standing| standing.left > 0) else {
+            return false;
+        };
+        standing.left = 0;
+        if !self.void() {
+            self.version = self.version.saturating_add(1);
+        }
+        true
     }
 
     /// Names of the outermost arguments; none if the arguments are not an object.

@@ -81,6 +81,21 @@ pub(super) fn catch_up(link: &Link, observers: &Observers) -> Result<bool, Store
             "the database has lost change {head}, which this node has seen: it is an older copy of itself"
         )));
     }
+    if let Some(gap) = gap(&found) {
+        return Err(StoreError::Unavailable(format!(
+            "the database has lost change {gap}, and has later ones"
+        )));
+    }
     observers.tell(&found);
     Ok(found.len() > MAX_PAGE)
+}
+
+/// The first number that is missing.
+fn gap(changes: &[Change]) -> Option<u64> {
+    let pairs = changes.iter().zip(changes.iter().skip(1));
+    let next = |before: &Change| before.seq.saturating_add(1);
+    pairs
+        .filter(|(before, after)| after.seq != next(before))
+        .map(|(before, _)| next(before))
+        .next()
 }

@@ -70,6 +70,16 @@ impl SessionsMut for View<'_> {
         Ok(found)
     }
 
+    fn remove_login_codes_of(&mut self, account: AccountId) -> Result<u64, StoreError> {
+        let account = account.to_string();
+        self.execute(
+            CODE,
+            &account,
+            "DELETE FROM login_code WHERE account = ?1",
+            [&account],
+        )
+    }
+
     fn put_session(&mut self, session: &Session) -> Result<(), StoreError> {
         let id = session.id.to_string();
         let until = session.idle_until.min(session.ends_at);
