@@ -14,6 +14,8 @@ use crate::Observer;
 pub(crate) struct Observers {
     all: Mutex<Vec<Arc<dyn Observer>>>,
     head: AtomicU64,
+    /// When the database was last known to be this process's, in microseconds of the clock that counts suspend.
+    claimed: AtomicU64,
     /// Held while changes are told, so that two threads tell them in order and once.
     telling: Mutex<()>,
 }
@@ -52,8 +54,16 @@ impl Observers {
         self.each(|observer| observer.committed(news));
     }
 
-    /// Tells that everything committed until `asked`, an instant of the clock that counts suspend, has been told.
+    /// The database was this process's at `asked`, an instant of the clock that counts suspend.
+    pub(crate) fn claimed(&self, asked: Duration) {
+        let micros = u64::try_from(asked.as_micros()).unwrap_or(u64::MAX);
+        self.claimed.fetch_max(micros, Ordering::AcqRel);
+    }
+
+    /// Tells that everything committed until `asked` has been told; for as long as the database is known to be this process's.
     pub(crate) fn told_until(&self, asked: Duration) {
+        let claimed = Duration::from_micros(self.claimed.load(Ordering::Acquire));
+        let asked = asked.min(claimed);
         self.each(|observer| observer.told_until(asked));
     }
 

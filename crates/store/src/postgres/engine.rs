@@ -70,8 +70,10 @@ impl Engine {
     pub(crate) fn open(dir: &Path, at: &PostgresStore) -> Result<Self, OpenError> {
         let directory = Directory::claim(dir)?;
         let (opener, link) = connect(at)?;
+        let asked = at.clock.monotonic();
         let observers = Arc::new(Observers::default());
         observers.begin(prepare(&link).map_err(|error| at.failed(&error))?);
+        observers.claimed(asked);
         let stop = Arc::new(Stop::default());
         let (queue, jobs) = sync_channel(MAX_QUEUED_WRITES);
         let writer = Writer {
@@ -83,6 +85,7 @@ impl Engine {
             batches: 0,
             observers: Arc::clone(&observers),
             rng: Arc::clone(&at.rng),
+            clock: Arc::clone(&at.clock),
             stop: Arc::clone(&stop),
             _directory: directory,
         };

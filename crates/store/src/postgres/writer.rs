@@ -2,10 +2,10 @@
 //! gives up is run again; a commit whose answer was lost is looked up, not guessed.
 
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use bailiwick_core::Rng;
+use bailiwick_core::{Clock, Rng};
 
 use super::engine::Stop;
 use super::follower::catch_up;
@@ -20,6 +20,8 @@ use crate::sql::{Connection as _, Param};
 
 /// Writes of one transaction. PostgreSQL keeps this many savepoints of one at hand; and others wait while it runs.
 const MAX_BATCH: usize = 64;
+/// Without a write, it is looked this often whether the database is still this process's.
+const PROVE: Duration = Duration::from_millis(250);
 /// How often a transaction is tried in all.
 const MAX_TRIES: u32 = 6;
 /// How often it is asked what became of a commit. With the pauses between, a server has about 20 seconds to be there again.
@@ -41,6 +43,7 @@ pub(super) struct Writer {
     pub(super) batches: i64,
     pub(super) observers: Arc<Observers>,
     pub(super) rng: Arc<dyn Rng>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) stop: Arc<Stop>,
     /// Last, so that the lock outlives the connection.
     pub(super) _directory: Directory,
@@ -55,10 +58,16 @@ struct Undone {
 impl Writer {
     /// Until the last sender is gone and the queue is empty.
     pub(super) fn run(mut self, queue: &Receiver<Box<dyn Job>>) {
-        while let Ok(first) = queue.recv() {
-            let mut batch = vec![first];
-            batch.extend(queue.try_iter().take(MAX_BATCH - 1));
-            self.commit(batch);
+        loop {
+            match queue.recv_timeout(PROVE) {
+                Ok(first) => {
+                    let mut batch = vec![first];
+                    batch.extend(queue.try_iter().take(MAX_BATCH - 1));
+                    self.commit(batch);
+                }
+                Err(RecvTimeoutError::Timeout) => self.prove(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
         }
         if let Some(link) = &self.link {
             let forgotten =
@@ -66,6 +75,23 @@ impl Writer {
             if forgotten.is_err() {
                 tracing::debug!("this node's mark stays in the database for a day");
             }
+        }
+    }
+
+    /// Looks whether the database is still this process's, and takes it again if nobody else has it.
+    fn prove(&mut self) {
+        let asked = self.clock.monotonic();
+        let held = match self.link.take() {
+            // The claim lasts as long as the connection.
+            Some(link) => link.command("SELECT 1").map(|()| link),
+            None => self.connect(),
+        };
+        match held {
+            Ok(link) => {
+                self.link = Some(link);
+                self.observers.claimed(asked);
+            }
+            Err(error) => tracing::debug!(%error, "the database is not this process's for now"),
         }
     }
 
@@ -99,7 +125,9 @@ impl Writer {
             why,
             again: link.lost().is_some(),
         };
+        let asked = self.clock.monotonic();
         link.command(BEGIN).map_err(undone)?;
+        self.observers.claimed(asked);
         // Nobody else commits from here on, so what follows is the feed's next number.
         while catch_up(link, &self.observers).map_err(undone)? {}
         let ran = batch::run(link, &self.node, self.observers.head(), batch).map_err(undone)?;

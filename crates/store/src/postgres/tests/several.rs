@@ -1,10 +1,13 @@
 //! Two nodes on one database: what each may count on.
 
+use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bailiwick_core::Clock as _;
 use bailiwick_core::approval::ApprovalState;
+use bailiwick_crypto::system::SystemClock;
 use tokio::task::JoinSet;
 
 use super::Bench;
@@ -192,6 +195,21 @@ async fn what_belongs_to_one_node_is_not_the_others() {
 #[derive(Default)]
 struct Age(std::sync::Mutex<Duration>);
 
+impl Age {
+    fn told(&self) -> Duration {
+        *self.0.lock().unwrap()
+    }
+
+    async fn grows_beyond(&self, then: Duration) {
+        let grows = async {
+            while self.told() <= then {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        tokio::time::timeout(SOON, grows).await.unwrap();
+    }
+}
+
 impl Observer for Age {
     fn committed(&self, _: &[bailiwick_core::change::Change]) {}
 
@@ -206,24 +224,66 @@ async fn what_is_known_has_an_age_that_grows_when_the_database_is_gone() {
     let store = bench.open("one");
     let age = Arc::new(Age::default());
     store.observe(age.clone());
-    let told = || *age.0.lock().unwrap();
-    let later_than = async |then: Duration| {
-        let grows = async {
-            while told() <= then {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::time::timeout(SOON, grows).await.unwrap();
-    };
-    later_than(Duration::ZERO).await;
+    age.grows_beyond(Duration::ZERO).await;
     bench.server.kill();
     // Nothing answers from here on, so what was asked before is the last that counts.
-    let last = told();
+    let last = age.told();
     let refused = write(&store, |tx| tx.put_meta("a", "b")).await.unwrap_err();
     assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
-    assert!(told() <= last + Duration::from_secs(1));
+    assert!(age.told() <= last + Duration::from_secs(1));
     bench.server.run();
-    later_than(last).await;
+    age.grows_beyond(last).await;
     // The follower has a connection again; the writer opens its own.
+    write(&store, |tx| tx.put_meta("a", "b")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_lost_the_database_to_another_knows_nothing_from_then_on() {
+    let bench = Bench::start();
+    let store = bench.open("one");
+    let age = Arc::new(Age::default());
+    store.observe(age.clone());
+    age.grows_beyond(Duration::ZERO).await;
+    // Another process waits for the claim, and has it the moment that the connection it lasts with is gone: as after a pause or a partition.
+    let mut other = bench
+        .server
+        .client("bailiwick", &bench.server.password(), "bailiwick")
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = other.stdin.take().unwrap();
+    let claim =
+        "SELECT pg_advisory_lock(hashtextextended('bailiwick node one', 0)); SELECT 'mine';";
+    writeln!(input, "{claim}").unwrap();
+    let holder = "FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    while bench.sql(waits) == "0" {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    bench.sql(&format!(
+        "SELECT DISTINCT pg_terminate_backend(pid) FROM (SELECT DISTINCT pid {holder}) AS held"
+    ));
+    let mut said = [0; 4];
+    let mut output = other.stdout.take().unwrap();
+    while said != *b"mine" {
+        let mut byte = [0; 1];
+        output.read_exact(&mut byte).unwrap();
+        said.rotate_left(1);
+        said[3] = byte[0];
+    }
+    let lost = SystemClock.monotonic();
+    // The follower goes on asking, and what it hears counts no more.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(
+        age.told() <= lost,
+        "{:?} after it was lost",
+        age.told() - lost
+    );
+    let refused = write(&store, |tx| tx.put_meta("a", "b")).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
+    drop(input);
+    other.wait().unwrap();
+    age.grows_beyond(lost).await;
     write(&store, |tx| tx.put_meta("a", "b")).await.unwrap();
 }
