@@ -21,6 +21,7 @@ mod facts;
 mod fixtures;
 mod flaw;
 mod fold;
+mod forms;
 mod include;
 mod index;
 mod input;

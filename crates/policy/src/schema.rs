@@ -135,7 +135,6 @@ fn entity_types() -> Value {
         "ItemKind": {},
         "Task": {},
         "Credential": {},
-        "Secret": {},
         "Opaque": {},
     })
 }

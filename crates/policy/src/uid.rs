@@ -18,7 +18,6 @@ pub(crate) const RESERVED: &[&str] = &[
     "spend",
     "destroy",
     "lease",
-    "reveal",
     "open_task",
     "delegate",
     "exchange",
@@ -46,7 +45,6 @@ pub(crate) struct Types {
     pub(crate) group: EntityType,
     pub(crate) task: EntityType,
     pub(crate) credential: EntityType,
-    pub(crate) secret: EntityType,
     pub(crate) item: EntityType,
 }
 
@@ -74,7 +72,6 @@ impl Types {
             group: named("Group")?,
             task: named("Task")?,
             credential: named("Credential")?,
-            secret: named("Secret")?,
             item: named("Item")?,
         })
     }

@@ -186,11 +186,15 @@ fn approval(question: &Question) -> Approval {
     }
 }
 
-/// Gives one secret.
-pub(crate) struct FakeLeaser;
+/// Gives one secret, and keeps what it was asked for.
+#[derive(Default)]
+pub(crate) struct FakeLeaser {
+    pub(crate) wanted: Mutex<Vec<Wanted>>,
+}
 
 impl Leaser for FakeLeaser {
     fn lease(&self, want: Wanted) -> BoxFuture<'_, Result<Leased, Problem>> {
+        self.wanted.lock().unwrap().push(want.clone());
         let bearer = Secret::new("leased-secret".to_owned());
         Box::pin(async {
             Ok(Leased {
@@ -333,6 +337,21 @@ forbid (principal, action == Bailiwick::Action::"lease", resource == Bailiwick::
 when { context.bw.task.labels.contains("no-lease") && context.input.server == Bailiwick::Server::"tools" };
 "#;
 
+/// With the label `far`, what policy knows of a caller keeps it from resources.
+const FAR: &str = r#"
+@id("test/far")
+@reason("This caller reads no resources.")
+forbid (principal, action == Bailiwick::Action::"resource_read", resource)
+when {
+  context.bw.task.labels.contains("far") &&
+  context.bw has session && context.bw.session == {binding: "peer", network: "loopback"} &&
+  context.bw has attested && context.bw.attested.age_s >= 0 &&
+  context.bw has budget_left && context.bw.budget_left.calls == 50 &&
+  context.bw has history && context.bw.history.tools == [] &&
+  context.bw.task has denied && context.bw.task.denied == 0
+};
+"#;
+
 /// Who has the label `asks` may be asked; nobody else.
 const ASKS: &str = r#"
 @id("test/asks")
@@ -397,6 +416,7 @@ impl PolicySource for BasePolicy {
         source
             .files
             .insert("asks.cedar".to_owned(), ASKS.to_owned());
+        source.files.insert("far.cedar".to_owned(), FAR.to_owned());
         source
             .files
             .insert("duties.cedar".to_owned(), DUTIES.to_owned());

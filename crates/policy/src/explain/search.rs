@@ -102,7 +102,7 @@ fn attempt(bundle: &Bundle, changed: &Recorded) -> Attempt {
                 call: changed,
                 arguments,
                 workflows: bundle.workflows(),
-                evaluator: weighed.evaluator_of(rule),
+                evaluator: weighed.forms.of(rule),
                 zone: bundle.zone(),
             };
             Attempt::Refused {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bailiwick_core::decision::{Decision, Outcome};
 use bailiwick_core::{Code, Timestamp};
 use bailiwick_policy::act::{Act, Asked, Told, max_ttl, refusal};
-use bailiwick_policy::{Bundle, BundleSource, NO_FACTS, PolicyErrors, Remedy, Step};
+use bailiwick_policy::{Bundle, BundleSource, PolicyErrors, Remedy, Step};
 use expect_test::{Expect, expect};
 
 use crate::world::{Given, VERSION, WORLD, bundle, compile_on, registry, told};
@@ -42,7 +42,7 @@ fn input(act: Act) -> Vec<(&'static str, Told<'static>)> {
         Act::Approve => vec![("tool", Told::Text("s/w")), ("effect", Told::Text("write"))],
         Act::LowerRisk => vec![("to", Told::Number(0))],
         Act::Declassify => vec![("label", Told::Text("pii"))],
-        Act::Lease | Act::Delegate | Act::Reveal | Act::Sample => Vec::new(),
+        Act::Lease | Act::Delegate | Act::Sample => Vec::new(),
     }
 }
 
@@ -66,17 +66,8 @@ fn decide(bundle: &Bundle, act: Act, principal: &str) -> Decision {
 
 fn asked<'a>(given: &'a Given, act: Act, principal: &'a str) -> Asked<'a> {
     Asked {
-        act,
         principal,
-        resource: "one",
-        input: &[],
-        task: &given.task,
-        chain: &given.chain,
-        usage: &given.usage,
-        now: given.now,
-        performs: &["max_ttl"],
-        facts: &NO_FACTS,
-        versions: given.versions,
+        ..given.act(act, &[])
     }
 }
 
@@ -132,7 +123,7 @@ fn each_act_can_be_permitted_and_forbidden_by_its_own_types() {
     for act in Act::ALL {
         let name = act.as_str();
         let input = match act {
-            Act::Reveal | Act::Sample => "true",
+            Act::Sample => "true",
             Act::Lease => "context.input.server == Bailiwick::Server::\"s\"",
             Act::Delegate => {
                 "context.input.agent == Bailiwick::Agent::\"b\" && context.input.life_s < 61"
