@@ -31,6 +31,7 @@ use crate::budgets::Budgets;
 use crate::caller::Caller;
 use crate::catalogue::LastShown;
 use crate::duties::{Rates, nowhere};
+use crate::labels;
 use crate::policies::{Compiled, Policies};
 use crate::provenance::Provenance;
 use crate::reevaluate::{Backlog, Questions};
@@ -209,8 +210,13 @@ impl LocalDecider {
                 return refuse((Code::ToolUnknown, "definition", message, String::new()));
             }
         };
+        let items = labels::items(&self.replica, call.server, &tool.binding, call.arguments);
+        let items = match items {
+            Ok(items) => items,
+            Err(problem) => return refuse((problem.code, "items", problem.message, problem.help)),
+        };
         let usage = self.budgets.usage(rows.view.task.id);
-        let (facts, judged) = self.facts(call, rows, &usage, now);
+        let (facts, judged) = self.facts(call, rows, items, (&usage, now));
         let input = Input {
             agent: &rows.view.agent,
             instance: Some(&rows.view.instance),

@@ -110,9 +110,18 @@ pub(crate) fn weigh<'a>(bundle: &'a Bundle, call: &Call<'_>) -> Result<Weighed<'
         return Err(refuse(Code::PolicyLimit, message, fix));
     }
     let rules = of(bundle, &candidates);
-    let forms = Forms::new(arguments, call.arguments.len(), rules, |arguments| {
-        known.evaluator(bundle, call, Some(arguments))
-    });
+    let forms = Forms::new(
+        arguments,
+        call.arguments.len(),
+        rules,
+        |arguments, folded| {
+            if !folded {
+                return known.evaluator(bundle, call, Some(arguments));
+            }
+            let facts = &call.facts.folded();
+            known.evaluator(bundle, &Call { facts, ..*call }, Some(arguments))
+        },
+    );
     let forms = forms.map_err(|TooMuchWork| {
         let message =
             "the policies that reach this call have too much to compare its arguments with";

@@ -21,12 +21,12 @@ pub(crate) struct Forms<'a> {
 pub(crate) struct TooMuchWork;
 
 impl<'a> Forms<'a> {
-    /// Of an input whose text has so many bytes, for these rules.
+    /// Of an input whose text has so many bytes, for these rules. `evaluator` is told whether what it makes is for the folded form.
     pub(crate) fn new<'r>(
         input: Value,
         bytes: usize,
         rules: impl Iterator<Item = &'r Rule>,
-        evaluator: impl Fn(Value) -> Evaluator<'a>,
+        evaluator: impl Fn(Value, bool) -> Evaluator<'a>,
     ) -> Result<Self, TooMuchWork> {
         let work = rules.map(|rule| rule.work.with(&input, bytes));
         let work = work.fold(0, u64::saturating_add);
@@ -36,8 +36,8 @@ impl<'a> Forms<'a> {
             return Err(TooMuchWork);
         }
         Ok(Self {
-            sent: evaluator(input),
-            folded: folded.map(evaluator),
+            sent: evaluator(input, false),
+            folded: folded.map(|input| evaluator(input, true)),
         })
     }
 

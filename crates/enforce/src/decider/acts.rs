@@ -39,6 +39,7 @@ impl<'a> Doing<'a> {
 }
 
 /// What it is decided on.
+#[derive(Clone, Copy)]
 pub(super) struct On<'a> {
     pub(super) bundle: &'a Bundle,
     pub(super) view: &'a View,

@@ -60,6 +60,22 @@ pub(crate) struct Known {
     pub(crate) usage: Usage,
 }
 
+impl Known {
+    /// Without what is known of one call and its arguments: what is done for it is no second question about these.
+    pub(super) fn of_caller(&self) -> Self {
+        Self {
+            facts: Facts {
+                provenance: None,
+                first_use: None,
+                arg_effects: None,
+                items: None,
+                ..self.facts.clone()
+            },
+            usage: self.usage,
+        }
+    }
+}
+
 /// A decision with what policy was asked.
 pub(super) struct Asked {
     pub(super) decision: Decision,

@@ -7,7 +7,7 @@ use bailiwick_core::budget::{Budget, Usage};
 use bailiwick_core::json::Leaves;
 use bailiwick_core::scope;
 use bailiwick_core::selector::Selector;
-use bailiwick_policy::{Attested, BudgetLeft, Facts, FirstUse, History, Session};
+use bailiwick_policy::{Attested, BudgetLeft, Facts, FirstUse, History, Items, Session};
 
 use super::decided::Known;
 use super::rows::Rows;
@@ -22,8 +22,8 @@ impl LocalDecider {
         &self,
         call: &Call<'_>,
         rows: &Rows,
-        usage: &Usage,
-        now: Timestamp,
+        items: Items,
+        (usage, now): (&Usage, Timestamp),
     ) -> (Facts, Judged) {
         let view = &rows.view;
         let requests = self.requests(view);
@@ -61,6 +61,7 @@ impl LocalDecider {
             provenance: Some(judged.provenance.clone()),
             first_use,
             arg_effects: raised.then(|| [rows.effect.to_string()].into()),
+            items: Some(items),
             ..whatever_is_done(view, call.caller, &requests, &memory, (usage, now))
         };
         (facts, judged)

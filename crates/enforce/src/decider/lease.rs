@@ -14,7 +14,7 @@ use crate::replica::View;
 
 impl LocalDecider {
     /// Whether the agent of a task may use this credential for a server now; for a connector, which is none, without one. `known` is what
-    /// is known of the call that it is for.
+    /// is known of the call that it is for, of which policy sees what is known of the caller.
     pub(crate) async fn lease(
         &self,
         view: &View,
@@ -57,6 +57,13 @@ impl LocalDecider {
             performs: &[],
             discharged: &[],
         };
-        self.act(on, &doing)
+        let known = on.known.of_caller();
+        self.act(
+            &On {
+                known: &known,
+                ..*on
+            },
+            &doing,
+        )
     }
 }

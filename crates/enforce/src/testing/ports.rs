@@ -337,6 +337,16 @@ forbid (principal, action == Bailiwick::Action::"lease", resource == Bailiwick::
 when { context.bw.task.labels.contains("no-lease") && context.input.server == Bailiwick::Server::"tools" };
 "#;
 
+/// What calls are about: one note is closed to all, and a task with the label `no-pii` is kept from what holds such data.
+const ABOUT: &str = r#"
+@id("test/closed") @reason("This note is closed.")
+forbid (principal, action in Bailiwick::Action::"use", resource)
+when { context.bw has items && context.bw.items.names.contains(Bailiwick::Item::"tools/note/closed") };
+@id("test/no-pii") @reason("No personal data.")
+forbid (principal, action in Bailiwick::Action::"use", resource)
+when { context.bw.task.labels.contains("no-pii") && context.bw has items && context.bw.items.labels.contains("pii") };
+"#;
+
 /// With the label `far`, what policy knows of a caller keeps it from resources.
 const FAR: &str = r#"
 @id("test/far")
@@ -347,7 +357,7 @@ when {
   context.bw has session && context.bw.session == {binding: "peer", network: "loopback"} &&
   context.bw has attested && context.bw.attested.age_s >= 0 &&
   context.bw has budget_left && context.bw.budget_left.calls == 50 &&
-  context.bw has history && context.bw.history.tools == [] &&
+  context.bw has history && context.bw.history.refused == 0 &&
   context.bw.task has denied && context.bw.task.denied == 0
 };
 "#;
@@ -417,6 +427,9 @@ impl PolicySource for BasePolicy {
             .files
             .insert("asks.cedar".to_owned(), ASKS.to_owned());
         source.files.insert("far.cedar".to_owned(), FAR.to_owned());
+        source
+            .files
+            .insert("about.cedar".to_owned(), ABOUT.to_owned());
         source
             .files
             .insert("duties.cedar".to_owned(), DUTIES.to_owned());

@@ -149,7 +149,7 @@ pub(crate) fn pose<'a>(bundle: &'a Bundle, asked: &Asked<'_>) -> Result<Posed<'a
             .any(|anchor| matches!(anchor, Anchor::Is(named) if **named == action))
     });
     let rules: Vec<_> = of(bundle, &candidates).chain(ours).collect();
-    let forms = Forms::new(input, bytes, rules.iter().copied(), |input| {
+    let forms = Forms::new(input, bytes, rules.iter().copied(), |input, _| {
         let request = Request::new_unchecked(
             known(&principal),
             known(&action),

@@ -184,7 +184,7 @@ fn what_fits_no_act_is_said() {
         &rule("permit", open, "context.bw.effect == \"read\""),
         &expect![[r#"
             error UnknownAttribute p.cedar:2:8: policy `x`: attribute `bw.effect` in context for Bailiwick::Action::"open_task" not found (for the action open_task)
-              help: `context.bw` has arg_effects, attested, budget_left, chain, depth, evidence, first_use, history, now, provenance, request, session, task, user
+              help: `context.bw` has arg_effects, attested, budget_left, chain, depth, evidence, first_use, history, items, now, provenance, request, session, task, user
         "#]],
     );
     check(
@@ -337,6 +337,22 @@ fn groups_tags_and_facets_are_asked_about_as_the_bundle_declares_them() {
         allowed(any, "context.bw.user in Bailiwick::Group::\"leads\""),
         (true, true, true)
     );
+    // So is a credential.
+    let narrow = "@id(\"x\") @reason(\"r\") forbid (principal, action == Bailiwick::Action::\"lease\", resource)\n\
+                  unless { resource in Bailiwick::CredentialGroup::\"low\" && resource.hasTag(\"env\") && resource.getTag(\"env\") == \"test\" };";
+    let manifest = |env: &str| {
+        format!("{DECLARED}[credential.one]\ngroups = [\"low\"]\ntags = {{ env = \"{env}\" }}\n")
+    };
+    for (env, allowed) in [("test", None), ("prod", Some(Code::Forbidden))] {
+        let bundle = published(&manifest(env), narrow).unwrap();
+        assert_eq!(code(&decide(&bundle, Act::Lease, "a")), allowed, "{env}");
+    }
+    let unsaid = published(
+        &manifest("test").replace("credential.one", "credential.other"),
+        narrow,
+    );
+    let said = code(&decide(&unsaid.unwrap(), Act::Lease, "a"));
+    assert_eq!(said, Some(Code::Forbidden));
     // A person who does something is in groups too.
     let leads = "@id(\"x\") @reason(\"r\") forbid (principal, action == Bailiwick::Action::\"lower_risk\", resource)\n\
                  unless { principal in Bailiwick::Group::\"leads\" };";
