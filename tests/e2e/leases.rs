@@ -234,6 +234,17 @@ fn an_agent_holds_a_role_for_its_task_and_no_longer() {
         (1, 1, 1)
     );
     assert_eq!(of("lease.refused"), 3);
+    assert_eq!(said(&events, "lease.intent", None), ["allow"]);
+    assert_eq!(said(&events, "lease.refused", Some("no_permit")), ["deny"]);
+}
+
+/// What policy said, as events of this type have it, with this code if one is asked for.
+fn said<'a>(events: &'a [Value], kind: &str, code: Option<&str>) -> Vec<&'a Value> {
+    let of_kind = events.iter().filter(|event| event["type"] == kind);
+    of_kind
+        .filter(|event| code.is_none_or(|code| event["outcome"]["code"] == code))
+        .map(|event| &event["decision"]["effect"])
+        .collect()
 }
 
 /// The agent reads what outsiders can write. From then on policy does not let its task have the database, and the session that it has

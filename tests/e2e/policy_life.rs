@@ -219,6 +219,81 @@ const TYPO: &str = r#"@id("site/typo")
 permit (principal, action == Bailiwick::Action::"workspace/lits_files", resource);
 "#;
 
+/// Every denial of the demo, as it happens: people are told which policy, which condition with which values, and what would allow it. What can
+/// be done to the call is done, and the gateway lets it through.
+#[test]
+fn what_would_allow_a_denied_call_of_the_demo_does() {
+    let world = World::start();
+    let node = &world.node;
+    let (_, client) = world.session();
+    for (tool, arguments, policy) in [
+        (
+            "read_file",
+            json!({ "path": "secrets/prod.env" }),
+            "demo/no-secrets",
+        ),
+        (
+            "read_file",
+            json!({ "path": "notes/../secrets/prod.env" }),
+            "demo/plain-paths",
+        ),
+        (
+            "read_file",
+            json!({ "path": "/etc/passwd" }),
+            "demo/plain-paths",
+        ),
+        (
+            "write_file",
+            json!({ "path": "secrets/x", "content": "y" }),
+            "demo/no-secrets",
+        ),
+    ] {
+        let refused = client.refused(tool, &arguments.to_string());
+        let event = refused["event"].as_str().unwrap();
+        let then = node.cli(&["policy", "explain", event])["then"].clone();
+        let because = then["because"].as_array().unwrap();
+        let ours = because.iter().find(|because| because["policy"] == policy);
+        let ours = ours.unwrap_or_else(|| panic!("{arguments}: {then}"));
+        assert_eq!(ours["file"], "workspace.cedar", "{then}");
+        assert!(ours["clause"].is_string(), "{then}");
+        let path = arguments["path"].as_str().unwrap();
+        assert!(ours["values"].to_string().contains(path), "{then}");
+        let mut applied = 0;
+        for remedy in then["would_allow"].as_array().unwrap() {
+            let steps = remedy["steps"].as_array().unwrap();
+            let Some(changed) = apply(&arguments, steps) else {
+                continue;
+            };
+            let answer = client.call(tool, &changed.to_string());
+            let code = &answer["result"]["_meta"]["bailiwick/decision"]["code"];
+            assert!(code.is_null(), "{changed}: {answer}");
+            let last = node.events();
+            let last = last
+                .iter()
+                .rev()
+                .find(|event| event["type"] == "tool.intent");
+            assert_eq!(last.unwrap()["decision"]["effect"], "allow", "{changed}");
+            applied += 1;
+        }
+        assert!(applied > 0, "{arguments}: {then}");
+    }
+}
+
+/// The arguments with these changes; none if one is about something else.
+fn apply(arguments: &Value, steps: &[Value]) -> Option<Value> {
+    let mut changed = arguments.clone();
+    for step in steps {
+        let argument = step.get("argument")?;
+        let name = argument["path"][0].as_str()?;
+        let members = changed.as_object_mut()?;
+        match argument.get("to").filter(|to| !to.is_null()) {
+            Some(to) => drop(members.insert(name.to_owned(), to.clone())),
+            None => drop(members.remove(name)),
+        }
+    }
+    Some(changed)
+}
+
 /// A denial says which policy, which condition with which values, and what would allow it; and that does.
 #[test]
 fn a_denial_explains_itself_to_people_and_applying_that_allows_it() {

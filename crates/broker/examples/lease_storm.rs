@@ -184,6 +184,7 @@ fn wanted(task: TaskId) -> Wanted {
         ttl: None,
         idempotency_key: None,
         lineage: Vec::new(),
+        decision: None,
     }
 }
 

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use bailiwick_broker::{Differences, LeasesOf, Standing, Taken};
-use bailiwick_core::event::EventType;
+use bailiwick_core::decision::Decision;
+use bailiwick_core::event::{DecisionRef, EventType};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{InstanceId, LeaseId, TaskId};
 use bailiwick_core::lease::{Delivery, Lease, Wanted};
@@ -63,7 +64,7 @@ impl Control {
         });
         let (task, chain, epoch, seq) = read.await.map_err(|error| error.problem())?;
         by.check(&task, epoch)?;
-        let want = Wanted {
+        let mut want = Wanted {
             server: None,
             credential: ask.credential,
             task: task.id,
@@ -74,6 +75,7 @@ impl Control {
             ttl: ask.ttl,
             idempotency_key: ask.idempotency_key,
             lineage: by.token.map(|token| token.lineage).unwrap_or_default(),
+            decision: None,
         };
         let policy = self.parts.policy.current().await?;
         let about = About {
@@ -83,9 +85,13 @@ impl Control {
             now: at,
             seq,
         };
-        if let Some(problem) = self.lease_refusal(&about, &want) {
-            self.parts.broker.refused(&want, problem.code).await;
-            return Err(problem);
+        // What nothing makes has nothing that policy could be asked about; the broker says so.
+        if let Some(said) = self.lease_said(&about, &want) {
+            want.decision = Some(DecisionRef::of(&said, 0));
+            if let Some(problem) = act::refusal(&said) {
+                self.parts.broker.refused(&want, problem.code).await;
+                return Err(problem);
+            }
         }
         match self.parts.broker.take(want.clone()).await {
             Ok(taken) => Ok(taken),
@@ -97,27 +103,25 @@ impl Control {
         }
     }
 
-    /// Why policy does not let a task have a credential; none if it does.
-    pub(crate) fn lease_refusal(&self, about: &About<'_>, want: &Wanted) -> Option<Problem> {
-        let mut input = Vec::new();
+    /// What policy says to a task having a credential; none if nothing makes such a one for an agent to hold.
+    pub(crate) fn lease_said(&self, about: &About<'_>, want: &Wanted) -> Option<Decision> {
+        let credential = want.credential.as_str();
         if let Some(server) = &want.server {
-            input.push(("server", Told::Server(server)));
-        } else {
-            // What nothing makes has nothing that policy could be asked about; the broker says so.
-            let (made, template) = self.parts.broker.described(want)?;
-            let class = made.class.when(want.delivery);
-            let ttl = want.ttl.map_or(template.ttl, |ttl| ttl.min(template.ttl));
-            input.extend([
-                ("server", Told::NoServer),
-                ("kind", Told::Text(made.kind.as_str())),
-                ("class", Told::Number(class.as_long().into())),
-                ("backend_class", Told::Number(made.class.as_long().into())),
-                ("delivery", Told::Text(want.delivery.as_str())),
-                ("backstop", Told::Flag(made.native_end)),
-                ("ttl_s", Told::Number(ttl.as_secs())),
-            ]);
+            return Some(about.lease(credential, &[("server", Told::Server(server))]));
         }
-        act::refusal(&about.lease(want.credential.as_str(), &input))
+        let (made, template) = self.parts.broker.described(want)?;
+        let class = made.class.when(want.delivery);
+        let ttl = want.ttl.map_or(template.ttl, |ttl| ttl.min(template.ttl));
+        let input = [
+            ("server", Told::NoServer),
+            ("kind", Told::Text(made.kind.as_str())),
+            ("class", Told::Number(class.as_long().into())),
+            ("backend_class", Told::Number(made.class.as_long().into())),
+            ("delivery", Told::Text(want.delivery.as_str())),
+            ("backstop", Told::Flag(made.native_end)),
+            ("ttl_s", Told::Number(ttl.as_secs())),
+        ];
+        Some(about.lease(credential, &input))
     }
 
     /// Takes a holder's word that a lease arrived: without it the lease ends after a few seconds.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
+use crate::event::DecisionRef;
 use crate::fence::Subject;
 use crate::id::{EventId, InstanceId, LeaseId, TaskId};
 use crate::name::{AgentName, CredentialName, ServerName};
@@ -124,7 +125,7 @@ pub struct Lease {
 }
 
 /// What a lease is asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Wanted {
     /// The server whose calls it is injected into; none if the agent itself is to hold it.
     pub server: Option<ServerName>,
@@ -146,6 +147,8 @@ pub struct Wanted {
     pub idempotency_key: Option<String>,
     /// Tokens and keys that it is asked with.
     pub lineage: Vec<Subject>,
+    /// What policy said to it, for the record; none if policy was not asked.
+    pub decision: Option<DecisionRef>,
 }
 
 impl Wanted {
@@ -169,6 +172,7 @@ impl Wanted {
             ttl: None,
             idempotency_key: None,
             lineage: Vec::new(),
+            decision: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The decision about one call, made here on the replica: fences → task → definition → scope → budget → policy. Nothing before policy
 //! can be overridden by it. No network, and no lock held while policy runs.
 
+mod acts;
 mod again;
 mod ask;
 mod decided;
@@ -30,15 +31,18 @@ use crate::budgets::Budgets;
 use crate::caller::Caller;
 use crate::catalogue::LastShown;
 use crate::duties::{Rates, nowhere};
+use crate::labels;
 use crate::policies::{Compiled, Policies};
 use crate::provenance::Provenance;
 use crate::reevaluate::{Backlog, Questions};
 use crate::replica::{Replica, View};
 use crate::trial::Tried;
-use decided::{Asked, refused};
-use observed::observed;
+use decided::Asked;
+use observed::enforced;
 use raised::raised;
-use refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal, stage_refusal};
+use refusals::{
+    Refusal, definition_refusal, fence_refusal, no_policy, refuse, scope_refusal, stage_refusal,
+};
 use rows::Rows;
 
 pub(crate) use again::{Again, Standing, StandingCall, StandingFetch};
@@ -50,10 +54,6 @@ pub use fetch::{Fetch, What};
 
 /// Kinds of duty that the gateway performs. Any other duty of a policy is a refusal.
 pub const PERFORMS: &[&str] = &["deliver", "label", "max_bytes", "notify", "rate", "redact"];
-/// Kinds of duty that it performs where no tool is called.
-pub(super) const ACT_PERFORMS: &[&str] = &["deliver", "max_bytes"];
-/// Times that a decision starts anew because the registry changed under it, before it gives up.
-const MAX_ROUNDS: usize = 4;
 
 /// Decides on this process's replica.
 pub struct LocalDecider {
@@ -110,10 +110,17 @@ impl LocalDecider {
 
     /// Decides one call. The caller must be in the live index already: the fences are checked after that, not before.
     pub async fn decide(&self, call: &Call<'_>) -> Decided {
-        let started = self.clock.monotonic();
-        let mut decided = self.decide_untimed(call).await;
-        decided.us = micros(self.clock.monotonic().saturating_sub(started));
-        decided
+        let rows = || {
+            let mut rows = self.rows(call.caller, call.server, Some(call.tool))?;
+            if let Some(tool) = &rows.tool {
+                rows.effect = raised(tool.effect, &tool.binding, call.arguments);
+            }
+            Ok(rows)
+        };
+        let decide = |rows: &Rows, policy: Result<&Compiled, &Problem>, now| {
+            self.decide_rows(call, rows, policy, now)
+        };
+        self.decided(rows, decide).await
     }
 
     /// Whether this caller may talk to this server at all now: fences, task state, and a grant that names the server.
@@ -176,58 +183,6 @@ impl LocalDecider {
         &self.replica
     }
 
-    async fn decide_untimed(&self, call: &Call<'_>) -> Decided {
-        for _ in 0..MAX_ROUNDS {
-            // Compiling may wait; the rows are read after it, and count only if they are what the bundle was compiled for.
-            let policy = self.policies.current(&self.replica).await;
-            let mut rows = match self.rows(call.caller, call.server, Some(call.tool)) {
-                Ok(rows) => rows,
-                Err(problem) => return refused(problem),
-            };
-            if let Some(tool) = &rows.tool {
-                rows.effect = raised(tool.effect, &tool.binding, call.arguments);
-            }
-            if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
-                continue;
-            }
-            let now = self.clock.wall();
-            let asked = self.decide_rows(call, &rows, policy.as_deref(), now);
-            let observed = rows.rollout.observes(now);
-            let Asked {
-                decision,
-                input,
-                tried,
-                judged,
-                known,
-            } = asked;
-            let Rows {
-                view,
-                server,
-                tool,
-                effect,
-                ..
-            } = rows;
-            return Decided {
-                decision,
-                effect,
-                view: Some(view),
-                server: Some(server),
-                tool,
-                input,
-                tried,
-                observed,
-                judged,
-                known,
-                us: 0,
-            };
-        }
-        refused(Problem::new(
-            Code::ReplicaBehind,
-            "the registry changes faster than policy can follow",
-            "try again",
-        ))
-    }
-
     /// The decision, and what policy was asked with if it was asked.
     fn decide_rows(
         &self,
@@ -237,32 +192,31 @@ impl LocalDecider {
         now: Timestamp,
     ) -> Asked {
         let versions = rows.versions;
-        let refuse = |(code, source, reason, fix): Refusal| {
-            Decision::refused(code, source, reason, fix, versions)
-        };
+        let refuse = |refusal| Asked::from(refuse(refusal, versions));
         let before = fence_refusal(rows)
             .or_else(|| self.task_refusal(rows))
             .or_else(|| definition_refusal((call.server, call.tool), call.shown, rows))
             .or_else(|| scope_refusal(call, rows))
             .or_else(|| self.budget_refusal(rows, rows.effect, false));
         if let Some(refusal) = before {
-            return Asked::before_policy(refuse(refusal));
+            return refuse(refusal);
         }
         let (compiled, tool) = match (policy, &rows.tool) {
             (Ok(compiled), Some(tool)) => (compiled, tool),
-            (Err(problem), _) => {
-                let (message, help) = (problem.message.clone(), problem.help.clone());
-                return Asked::before_policy(refuse((problem.code, "policy", message, help)));
-            }
+            (Err(problem), _) => return refuse(no_policy(problem)),
             // Refused above as unknown; a tool that is not there is never decided on.
             (_, None) => {
                 let message = "no such tool".to_owned();
-                let refusal = (Code::ToolUnknown, "definition", message, String::new());
-                return Asked::before_policy(refuse(refusal));
+                return refuse((Code::ToolUnknown, "definition", message, String::new()));
             }
         };
+        let items = labels::items(&self.replica, call.server, &tool.binding, call.arguments);
+        let items = match items {
+            Ok(items) => items,
+            Err(problem) => return refuse((problem.code, "items", problem.message, problem.help)),
+        };
         let usage = self.budgets.usage(rows.view.task.id);
-        let (facts, judged) = self.facts(call, rows, &usage, now);
+        let (facts, judged) = self.facts(call, rows, items, (&usage, now));
         let input = Input {
             agent: &rows.view.agent,
             instance: Some(&rows.view.instance),
@@ -288,24 +242,22 @@ impl LocalDecider {
         if let Some(refusal) = stage_refusal(call, rows, compiled.bundle.workflows()) {
             return Asked {
                 input: sealed,
-                ..Asked::before_policy(refuse(refusal))
+                ..refuse(refusal)
             };
         }
         let mut asked = Asked {
             input: sealed,
-            ..Asked::before_policy(compiled.bundle.decide(&input))
+            ..Asked::from(compiled.bundle.decide(&input))
         };
         asked.judged = judged;
         asked.tried = self.tried(rows, &input, &asked.decision);
         asked.known = Some(Arc::new(Known { facts, usage }));
-        if rows.rollout.observes(now) {
-            asked.decision = observed(asked.decision);
-        }
+        asked.decision = enforced(asked.decision, &rows.rollout, now);
         if asked.decision.outcome == Outcome::Allow
             && let Some(refusal) = self.duty_refusal(&asked.decision, call, rows)
         {
             return Asked {
-                decision: refuse(refusal),
+                decision: refuse(refusal).decision,
                 ..asked
             };
         }
@@ -314,7 +266,7 @@ impl LocalDecider {
             && asked.decision.outcome == Outcome::Allow
             && let Some(refusal) = self.budget_refusal(rows, rows.effect, true)
         {
-            return Asked::before_policy(refuse(refusal));
+            return refuse(refusal);
         }
         asked
     }
@@ -363,10 +315,6 @@ impl LocalDecider {
         let fix = "open a new task, or ask for one with a larger budget".to_owned();
         Some((Code::BudgetExhausted, "budget", exhausted.to_string(), fix))
     }
-}
-
-fn micros(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

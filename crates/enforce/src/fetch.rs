@@ -138,8 +138,9 @@ async fn attempt(
         .await
         .map_err(|error| Refusal::of(&error.problem()))?;
     let what = wanted.each(shown).into_iter().map(OwnedWhat::from);
-    let standing = standing(asking, &decided, what.collect());
-    gateway.stands(&entered, &decided, standing).await;
+    if let Some(standing) = standing(asking, &decided, what.collect()) {
+        gateway.stands(&entered, &decided, standing).await;
+    }
     let mut running = Running::new(
         gateway,
         session,
@@ -162,17 +163,17 @@ async fn attempt(
 }
 
 /// What it is decided again by, while it goes on.
-fn standing(asking: &Asking<'_>, decided: &Decided, what: Vec<OwnedWhat>) -> Standing {
+fn standing(asking: &Asking<'_>, decided: &Decided, what: Vec<OwnedWhat>) -> Option<Standing> {
     let session = asking.session;
     let takes = session.upstream.takes_bearer();
-    let labels = decided.view.as_ref().map(|view| view.task.labels.clone());
-    Standing::Fetch(StandingFetch {
+    Some(Standing::Fetch(StandingFetch {
         caller: asking.context.caller.clone(),
         server: session.server.name.clone(),
         what,
+        known: Arc::clone(decided.known.as_ref()?),
         credential: session.server.credential.clone().filter(|_| takes),
-        labels: labels.unwrap_or_default(),
-    })
+        labels: decided.view.as_ref()?.task.labels.clone(),
+    }))
 }
 
 /// The event about one decision. Whatever a pinned prompt's effect was said to be, fetching changes nothing.

@@ -3,26 +3,29 @@
 
 mod named;
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use bailiwick_core::Effect;
 use bailiwick_core::Problem;
-use bailiwick_core::binding::Binding;
+use bailiwick_core::binding::{Binding, WHOLE};
 use bailiwick_core::event::{EventType, TaskRef};
 use bailiwick_core::id::EventId;
 use bailiwick_core::item::ItemKey;
 use bailiwick_core::json::Text;
 use bailiwick_core::label::{Label, Labels};
+use bailiwick_core::name::ServerName;
 use bailiwick_core::server::Server;
 use bailiwick_core::{Code, Fault as _};
+use bailiwick_policy::{ItemIds, Items};
 
 use crate::content::Content;
 use crate::decider::Decided;
 use crate::duties::redacted_labels;
 use crate::gateway::Gateway;
 use crate::live::Entered;
-use crate::replica::{State, View};
-use named::{named_in_answer, named_in_arguments, whole};
+use crate::replica::{Replica, State, View};
+use named::{Things, named_in_answer, named_in_arguments, whole};
 
 /// What is fetched without a tool is bound to nothing: it may hold whatever its server keeps.
 static UNBOUND: LazyLock<Binding> = LazyLock::new(Binding::default);
@@ -34,6 +37,28 @@ fn rows(decided: &Decided) -> Result<(&View, &Server, &Binding), Problem> {
     };
     let binding = decided.tool.as_ref().map(|tool| &tool.binding);
     Ok((view, server, binding.unwrap_or(&UNBOUND)))
+}
+
+/// What a call is about, as policy is told. A call that does not name it all is about the whole of its server too.
+pub(crate) fn items(
+    replica: &Replica,
+    server: &ServerName,
+    binding: &Binding,
+    arguments: &Text<'_>,
+) -> Result<Items, Problem> {
+    let mut things = named_in_arguments(binding, server, arguments)?;
+    let labels = replica.view(|state| kept(state, server, binding, &things));
+    let labels = labels.map_err(|behind| behind.problem())?;
+    let mut kinds: BTreeSet<String> = things.keys.iter().map(|key| key.kind.to_string()).collect();
+    if !things.complete {
+        kinds.insert(WHOLE.to_owned());
+        things.ids.insert(format!("{server}/{WHOLE}"));
+    }
+    Ok(Items {
+        names: ItemIds(things.ids),
+        kinds,
+        labels: labels.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// Before the call leaves: items that it writes take what its task carries, then the task takes what any answer of it would bring.
@@ -64,16 +89,7 @@ pub(crate) async fn before(
     let mut brings = server.labels.clone();
     brings.join(&binding.labels);
     brings.join(&of_duties(decided));
-    let told_by_answer = binding.items.iter().any(|named| named.answer.is_some());
-    let kept = look(gateway, |state| {
-        let mut kept = state.items().whole(&server.name);
-        if named.complete {
-            join_items(&mut kept, state, &named.keys);
-        } else if !told_by_answer {
-            kept.join(&state.items().any(&server.name));
-        }
-        kept
-    })?;
+    let kept = look(gateway, |state| kept(state, &server.name, binding, &named))?;
     brings.join(&kept);
     take(gateway, view, &brings, (cause, entered)).await?;
     Ok(brings)
@@ -88,7 +104,7 @@ pub(crate) async fn after(
     (cause, entered): (EventId, &Entered),
 ) -> Result<Labels, Problem> {
     let (view, server, binding) = rows(decided)?;
-    let told = binding.items.iter().any(|named| named.answer.is_some());
+    let told = told_by_answer(binding);
     if !told && binding.paths.is_empty() {
         return Ok(Labels::default());
     }
@@ -149,6 +165,21 @@ async fn take(
 fn carried(state: &State, view: &View) -> Labels {
     let now = state.task(view.task.id);
     now.map_or_else(|| view.task.labels.clone(), |task| task.labels.clone())
+}
+
+/// What the things carry that a call is about, as far as that is known before it.
+fn kept(state: &State, server: &ServerName, binding: &Binding, things: &Things) -> Labels {
+    let mut kept = state.items().whole(server);
+    if things.complete {
+        join_items(&mut kept, state, &things.keys);
+    } else if !told_by_answer(binding) {
+        kept.join(&state.items().any(server));
+    }
+    kept
+}
+
+fn told_by_answer(binding: &Binding) -> bool {
+    binding.items.iter().any(|named| named.answer.is_some())
 }
 
 fn join_items(kept: &mut Labels, state: &State, keys: &[ItemKey]) {

@@ -16,6 +16,7 @@ pub mod egress;
 mod fetch;
 mod gateway;
 mod labels;
+mod lease;
 pub mod live;
 pub mod mcp;
 pub mod metrics;

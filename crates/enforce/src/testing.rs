@@ -51,6 +51,7 @@ pub(crate) struct World {
     pub(crate) approver: Arc<FakeApprover>,
     pub(crate) cataloguer: Arc<FakeCataloguer>,
     pub(crate) labeller: Arc<FakeLabeller>,
+    pub(crate) leaser: Arc<FakeLeaser>,
     pub(crate) tools: Arc<ToolServer>,
     pub(crate) signer: SigningKey,
 }
@@ -79,10 +80,11 @@ impl World {
             Arc::new(FakeApprover::default()),
         );
         let cataloguer = Arc::new(FakeCataloguer::default());
+        let leaser = Arc::new(FakeLeaser::default());
         let labeller = Arc::new(FakeLabeller::new(replica.clone()));
         let ports = Ports {
             approver: approver.clone(),
-            leaser: Arc::new(FakeLeaser),
+            leaser: leaser.clone(),
             cataloguer: cataloguer.clone(),
             upstreams: Arc::new(ports::NoUpstreams),
             labeller: labeller.clone(),
@@ -120,6 +122,7 @@ impl World {
             approver,
             cataloguer,
             labeller,
+            leaser,
             tools,
             signer,
         };

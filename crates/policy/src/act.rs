@@ -27,8 +27,6 @@ pub const BUILT_IN: &str = include_str!("../api/acts.cedar");
 pub enum Act {
     /// A credential is leased for the agent's calls to a server.
     Lease,
-    /// The agent is shown a secret.
-    Reveal,
     /// The agent reaches a host.
     Egress,
     /// A task is opened for the agent.
@@ -111,9 +109,8 @@ pub enum Told<'a> {
 
 impl Act {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 13] = [
         Self::Lease,
-        Self::Reveal,
         Self::Egress,
         Self::OpenTask,
         Self::Delegate,
@@ -132,7 +129,6 @@ impl Act {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Lease => "lease",
-            Self::Reveal => "reveal",
             Self::Egress => "egress",
             Self::OpenTask => "open_task",
             Self::Delegate => "delegate",
@@ -165,7 +161,6 @@ impl Act {
     pub(crate) const fn resource(self) -> &'static str {
         match self {
             Self::Lease => "Credential",
-            Self::Reveal => "Secret",
             Self::Egress | Self::Declassify => "Item",
             Self::Prompt | Self::ResourceRead | Self::Sample | Self::Elicit => "Server",
             Self::OpenTask
@@ -190,7 +185,7 @@ impl Act {
                 ("backstop", Kind::Flag),
                 ("ttl_s", Kind::Number),
             ],
-            Self::Reveal | Self::Sample => &[],
+            Self::Sample => &[],
             // The connector is empty for a tunnel; `size` is that of the body, in bytes.
             Self::Egress => &[
                 ("host", Kind::Text),

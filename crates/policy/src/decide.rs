@@ -14,12 +14,11 @@ use crate::bundle::Bundle;
 use crate::call::Call;
 use crate::clause::Verdict;
 use crate::context;
-use crate::fold::fold_value;
+use crate::forms::{Forms, TooMuchWork};
 use crate::outcome::outcome;
 use crate::parties::{CompiledTool, Party, known};
 use crate::rule::Rule;
 use crate::sample;
-use crate::work::MAX_WORK;
 
 /// Arguments longer than this many bytes are a deny.
 pub const MAX_ARGUMENT_BYTES: usize = arguments::LIMITS.bytes;
@@ -48,22 +47,7 @@ pub(crate) struct Weighed<'a> {
     pub(crate) sorted: Sorted<'a>,
     /// Without what would change it.
     pub(crate) decision: Decision,
-    pub(crate) evaluator: Evaluator<'a>,
-    /// With arguments as a person may read them, if that is another text than was sent.
-    folded: Option<Evaluator<'a>>,
-}
-
-impl<'a> Weighed<'a> {
-    /// With which this policy said what it said.
-    pub(crate) fn evaluator_of(&self, rule: &Rule) -> &Evaluator<'a> {
-        match &self.folded {
-            Some(folded) if !rule.is_permit() => match rule.clause.verdict(&self.evaluator) {
-                Verdict::NotSatisfied => folded,
-                Verdict::Satisfied | Verdict::Failed => &self.evaluator,
-            },
-            _ => &self.evaluator,
-        }
-    }
+    pub(crate) forms: Forms<'a>,
 }
 
 /// Why the policies cannot be asked.
@@ -125,24 +109,29 @@ pub(crate) fn weigh<'a>(bundle: &'a Bundle, call: &Call<'_>) -> Result<Weighed<'
         let fix = "narrow the scopes of policies";
         return Err(refuse(Code::PolicyLimit, message, fix));
     }
-    let work = of(bundle, &candidates).map(|rule| rule.work.with(&arguments, call.arguments.len()));
-    let folded = fold_value(&arguments);
-    let forms = if folded.is_some() { 2 } else { 1 };
-    if work.fold(0, u64::saturating_add) > MAX_WORK / forms {
+    let rules = of(bundle, &candidates);
+    let forms = Forms::new(
+        arguments,
+        call.arguments.len(),
+        rules,
+        |arguments, folded| {
+            if !folded {
+                return known.evaluator(bundle, call, Some(arguments));
+            }
+            let facts = &call.facts.folded();
+            known.evaluator(bundle, &Call { facts, ..*call }, Some(arguments))
+        },
+    );
+    let forms = forms.map_err(|TooMuchWork| {
         let message =
             "the policies that reach this call have too much to compare its arguments with";
         let fix = "send shorter arguments, or narrow the scopes of policies";
-        return Err(refuse(Code::PolicyLimit, message.to_owned(), fix));
-    }
-    let evaluator = known.evaluator(bundle, call, Some(arguments));
-    let folded = folded.map(|arguments| known.evaluator(bundle, call, Some(arguments)));
+        refuse(Code::PolicyLimit, message.to_owned(), fix)
+    })?;
     let mut sorted = Sorted::default();
     let mut observed = Vec::new();
     for rule in of(bundle, &candidates) {
-        let mut verdict = rule.verdict(&known.tool.action, call.now, &evaluator);
-        if let (Some(folded), Verdict::NotSatisfied, false) = (&folded, verdict, rule.is_permit()) {
-            verdict = rule.verdict(&known.tool.action, call.now, folded);
-        }
+        let verdict = forms.verdict(rule, &known.tool.action, call.now);
         if rule.marks.observed {
             observed.push((rule, verdict));
         } else {
@@ -160,8 +149,7 @@ pub(crate) fn weigh<'a>(bundle: &'a Bundle, call: &Call<'_>) -> Result<Weighed<'
     Ok(Weighed {
         sorted,
         decision,
-        evaluator,
-        folded,
+        forms,
     })
 }
 

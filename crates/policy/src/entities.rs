@@ -8,7 +8,7 @@ use std::sync::Arc;
 use bailiwick_core::Effect;
 use bailiwick_core::agent::Agent;
 use bailiwick_core::server::Server;
-use cedar_policy_core::ast::{Entity, EntityUID, PartialValue, Value};
+use cedar_policy_core::ast::{Entity, EntityType, EntityUID, PartialValue, Value};
 use cedar_policy_core::entities::err::EntitiesError;
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::extensions::Extensions;
@@ -115,12 +115,14 @@ fn shared(registry: &Registry, manifest: &Manifest, types: &Types) -> Vec<Entity
             .iter()
             .map(|registered| agent(registered, manifest, types)),
     );
-    entities.extend(
-        manifest
-            .users
-            .iter()
-            .map(|(name, marked)| user(name, marked, types)),
-    );
+    // Of people and credentials that the bundle says nothing of, nothing is known but the name.
+    let users = manifest.users.iter();
+    entities.extend(users.map(|(name, one)| declared(name, one, (&types.user, &types.group))));
+    let credentials = manifest.credentials.iter();
+    entities.extend(credentials.map(|(name, one)| {
+        let kinds = (&types.credential, &types.credential_group);
+        declared(name.as_str(), one, kinds)
+    }));
     let owners: HashSet<_> = registry.agents.iter().map(|agent| &agent.owner).collect();
     entities.extend(
         owners
@@ -180,13 +182,13 @@ fn server(server: &Server, manifest: &Manifest, types: &Types) -> Entity {
     )
 }
 
-/// A person that the bundle says something of. Of others nothing is known but the name.
-fn user(name: &str, declared: &Marked, types: &Types) -> Entity {
+/// Something that the bundle says something of, and the registry nothing.
+fn declared(name: &str, declared: &Marked, (kind, group): (&EntityType, &EntityType)) -> Entity {
     let groups = declared.groups.iter();
     marked(
-        uid(&types.user, name),
+        uid(kind, name),
         [],
-        groups.map(|group| uid(&types.group, group.as_str())),
+        groups.map(|one| uid(group, one.as_str())),
         &declared.tags,
     )
 }

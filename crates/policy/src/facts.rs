@@ -8,6 +8,9 @@ use cedar_policy_core::ast::Value;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
 
+use crate::fold::fold;
+use crate::uid::item;
+
 /// Facts of one call.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -45,6 +48,9 @@ pub struct Facts {
     /// Effects that the values of arguments raise the call to (04, `escalate` of a binding).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arg_effects: Option<BTreeSet<String>>,
+    /// What the call is about, as the tool's binding tells (04 §8).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<Items>,
 }
 
 /// The facts of a call that nobody knows more of.
@@ -60,6 +66,7 @@ pub static NO_FACTS: Facts = Facts {
     idle_s: None,
     denied: None,
     arg_effects: None,
+    items: None,
 };
 
 macro_rules! facts {
@@ -84,6 +91,11 @@ macro_rules! facts {
 }
 
 type Texts = BTreeSet<String>;
+
+/// Ids of items: `server/kind/name`; of all that a server keeps, `server/server`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ItemIds(pub BTreeSet<String>);
 
 facts! {
     /// Where the arguments come from. Paths are `kind:/path`.
@@ -171,6 +183,15 @@ facts! {
         /// Seconds since.
         age_s: u64,
     }
+    /// What the call is about. Of a call that does not name it all, the whole of its server is one of them.
+    Items {
+        /// Which items.
+        names: ItemIds,
+        /// Of which kinds.
+        kinds: Texts,
+        /// What any of them carries.
+        labels: Texts,
+    }
     /// What scans say of the agent.
     Evidence {
         /// Seconds since the last scan.
@@ -194,6 +215,7 @@ pub(crate) fn kinds() -> Map<String, serde_json::Value> {
         ("attested", Attested::kind()),
         ("evidence", Evidence::kind()),
         ("arg_effects", Texts::kind()),
+        ("items", Items::kind()),
     ];
     members
         .into_iter()
@@ -228,10 +250,21 @@ impl Facts {
             ("attested", self.attested.as_ref().map(Attested::value)),
             ("evidence", self.evidence.as_ref().map(Evidence::value)),
             ("arg_effects", self.arg_effects.as_ref().map(Texts::value)),
+            ("items", self.items.as_ref().map(Items::value)),
         ];
         members
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
+    }
+
+    /// With the ids of items as a person may read them.
+    pub(crate) fn folded(&self) -> Self {
+        let mut folded = self.clone();
+        if let Some(items) = &mut folded.items {
+            let names = std::mem::take(&mut items.names.0).into_iter();
+            items.names.0 = names.map(|name| fold(&name).unwrap_or(name)).collect();
+        }
+        folded
     }
 
     /// The members of `context.bw.task` that are known.
@@ -286,6 +319,17 @@ impl Fact for Texts {
 
     fn value(&self) -> Value {
         Value::set(self.iter().map(|text| Value::from(text.as_str())), None)
+    }
+}
+
+impl Fact for ItemIds {
+    fn kind() -> serde_json::Value {
+        json!({"type": "Set", "element": {"type": "Entity", "name": "Item"}})
+    }
+
+    fn value(&self) -> Value {
+        let ids = self.0.iter().filter_map(|id| item(id));
+        Value::set(ids.map(Value::from), None)
     }
 }
 

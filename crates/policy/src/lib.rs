@@ -21,6 +21,7 @@ mod facts;
 mod fixtures;
 mod flaw;
 mod fold;
+mod forms;
 mod include;
 mod index;
 mod input;
@@ -56,8 +57,8 @@ pub use diff::{Access, Change, Diff, MAX_PAIRS, MAX_REPORTED, Permission, Way, d
 pub use duty::most_often;
 pub use explain::{Because, Explanation, Remedy, Shown, Step};
 pub use facts::{
-    Attested, BudgetLeft, Evidence, Facts, FirstUse, History, NO_FACTS, Provenance, RequestFacts,
-    Session,
+    Attested, BudgetLeft, Evidence, Facts, FirstUse, History, ItemIds, Items, NO_FACTS, Provenance,
+    RequestFacts, Session,
 };
 pub use fixtures::fixtures;
 pub use flaw::{Flaw, FlawCode, PolicyErrors};

@@ -1,10 +1,10 @@
-//! `bundle.toml`: the bundle's name and what it is for; and what it says of agents, servers, people and tools beside the registry:
+//! `bundle.toml`: the bundle's name and what it is for; and what it says of agents, servers, credentials, people and tools beside the registry:
 //! groups and tags that its policies ask about. They are part of the bundle, so that an old decision can be made again (P1).
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bailiwick_core::Effect;
-use bailiwick_core::name::{AgentName, ServerName, ToolRef};
+use bailiwick_core::name::{AgentName, CredentialName, ServerName, ToolRef};
 use bailiwick_core::zone::Zone;
 use serde::Deserialize;
 
@@ -38,6 +38,8 @@ pub(crate) struct Manifest {
     pub(crate) agents: BTreeMap<AgentName, OfAgent>,
     #[serde(default, rename = "server")]
     pub(crate) servers: BTreeMap<ServerName, Marked>,
+    #[serde(default, rename = "credential")]
+    pub(crate) credentials: BTreeMap<CredentialName, Marked>,
     /// By `user:<issuer>:<subject>`, or by the name of an account.
     #[serde(default, rename = "user")]
     pub(crate) users: BTreeMap<String, Marked>,
@@ -48,7 +50,7 @@ pub(crate) struct Manifest {
     action_groups: BTreeSet<String>,
 }
 
-/// What a bundle says of a server or a person.
+/// What a bundle says of a server, a credential or a person.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Marked {
@@ -186,6 +188,12 @@ impl Manifest {
         groups.map(Group::as_str).collect()
     }
 
+    /// Groups of credentials.
+    pub(crate) fn credential_groups(&self) -> BTreeSet<&str> {
+        let groups = self.credentials.values().flat_map(|one| &one.groups);
+        groups.map(Group::as_str).collect()
+    }
+
     /// Groups of people.
     pub(crate) fn user_groups(&self) -> BTreeSet<&str> {
         let groups = self.users.values().flat_map(|user| &user.groups);
@@ -207,11 +215,14 @@ impl Manifest {
         let marked = |(name, one): (String, &Marked)| (name, one.groups.len(), one.tags.len());
         let servers = self.servers.iter();
         let servers = servers.map(|(name, one)| marked((name.to_string(), one)));
+        let credentials = self.credentials.iter();
+        let credentials = credentials.map(|(name, one)| marked((name.to_string(), one)));
         let users = self.users.iter();
         let users = users.map(|(name, one)| marked((name.clone(), one)));
         let tools = self.tools.iter();
         let tools = tools.map(|(name, one)| (name.to_string(), one.groups.len(), 0));
-        let all = agents.chain(servers).chain(users).chain(tools);
+        let all = agents.chain(servers).chain(credentials).chain(users);
+        let all = all.chain(tools);
         let over = all.filter(|(_, groups, tags)| *groups > MAX_GROUPS || *tags > MAX_TAGS);
         let over = over.map(|(name, ..)| {
             let message = format!("`{name}` is in too many groups, or has too many tags");

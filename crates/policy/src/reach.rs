@@ -113,14 +113,17 @@ fn kind(rule: &Rule) -> usize {
     }
 }
 
-/// Whether what an expression says depends on an argument that the tool has.
+/// Whether what an expression says depends on an argument that the tool has, or on what is known of arguments.
 fn reads(expression: &Expr, arguments: &Record) -> bool {
     let all = |expression: &Expr| reads(expression, arguments);
     match expression.expr_kind() {
         ExprKind::Var(Var::Context) => true,
         ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => {
-            if is_input(expr) {
+            if is_member(expr, "input") {
                 return arguments.fields.contains_key(attr.as_str());
+            }
+            if is_member(expr, "bw") {
+                return OF_ARGUMENTS.contains(&attr.as_str());
             }
             match expr.expr_kind() {
                 ExprKind::Var(Var::Context) => attr.as_str() == "input",
@@ -145,12 +148,15 @@ fn reads(expression: &Expr, arguments: &Record) -> bool {
     }
 }
 
-/// `context.input`
-fn is_input(expression: &Expr) -> bool {
+/// Whether it is this member of `context`.
+fn is_member(expression: &Expr, name: &str) -> bool {
     match expression.expr_kind() {
         ExprKind::GetAttr { expr, attr } => {
-            attr.as_str() == "input" && matches!(expr.expr_kind(), ExprKind::Var(Var::Context))
+            attr.as_str() == name && matches!(expr.expr_kind(), ExprKind::Var(Var::Context))
         }
         _ => false,
     }
 }
+
+/// Facts that arguments make.
+const OF_ARGUMENTS: [&str; 4] = ["arg_effects", "first_use", "items", "provenance"];

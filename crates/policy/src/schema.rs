@@ -134,8 +134,8 @@ fn entity_types() -> Value {
         "Item": {"memberOfTypes": ["ItemKind", "Server"], "tags": string()},
         "ItemKind": {},
         "Task": {},
-        "Credential": {},
-        "Secret": {},
+        "Credential": {"memberOfTypes": ["CredentialGroup"], "tags": string()},
+        "CredentialGroup": {},
         "Opaque": {},
     })
 }

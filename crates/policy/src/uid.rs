@@ -1,5 +1,7 @@
 //! Entity types and ids of the namespace `Bailiwick`. Ids are built from parts, never from text: a tool name may hold quotes.
 
+use std::sync::LazyLock;
+
 use cedar_policy_core::ast::{Eid, EntityType, EntityUID};
 
 use crate::flaw::{Flaw, PolicyErrors};
@@ -18,7 +20,6 @@ pub(crate) const RESERVED: &[&str] = &[
     "spend",
     "destroy",
     "lease",
-    "reveal",
     "open_task",
     "delegate",
     "exchange",
@@ -46,7 +47,7 @@ pub(crate) struct Types {
     pub(crate) group: EntityType,
     pub(crate) task: EntityType,
     pub(crate) credential: EntityType,
-    pub(crate) secret: EntityType,
+    pub(crate) credential_group: EntityType,
     pub(crate) item: EntityType,
 }
 
@@ -74,7 +75,7 @@ impl Types {
             group: named("Group")?,
             task: named("Task")?,
             credential: named("Credential")?,
-            secret: named("Secret")?,
+            credential_group: named("CredentialGroup")?,
             item: named("Item")?,
         })
     }
@@ -88,4 +89,10 @@ impl Types {
 /// The entity of this type and id.
 pub(crate) fn uid(kind: &EntityType, id: &str) -> EntityUID {
     EntityUID::from_components(kind.clone(), Eid::new(id), None)
+}
+
+/// The item of this id. Facts come without the types of a bundle.
+pub(crate) fn item(id: &str) -> Option<EntityUID> {
+    static ITEM: LazyLock<Option<EntityType>> = LazyLock::new(|| "Bailiwick::Item".parse().ok());
+    Some(uid(ITEM.as_ref()?, id))
 }

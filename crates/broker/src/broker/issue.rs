@@ -122,6 +122,7 @@ impl Broker {
                 let mut event =
                     broker.event(EventType::LeaseIntent, &lease, Some(&task), "pending");
                 event.cause = want.cause;
+                event.decision.clone_from(&want.decision);
                 broker.inner.journal.push(tx, &event)?;
                 Ok(lease)
             })

@@ -111,6 +111,7 @@ impl Broker {
             before: None,
             after: Some(want.task.to_string()),
         });
+        event.decision.clone_from(&want.decision);
         event
     }
 
@@ -188,6 +189,7 @@ impl Broker {
                 let mut event =
                     broker.event(EventType::LeaseIntent, &lease, Some(&task), "pending");
                 event.cause = want.cause;
+                event.decision.clone_from(&want.decision);
                 broker.inner.journal.push(tx, &event)?;
                 Ok((lease, replaced))
             })

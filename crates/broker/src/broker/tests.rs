@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use bailiwick_core::decision::{Decision, Versions};
+use bailiwick_core::event::DecisionRef;
 use bailiwick_core::fence::Subject;
-use bailiwick_core::lease::{BackendKind, Deployment, LeaseClass, LeaseState};
+use bailiwick_core::lease::{BackendKind, Deployment, LeaseClass, LeaseState, Wanted};
 use bailiwick_core::{Code, Fault, Secret};
 use bailiwick_store::{Store, StoreError};
 
@@ -27,7 +29,20 @@ use world::{CANARY, World, fence, wanted};
 #[tokio::test]
 async fn one_lease_serves_all_calls_of_a_task_and_no_other() {
     let world = World::new().await;
-    let first = world.broker.lease(world.wanted()).await.unwrap();
+    let versions = Versions {
+        bundle: None,
+        task: 1,
+        fence_seq: 0,
+        replica_seq: 1,
+    };
+    let said = DecisionRef::of(&Decision::allowed(versions), 0);
+    let wanted_first = Wanted {
+        decision: Some(said.clone()),
+        ..world.wanted()
+    };
+    let first = world.broker.lease(wanted_first).await.unwrap();
+    let intent = world.journal.events.lock().unwrap()[0].clone();
+    assert_eq!(intent.decision, Some(said));
     let again = world.broker.lease(world.wanted()).await.unwrap();
     assert_eq!(first.id, again.id);
     assert_eq!(first.bearer.expose(), CANARY);

@@ -53,7 +53,10 @@ impl Control {
                     seq,
                 });
                 let allowed = about.is_some_and(|about| {
-                    wanted(lease).is_some_and(|want| self.lease_refusal(&about, &want).is_none())
+                    wanted(lease).is_some_and(|want| {
+                        let said = self.lease_said(&about, &want);
+                        said.is_none_or(|said| act::refusal(&said).is_none())
+                    })
                 });
                 if !allowed {
                     fallen.leases.push((lease.id, *event));
@@ -137,5 +140,6 @@ fn wanted(lease: &Lease) -> Option<Wanted> {
         ttl: Some(lease.not_after.since(lease.created_at)),
         idempotency_key: None,
         lineage: lease.lineage.clone(),
+        decision: None,
     })
 }

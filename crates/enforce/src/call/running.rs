@@ -6,7 +6,6 @@ use std::time::Duration;
 use bailiwick_audit::Class;
 use bailiwick_core::binding::Binding;
 use bailiwick_core::event::{Event, Status};
-use bailiwick_core::fence::Subject;
 use bailiwick_core::json::Text;
 use bailiwick_core::label::Labels;
 use bailiwick_core::{Code, Fault, Problem};
@@ -20,6 +19,7 @@ use crate::decider::Decided;
 use crate::duties;
 use crate::gateway::Gateway;
 use crate::labels;
+use crate::lease::{self, For};
 use crate::live::Entered;
 use crate::mcp::Outlet;
 use crate::mcp::envelope::Envelope;
@@ -27,7 +27,7 @@ use crate::mcp::forward::{self, Stopped};
 use crate::mcp::methods::Context;
 use crate::mcp::session::Session;
 use crate::mcp::upstream::{ANSWER_LIMITS, Answer};
-use crate::ports::{Leased, Wanted};
+use crate::ports::Leased;
 use crate::provenance::{Answered, Source};
 use crate::record;
 
@@ -144,47 +144,23 @@ impl<'a> Running<'a> {
         ) else {
             return Ok((None, None));
         };
-        let view = decided
-            .view
-            .as_ref()
-            .ok_or_else(|| Refusal::new(Code::Internal, "no caller", ""))?;
-        let point = &self.gateway.decider;
-        let may = point.lease(view, Some(&self.session.server.name), credential);
-        may.await.map_err(|problem| Refusal::of(&problem))?;
-        let wanted = Wanted::injected(
-            self.session.server.name.clone(),
-            credential.clone(),
-            view.task.id,
-            self.context.caller.instance,
-            view.agent.name.clone(),
-            Some(self.intent.id),
-        );
-        let leased = tokio::select! {
-            biased;
-            cut = self.entered.cut() => return Err(forward::refusal_of(&Stopped::Cut(cut))),
-            leased = self.gateway.ports.leaser.lease(wanted) => leased.map_err(|problem| Refusal::of(&problem))?,
+        let (Some(view), Some(known)) = (&decided.view, &decided.known) else {
+            return Err(Refusal::new(Code::Internal, "no caller", ""));
         };
-        let replica = self.gateway.decider.replica();
-        let subjects = vec![
-            (Subject::Lease(leased.id), 0),
-            (
-                Subject::Credential(leased.credential.clone()),
-                replica.applied(),
-            ),
-        ];
-        let entry = replica.live().enter(subjects.clone());
-        let dead = replica.view(|state| state.fences().any_dead(&subjects).cloned());
-        match dead {
-            Ok(None) => Ok((Some(leased), Some(entry))),
-            Ok(Some(fence)) => {
-                let message = format!("the credential was revoked: {}", fence.reason);
-                Err(Refusal::new(
-                    Code::Revoked,
-                    message,
-                    "ask the operator of the server",
-                ))
+        let wanted = For {
+            caller: &self.context.caller,
+            view,
+            known,
+            server: Some(&self.session.server.name),
+            credential,
+            cause: Some(self.intent.id),
+        };
+        tokio::select! {
+            biased;
+            cut = self.entered.cut() => Err(forward::refusal_of(&Stopped::Cut(cut))),
+            leased = lease::take(self.gateway, &wanted) => {
+                leased.map(|(leased, entry)| (Some(leased), Some(entry)))
             }
-            Err(behind) => Err(Refusal::of(&behind.problem())),
         }
     }
 

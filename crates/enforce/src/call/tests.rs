@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use bailiwick_core::Code;
 use bailiwick_core::approval::ApprovalState;
 use bailiwick_core::change::ChangeBody;
-use bailiwick_core::decision::{Decision, Versions};
+use bailiwick_core::decision::{Decision, Outcome, Versions};
 use bailiwick_core::event::{EventType, Status};
 use bailiwick_core::fence::Subject;
 use bailiwick_policy::DIVERGED;
@@ -356,6 +356,15 @@ async fn a_forbidden_lease_stops_the_call_before_it_leaves() {
     let mut pipe = Pipe::open(&world);
     let answer = pipe.ask(&call(1, "get")).await;
     assert_eq!(answer["result"]["content"][0]["text"], "done", "{answer}");
+    // What policy said goes on record with the lease.
+    let said = {
+        let wanted = world.leaser.wanted.lock().unwrap();
+        let last = wanted.last().unwrap();
+        assert!(last.cause.is_some());
+        last.decision.clone().unwrap()
+    };
+    assert_eq!(said.effect, Outcome::Allow);
+    assert_eq!(said.policies, ["bailiwick/lease"]);
     let task = world.task();
     world.commit(ChangeBody::Task(bailiwick_core::task::Task {
         labels: ["no-lease".parse().unwrap()].into_iter().collect(),
@@ -371,6 +380,26 @@ async fn a_forbidden_lease_stops_the_call_before_it_leaves() {
             .contains("This task gets no credential.")
     );
     assert_eq!(world.tools.calls().len(), before);
+    // And with its refusal, between the call that it was for and how that ended.
+    let events = world.recorder.events.lock().unwrap();
+    let [.., intent, no, result] = events.as_slice() else {
+        panic!("{events:?}");
+    };
+    let kinds = [intent.kind, no.kind, result.kind];
+    assert_eq!(
+        kinds,
+        [
+            EventType::ToolIntent,
+            EventType::LeaseRefused,
+            EventType::ToolResult
+        ]
+    );
+    assert_eq!(no.cause, Some(intent.id));
+    let said = no.decision.as_ref().unwrap();
+    assert_eq!(said.effect, Outcome::Deny);
+    assert_eq!(said.reasons, ["test/no-lease"]);
+    let code = no.outcome.as_ref().unwrap().code.as_deref();
+    assert_eq!(code, Some("forbidden"));
 }
 
 /// Whatever the two look-ups of one call found: it is refused, counted apart, and on record by an event of its own.

@@ -12,9 +12,10 @@ use bailiwick_core::{Code, Effect, Problem};
 use bailiwick_policy::Input;
 use bytes::Bytes;
 
+use super::acts::On;
 use super::decided::Known;
 use super::fetch::{Fetch, OwnedWhat, in_stage};
-use super::observed::observed;
+use super::observed::enforced;
 use super::raised::raised;
 use super::refusals::{Refusal, definition_refusal, fence_refusal, scope_refusal, stage_refusal};
 use super::rows::Rows;
@@ -59,6 +60,7 @@ pub(crate) struct StandingFetch {
     pub(crate) caller: Caller,
     pub(crate) server: ServerName,
     pub(crate) what: Vec<OwnedWhat>,
+    pub(crate) known: Arc<Known>,
     pub(crate) credential: Option<CredentialName>,
     pub(crate) labels: Labels,
 }
@@ -93,6 +95,13 @@ impl Standing {
         }
     }
 
+    fn known(&self) -> &Known {
+        match self {
+            Self::Call(call) => &call.known,
+            Self::Fetch(fetch) => &fetch.known,
+        }
+    }
+
     fn credential(&self) -> Option<&CredentialName> {
         match self {
             Self::Call(call) => call.credential.as_ref(),
@@ -123,7 +132,8 @@ impl LocalDecider {
         };
         let lease = || {
             let credential = standing.credential()?;
-            self.lease_again(&rows, credential, compiled)
+            let on = On::rows(&rows, &compiled.bundle, standing.known());
+            self.lease_again(&on, (&rows.server.name, credential))
         };
         falls.or_else(lease).map_or(Again::Stands, Again::Falls)
     }
@@ -261,11 +271,7 @@ impl LocalDecider {
             facts: &call.known.facts,
             versions: rows.versions,
         });
-        Ok(if rows.rollout.observes(now) {
-            observed(decision)
-        } else {
-            decision
-        })
+        Ok(enforced(decision, &rows.rollout, now))
     }
 
     fn fetch_again(
@@ -274,7 +280,6 @@ impl LocalDecider {
         rows: &Rows,
         compiled: &Compiled,
     ) -> Option<String> {
-        let now = self.clock.wall();
         let admitted = fence_refusal(rows).or_else(|| self.task_over(rows));
         if let Some((_, _, reason, _)) = admitted {
             return Some(reason);
@@ -296,7 +301,7 @@ impl LocalDecider {
             };
             match in_stage(&fetch, rows, compiled) {
                 Some((_, _, reason, _)) => Some(reason),
-                None => match self.said(&fetch, rows, compiled, now) {
+                None => match self.said(fetch.what, rows, compiled, &standing.known) {
                     decision if decision.outcome == Outcome::Allow => None,
                     decision => Some(words(Ok(decision))),
                 },
@@ -306,18 +311,10 @@ impl LocalDecider {
 
     fn lease_again(
         &self,
-        rows: &Rows,
-        credential: &CredentialName,
-        compiled: &Compiled,
+        on: &On<'_>,
+        (server, credential): (&ServerName, &CredentialName),
     ) -> Option<String> {
-        let server = &rows.server.name;
-        let decision = self.decide_lease(
-            &compiled.bundle,
-            &rows.view,
-            (Some(server), credential),
-            rows.versions,
-            &rows.rollout,
-        );
+        let decision = self.decide_lease(on, Some(server), credential);
         (decision.outcome != Outcome::Allow).then(|| words(Ok(decision)))
     }
 }

@@ -7,69 +7,56 @@ use bailiwick_core::scope::Scope;
 use bailiwick_core::{Code, Effect, Problem};
 use bailiwick_policy::act::{Act, Told};
 
-use super::decided::refused;
-use super::refusals::{Refusal, fence_refusal};
+use super::acts::{Doing, On};
+use super::refusals::{Refusal, fence_refusal, no_policy, refuse};
 use super::rows::Rows;
-use super::{Decided, LocalDecider, MAX_ROUNDS};
+use super::{Decided, LocalDecider};
 use crate::ask::Kind;
 use crate::caller::Caller;
-use crate::provenance::Judged;
+use crate::policies::Compiled;
 
 impl LocalDecider {
     /// Whether `server` may ask the caller's client this now.
     pub(crate) async fn ask(&self, caller: &Caller, server: &ServerName, kind: Kind) -> Decided {
-        let started = self.clock.monotonic();
-        for _ in 0..MAX_ROUNDS {
-            let policy = self.policies.current(&self.replica).await;
-            let rows = match self.rows(caller, server, None) {
-                Ok(rows) => rows,
-                Err(problem) => return refused(problem),
-            };
-            if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
-                continue;
-            }
-            let refuse = |(code, source, reason, fix): Refusal| {
-                Decision::refused(code, source, reason, fix, rows.versions)
-            };
-            let now = self.clock.wall();
-            let before = fence_refusal(&rows).or_else(|| self.task_refusal(&rows));
-            let decision = match (before, &policy, kind) {
+        let rows = || self.reading(caller, server, None);
+        let decide = |rows: &Rows, policy: Result<&Compiled, &Problem>, _| {
+            let before = fence_refusal(rows).or_else(|| self.task_refusal(rows));
+            let refuse = |refusal| refuse(refusal, rows.versions);
+            let input = [("mode", Told::Text(mode(kind)))];
+            let decision = match (before, policy, kind) {
                 (Some(refusal), _, _) => refuse(refusal),
-                (None, Err(problem), _) => {
-                    let (message, help) = (problem.message.clone(), problem.help.clone());
-                    refuse((problem.code, "policy", message, help))
-                }
+                (None, Err(problem), _) => refuse(no_policy(problem)),
                 (None, Ok(compiled), Kind::Sample) => {
-                    self.act(&compiled.bundle, &rows, (Act::Sample, &[]), now)
+                    self.may_ask(caller, rows, compiled, (Act::Sample, &[]))
                 }
                 (None, Ok(compiled), Kind::Form | Kind::Url) => {
-                    let mode = if kind == Kind::Form { "form" } else { "url" };
-                    let input = [("mode", Told::Text(mode))];
-                    self.act(&compiled.bundle, &rows, (Act::Elicit, &input), now)
+                    self.may_ask(caller, rows, compiled, (Act::Elicit, &input))
                 }
-                (None, Ok(_), Kind::Roots) => roots(caller, server, &rows)
+                (None, Ok(_), Kind::Roots) => roots(caller, server, rows)
                     .map_or_else(|| Decision::allowed(rows.versions), refuse),
             };
-            let observed = rows.rollout.observes(now);
-            return Decided {
-                effect: Effect::Read,
-                judged: Judged::default(),
-                known: None,
-                decision,
-                view: Some(rows.view),
-                server: Some(rows.server),
-                tool: None,
-                input: None,
-                tried: None,
-                observed,
-                us: super::micros(self.clock.monotonic().saturating_sub(started)),
-            };
-        }
-        refused(Problem::new(
-            Code::ReplicaBehind,
-            "the registry changes faster than policy can follow",
-            "try again",
-        ))
+            decision.into()
+        };
+        self.decided(rows, decide).await
+    }
+
+    fn may_ask(
+        &self,
+        caller: &Caller,
+        rows: &Rows,
+        compiled: &Compiled,
+        (act, input): (Act, &[(&'static str, Told<'_>)]),
+    ) -> Decision {
+        let known = self.known(&rows.view, caller);
+        let doing = Doing::at(rows.server.name.as_str(), act, input);
+        self.act(&On::rows(rows, &compiled.bundle, &known), &doing)
+    }
+}
+
+const fn mode(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Url => "url",
+        Kind::Form | Kind::Sample | Kind::Roots => "form",
     }
 }
 

@@ -1,4 +1,4 @@
-//! What came of a call: the decision with the rows it was made on, and what policy was asked.
+//! What came of a question: the decision with the rows it was made on, and what policy was asked. Rows and policy are those of one moment.
 
 use std::sync::Arc;
 
@@ -6,12 +6,18 @@ use bailiwick_core::budget::Usage;
 use bailiwick_core::decision::{Decision, Outcome, Versions};
 use bailiwick_core::definition::Tool;
 use bailiwick_core::server::Server;
-use bailiwick_core::{Code, Effect, Problem};
+use bailiwick_core::{Code, Effect, Problem, Timestamp};
 use bailiwick_policy::Facts;
 
+use super::LocalDecider;
+use super::rows::Rows;
+use crate::policies::Compiled;
 use crate::provenance::Judged;
 use crate::replica::View;
 use crate::trial::Tried;
+
+/// Times that a decision starts anew because the registry changed under it, before it gives up.
+const MAX_ROUNDS: usize = 4;
 
 /// A decision with the rows it was made on.
 #[derive(Debug)]
@@ -54,6 +60,22 @@ pub(crate) struct Known {
     pub(crate) usage: Usage,
 }
 
+impl Known {
+    /// Without what is known of one call and its arguments: what is done for it is no second question about these.
+    pub(super) fn of_caller(&self) -> Self {
+        Self {
+            facts: Facts {
+                provenance: None,
+                first_use: None,
+                arg_effects: None,
+                items: None,
+                ..self.facts.clone()
+            },
+            usage: self.usage,
+        }
+    }
+}
+
 /// A decision with what policy was asked.
 pub(super) struct Asked {
     pub(super) decision: Decision,
@@ -63,8 +85,9 @@ pub(super) struct Asked {
     pub(super) known: Option<Arc<Known>>,
 }
 
-impl Asked {
-    pub(super) fn before_policy(decision: Decision) -> Self {
+/// A decision that policy was not asked for, or of which nothing more is kept.
+impl From<Decision> for Asked {
+    fn from(decision: Decision) -> Self {
         Self {
             decision,
             input: None,
@@ -75,8 +98,61 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// With the rows it was made on, at that time.
+    pub(super) fn on(self, rows: Rows, now: Timestamp) -> Decided {
+        Decided {
+            decision: self.decision,
+            input: self.input,
+            tried: self.tried,
+            judged: self.judged,
+            known: self.known,
+            observed: rows.rollout.observes(now),
+            view: Some(rows.view),
+            server: Some(rows.server),
+            tool: rows.tool,
+            effect: rows.effect,
+            us: 0,
+        }
+    }
+}
+
+impl LocalDecider {
+    /// Decides on rows and a bundle that was compiled for exactly these: begun anew while the registry changes under it.
+    pub(super) async fn decided(
+        &self,
+        rows: impl Fn() -> Result<Rows, Problem>,
+        decide: impl Fn(&Rows, Result<&Compiled, &Problem>, Timestamp) -> Asked,
+    ) -> Decided {
+        let started = self.clock.monotonic();
+        for _ in 0..MAX_ROUNDS {
+            // Compiling may wait; the rows are read after it, and count only if they are what the bundle was compiled for.
+            let policy = self.policies.current(&self.replica).await;
+            let rows = match rows() {
+                Ok(rows) => rows,
+                Err(problem) => return refused(problem),
+            };
+            if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
+                continue;
+            }
+            let now = self.clock.wall();
+            let asked = decide(&rows, policy.as_deref(), now);
+            let took = self.clock.monotonic().saturating_sub(started);
+            return Decided {
+                us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+                ..asked.on(rows, now)
+            };
+        }
+        refused(Problem::new(
+            Code::ReplicaBehind,
+            "the registry changes faster than policy can follow",
+            "try again",
+        ))
+    }
+}
+
 /// Of a call that could not be decided.
-pub(super) fn refused(problem: Problem) -> Decided {
+fn refused(problem: Problem) -> Decided {
     let versions = Versions {
         bundle: None,
         task: 0,

@@ -5,20 +5,18 @@ use std::sync::Arc;
 
 use bailiwick_core::decision::{Decision, Outcome};
 use bailiwick_core::json::{Limits, check};
-use bailiwick_core::{Code, Effect, Problem, Timestamp, scope};
-use bailiwick_policy::NO_FACTS;
-use bailiwick_policy::act::{self, Act, Told};
+use bailiwick_core::{Code, Effect, Problem, scope};
+use bailiwick_policy::act::{Act, Told};
 use serde_json::json;
 
-use super::decided::refused;
-use super::observed::observed;
-use super::refusals::{Refusal, fence_refusal, out_of_stage, uncovered};
+use super::acts::{Doing, On};
+use super::decided::Asked;
+use super::refusals::{fence_refusal, no_policy, out_of_stage, refuse, uncovered};
 use super::rows::Rows;
-use super::{Decided, LocalDecider, MAX_ROUNDS};
+use super::{Decided, LocalDecider};
 use crate::caller::Caller;
 use crate::egress::Connector;
 use crate::policies::Compiled;
-use crate::provenance::Judged;
 
 /// Kinds of duty that are performed for a request through a connector.
 const PERFORMS: &[&str] = &["label", "max_bytes", "notify"];
@@ -55,37 +53,17 @@ impl Egress<'_> {
 impl LocalDecider {
     /// Decides one request. The caller must be in the live index already.
     pub async fn egress(&self, asked: &Egress<'_>) -> Decided {
-        let started = self.clock.monotonic();
-        for _ in 0..MAX_ROUNDS {
-            let policy = self.policies.current(&self.replica).await;
-            let rows = match self.rows_at(asked.caller, &asked.connector.row) {
-                Ok(rows) => rows,
-                Err(problem) => return refused(problem),
-            };
-            if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
-                continue;
-            }
-            let now = self.clock.wall();
-            let decision = self.egress_rows(asked, &rows, policy.as_deref(), now);
-            return Decided {
+        let rows = || {
+            let rows = self.rows_at(asked.caller, &asked.connector.row)?;
+            Ok(Rows {
                 effect: asked.effect(),
-                judged: Judged::default(),
-                decision,
-                view: Some(rows.view),
-                server: Some(rows.server),
-                tool: None,
-                input: None,
-                tried: None,
-                observed: rows.rollout.observes(now),
-                known: None,
-                us: super::micros(self.clock.monotonic().saturating_sub(started)),
-            };
-        }
-        refused(Problem::new(
-            Code::ReplicaBehind,
-            "the registry changes faster than policy can follow",
-            "try again",
-        ))
+                ..rows
+            })
+        };
+        let decide = |rows: &Rows, policy: Result<&Compiled, &Problem>, _| {
+            self.egress_rows(asked, rows, policy)
+        };
+        self.decided(rows, decide).await
     }
 
     fn egress_rows(
@@ -93,11 +71,8 @@ impl LocalDecider {
         asked: &Egress<'_>,
         rows: &Rows,
         policy: Result<&Compiled, &Problem>,
-        now: Timestamp,
-    ) -> Decision {
-        let refuse = |(code, source, reason, fix): Refusal| {
-            Decision::refused(code, source, reason, fix, rows.versions)
-        };
+    ) -> Asked {
+        let refuse = |refusal| Asked::from(refuse(refusal, rows.versions));
         let text = json!({ "path": asked.path, "size": asked.size }).to_string();
         let arguments = check(text.as_bytes(), &Limits::ENVELOPE).ok();
         let Some(leaves) = arguments.as_ref().and_then(|text| text.leaves().ok()) else {
@@ -107,45 +82,40 @@ impl LocalDecider {
         let as_scopes_ask = scope::Call {
             server: asked.connector.name().as_str(),
             tool: asked.method,
-            effect: asked.effect(),
+            effect: rows.effect,
             arguments: &leaves,
             resources: None,
         };
         let before = fence_refusal(rows)
             .or_else(|| self.task_refusal(rows))
             .or_else(|| uncovered(asked.caller, rows, &as_scopes_ask))
-            .or_else(|| self.budget_refusal(rows, asked.effect(), false));
+            .or_else(|| self.budget_refusal(rows, rows.effect, false));
         if let Some(refusal) = before {
             return refuse(refusal);
         }
         let compiled = match policy {
             Ok(compiled) => compiled,
-            Err(problem) => {
-                let (message, help) = (problem.message.clone(), problem.help.clone());
-                return refuse((problem.code, "policy", message, help));
-            }
+            Err(problem) => return refuse(no_policy(problem)),
         };
         if let Some(refusal) = out_of_stage(rows, compiled.bundle.workflows(), &as_scopes_ask) {
             return refuse(refusal);
         }
-        let decision = self.egress_said(asked, rows, compiled, now);
+        let known = Arc::new(self.known(&rows.view, asked.caller));
+        let decision = self.egress_said(asked, &On::rows(rows, &compiled.bundle, &known));
         if asked.count
             && decision.outcome == Outcome::Allow
-            && let Some(refusal) = self.budget_refusal(rows, asked.effect(), true)
+            && let Some(refusal) = self.budget_refusal(rows, rows.effect, true)
         {
             return refuse(refusal);
         }
-        decision
+        Asked {
+            known: Some(known),
+            ..decision.into()
+        }
     }
 
     /// What policy says of it, as far as it is enforced.
-    fn egress_said(
-        &self,
-        asked: &Egress<'_>,
-        rows: &Rows,
-        compiled: &Compiled,
-        now: Timestamp,
-    ) -> Decision {
+    fn egress_said(&self, asked: &Egress<'_>, on: &On<'_>) -> Decision {
         let host = asked.connector.host();
         let input = [
             ("host", Told::Text(host)),
@@ -155,25 +125,13 @@ impl LocalDecider {
             ("connector", Told::Text(asked.connector.name().as_str())),
             ("size", Told::Number(asked.size)),
         ];
-        let bundle = Arc::clone(&compiled.bundle);
-        let question = act::Asked {
+        let doing = Doing {
             act: Act::Egress,
-            principal: rows.view.agent.name.as_str(),
             resource: host,
             input: &input,
-            task: &rows.view.task,
-            chain: &rows.view.chain,
-            usage: &self.budgets.usage(rows.view.task.id),
-            now,
             performs: PERFORMS,
-            facts: &NO_FACTS,
-            versions: rows.versions,
+            discharged: asked.discharged,
         };
-        let decision = bundle.decide_approved_act(&question, asked.discharged);
-        if rows.rollout.observes(now) {
-            observed(decision)
-        } else {
-            decision
-        }
+        self.act(on, &doing)
     }
 }

@@ -1,17 +1,20 @@
-//! What policy gets to know of a call beside its rows: where its arguments come from, what was asked for, what the task has done.
+//! What policy gets to know of a call, or of what is no call, beside its rows: where its arguments come from, what was asked for, what the task has done.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bailiwick_core::Timestamp;
 use bailiwick_core::budget::{Budget, Usage};
 use bailiwick_core::json::Leaves;
 use bailiwick_core::scope;
 use bailiwick_core::selector::Selector;
-use bailiwick_policy::{Attested, BudgetLeft, Facts, FirstUse, History, Session};
+use bailiwick_policy::{Attested, BudgetLeft, Facts, FirstUse, History, Items, Session};
 
+use super::decided::Known;
 use super::rows::Rows;
 use super::{Call, LocalDecider};
-use crate::provenance::{About, Judged, judge, seconds_since};
+use crate::caller::Caller;
+use crate::provenance::{About, Judged, Memory, Requested, judge, seconds_since};
+use crate::replica::View;
 
 impl LocalDecider {
     /// The facts of a call, and what its arguments were judged to be. Arguments that cannot be read have been refused before.
@@ -19,20 +22,13 @@ impl LocalDecider {
         &self,
         call: &Call<'_>,
         rows: &Rows,
-        usage: &Usage,
-        now: Timestamp,
+        items: Items,
+        (usage, now): (&Usage, Timestamp),
     ) -> (Facts, Judged) {
         let view = &rows.view;
-        let task = &view.task;
-        let root = task.root();
-        let kept = self
-            .provenance
-            .of(root, || self.budgets.usage(root).calls == 0);
-        let lineage = std::iter::once(task).chain(&view.above);
-        let requests: Vec<_> = lineage
-            .filter_map(|task| self.provenance.requested(task))
-            .collect();
+        let requests = self.requests(view);
         let requests: Vec<_> = requests.iter().map(Arc::as_ref).collect();
+        let kept = self.remembered(view);
         let leaves = call.arguments.leaves().unwrap_or_else(|_| Leaves::none());
         let asked = scope::Call {
             server: call.server.as_str(),
@@ -48,53 +44,93 @@ impl LocalDecider {
             binding: binding.unwrap_or(&nothing),
             effect: rows.effect,
             leaves: &leaves,
-            grant: task.scope.permits(&asked).ok(),
+            grant: view.task.scope.permits(&asked).ok(),
             requests: &requests,
             memory: &memory,
         });
-        let doings = memory.doings(task.id);
-        let whole = !memory.saturated();
-        drop(memory);
+        let name = format!("{}/{}", call.server, call.tool);
+        let first_use = (!memory.saturated()).then(|| FirstUse {
+            tool: !memory.doings(view.task.id).tools.contains(&name),
+            destination: judged.new_destination,
+        });
         let raised = rows
             .tool
             .as_ref()
             .is_some_and(|tool| tool.effect != rows.effect);
-        let name = call.tool.as_str();
         let facts = Facts {
             provenance: Some(judged.provenance.clone()),
-            request: requests.first().map(|request| request.facts()),
-            first_use: whole.then(|| FirstUse {
-                tool: !doings.tools.contains(&format!("{}/{name}", call.server)),
-                destination: judged.new_destination,
-            }),
-            session: Some(Session {
-                binding: match &call.caller.token {
-                    Some(token) if token.key.is_some() => "dpop",
-                    Some(_) => "bearer",
-                    None => "peer",
-                }
-                .to_owned(),
-                // Listeners are on loopback (decision 10).
-                network: "loopback".to_owned(),
-            }),
-            budget_left: Some(left(task.scope.budget(), usage)),
-            // What was forgotten is absent: a rule that asks for it holds.
-            history: whole.then(|| History {
-                stages: doings.stages.clone(),
-                tools: doings.tools.clone(),
-                refused: doings.refused,
-                waiting: doings.waiting.values().filter(|end| **end > now).count() as u64,
-            }),
-            attested: attested(rows, now),
-            evidence: None,
-            idle_s: doings
-                .last
-                .filter(|_| whole)
-                .map(|last| seconds_since(now, last)),
-            denied: whole.then_some(doings.denied),
+            first_use,
             arg_effects: raised.then(|| [rows.effect.to_string()].into()),
+            items: Some(items),
+            ..whatever_is_done(view, call.caller, &requests, &memory, (usage, now))
         };
         (facts, judged)
+    }
+
+    /// What policy is told of a caller that calls no tool.
+    pub(crate) fn known(&self, view: &View, caller: &Caller) -> Known {
+        let usage = self.budgets.usage(view.task.id);
+        let requests = self.requests(view);
+        let requests: Vec<_> = requests.iter().map(Arc::as_ref).collect();
+        let kept = self.remembered(view);
+        let memory = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = (&usage, self.clock.wall());
+        let facts = whatever_is_done(view, caller, &requests, &memory, at);
+        drop(memory);
+        Known { facts, usage }
+    }
+
+    /// What was asked for, by the task and those above it, as far as it is evidence.
+    fn requests(&self, view: &View) -> Vec<Arc<Requested>> {
+        let lineage = std::iter::once(&view.task).chain(&view.above);
+        lineage
+            .filter_map(|task| self.provenance.requested(task))
+            .collect()
+    }
+
+    fn remembered(&self, view: &View) -> Arc<Mutex<Memory>> {
+        let root = view.task.root();
+        let fresh = || self.budgets.usage(root).calls == 0;
+        self.provenance.of(root, fresh)
+    }
+}
+
+/// What is known of a task and its process, whatever it does. What was forgotten is absent: a rule that asks for it holds.
+fn whatever_is_done(
+    view: &View,
+    caller: &Caller,
+    requests: &[&Requested],
+    memory: &Memory,
+    (usage, now): (&Usage, Timestamp),
+) -> Facts {
+    let doings = memory.doings(view.task.id);
+    let whole = !memory.saturated();
+    let binding = match &caller.token {
+        Some(token) if token.key.is_some() => "dpop",
+        Some(_) => "bearer",
+        None => "peer",
+    };
+    Facts {
+        request: requests.first().map(|request| request.facts()),
+        session: Some(Session {
+            binding: binding.to_owned(),
+            // Listeners are on loopback (decision 10).
+            network: "loopback".to_owned(),
+        }),
+        budget_left: Some(left(view.task.scope.budget(), usage)),
+        history: whole.then(|| History {
+            stages: doings.stages.clone(),
+            tools: doings.tools.clone(),
+            refused: doings.refused,
+            waiting: doings.waiting.values().filter(|end| **end > now).count() as u64,
+        }),
+        attested: attested(view, now),
+        idle_s: doings
+            .last
+            .filter(|_| whole)
+            .map(|last| seconds_since(now, last)),
+        denied: whole.then_some(doings.denied),
+        ..Facts::default()
     }
 }
 
@@ -110,8 +146,8 @@ fn left(budget: &Budget, usage: &Usage) -> BudgetLeft {
 }
 
 /// What the caller was attested to be. A client that a user let in was not.
-fn attested(rows: &Rows, now: Timestamp) -> Option<Attested> {
-    let instance = &rows.view.instance;
+fn attested(view: &View, now: Timestamp) -> Option<Attested> {
+    let instance = &view.instance;
     if instance.client.is_some() {
         return None;
     }

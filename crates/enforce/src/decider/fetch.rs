@@ -6,20 +6,20 @@ use std::sync::Arc;
 use bailiwick_core::decision::{Decision, Outcome};
 use bailiwick_core::json::{Leaves, Limits, check};
 use bailiwick_core::name::{ServerName, ToolName};
-use bailiwick_core::{Code, Effect, Problem, Timestamp, scope};
-use bailiwick_policy::act::{self, Act, Told};
-use bailiwick_policy::{Bundle, NO_FACTS};
+use bailiwick_core::{Code, Effect, Problem, scope};
+use bailiwick_policy::act::{Act, Told};
 use serde_json::{Value, json};
 
-use super::decided::{Asked, refused};
-use super::observed::observed;
-use super::refusals::{Refusal, definition_refusal, fence_refusal, out_of_stage, uncovered};
+use super::acts::{Doing, On};
+use super::decided::{Asked, Known};
+use super::refusals::{
+    Refusal, definition_refusal, fence_refusal, no_policy, out_of_stage, refuse, uncovered,
+};
 use super::rows::Rows;
-use super::{ACT_PERFORMS, Decided, LocalDecider, MAX_ROUNDS};
+use super::{Decided, LocalDecider};
 use crate::caller::Caller;
 use crate::catalogue::LastShown;
 use crate::policies::Compiled;
-use crate::provenance::Judged;
 
 /// A prompt or resource to be decided on.
 #[derive(Debug, Clone, Copy)]
@@ -158,59 +158,25 @@ impl Fetch<'_> {
 impl LocalDecider {
     /// Decides whether a prompt or resource may be fetched. The caller must be in the live index already.
     pub async fn fetch(&self, fetch: &Fetch<'_>) -> Decided {
-        let started = self.clock.monotonic();
-        for _ in 0..MAX_ROUNDS {
-            let policy = self.policies.current(&self.replica).await;
-            let rows = match self.rows(fetch.caller, fetch.server, fetch.what.pinned()) {
-                Ok(rows) => rows,
-                Err(problem) => return refused(problem),
-            };
-            if matches!(&policy, Ok(compiled) if compiled.registry != rows.registry) {
-                continue;
-            }
-            let now = self.clock.wall();
-            let asked = self.fetch_rows(fetch, &rows, policy.as_deref(), now);
-            let observed = rows.rollout.observes(now);
-            let Rows {
-                view, server, tool, ..
-            } = rows;
-            return Decided {
-                effect: Effect::Read,
-                judged: Judged::default(),
-                known: None,
-                decision: asked.decision,
-                view: Some(view),
-                server: Some(server),
-                tool,
-                input: None,
-                tried: None,
-                observed,
-                us: super::micros(self.clock.monotonic().saturating_sub(started)),
-            };
-        }
-        refused(Problem::new(
-            Code::ReplicaBehind,
-            "the registry changes faster than policy can follow",
-            "try again",
-        ))
+        let rows = || self.reading(fetch.caller, fetch.server, fetch.what.pinned());
+        let decide = |rows: &Rows, policy: Result<&Compiled, &Problem>, _| {
+            self.fetch_rows(fetch, rows, policy)
+        };
+        self.decided(rows, decide).await
     }
 
     /// The decision about what needs a grant on the server and nothing more.
     pub fn admitted(&self, caller: &Caller, server: &ServerName) -> Result<Decided, Problem> {
         let view = self.admit(caller, server)?;
-        let rows = self.rows(caller, server, None)?;
+        let rows = self.reading(caller, server, None)?;
+        let rows = Rows { view, ..rows };
+        let asked = Asked {
+            known: Some(Arc::new(self.known(&rows.view, caller))),
+            ..Decision::allowed(rows.versions).into()
+        };
         Ok(Decided {
-            effect: Effect::Read,
-            judged: Judged::default(),
-            known: None,
-            decision: Decision::allowed(rows.versions),
-            view: Some(view),
-            server: Some(rows.server),
-            tool: None,
-            input: None,
-            tried: None,
             observed: false,
-            us: 0,
+            ..asked.on(rows, self.clock.wall())
         })
     }
 
@@ -224,10 +190,13 @@ impl LocalDecider {
         let Ok(policy) = self.policies.current(&self.replica).await else {
             return vec![false; listed.len()];
         };
-        let now = self.clock.wall();
+        let Ok(view) = self.admit(caller, server) else {
+            return vec![false; listed.len()];
+        };
+        let known = self.known(&view, caller);
         let may = |what: &Option<What<'_>>| {
             let what = (*what)?;
-            let rows = self.rows(caller, server, what.pinned()).ok()?;
+            let rows = self.reading(caller, server, what.pinned()).ok()?;
             let fetch = Fetch {
                 caller,
                 server,
@@ -241,7 +210,7 @@ impl LocalDecider {
             let allowed = !before
                 && within_scope(&fetch, &rows)
                 && policy.registry == rows.registry
-                && self.said(&fetch, &rows, &policy, now).outcome == Outcome::Allow;
+                && self.said(what, &rows, &policy, &known).outcome == Outcome::Allow;
             Some(allowed)
         };
         listed
@@ -255,11 +224,8 @@ impl LocalDecider {
         fetch: &Fetch<'_>,
         rows: &Rows,
         policy: Result<&Compiled, &Problem>,
-        now: Timestamp,
     ) -> Asked {
-        let refuse = |(code, source, reason, fix): Refusal| {
-            Asked::before_policy(Decision::refused(code, source, reason, fix, rows.versions))
-        };
+        let refuse = |refusal| Asked::from(refuse(refusal, rows.versions));
         let before = fence_refusal(rows)
             .or_else(|| self.task_refusal(rows))
             .or_else(|| covered(fetch, rows, |_| None))
@@ -269,65 +235,40 @@ impl LocalDecider {
         }
         let compiled = match policy {
             Ok(compiled) => compiled,
-            Err(problem) => {
-                let (message, help) = (problem.message.clone(), problem.help.clone());
-                return refuse((problem.code, "policy", message, help));
-            }
+            Err(problem) => return refuse(no_policy(problem)),
         };
         if let Some(refusal) = in_stage(fetch, rows, compiled) {
             return refuse(refusal);
         }
-        let decision = self.said(fetch, rows, compiled, now);
+        let known = Arc::new(self.known(&rows.view, fetch.caller));
+        let decision = self.said(fetch.what, rows, compiled, &known);
         if fetch.count
             && decision.outcome == Outcome::Allow
             && let Some(refusal) = self.budget_refusal(rows, Effect::Read, true)
         {
             return refuse(refusal);
         }
-        Asked::before_policy(decision)
+        Asked {
+            known: Some(known),
+            ..decision.into()
+        }
     }
 
     /// What policy says of it, as far as it is enforced.
     pub(super) fn said(
         &self,
-        fetch: &Fetch<'_>,
+        what: What<'_>,
         rows: &Rows,
         compiled: &Compiled,
-        now: Timestamp,
+        known: &Known,
     ) -> Decision {
-        let (act, input) = match fetch.what {
+        let (act, input) = match what {
             What::Prompt { name, .. } => (Act::Prompt, ("name", Told::Text(name))),
             What::Resource { uri } => (Act::ResourceRead, ("uri", Told::Text(uri))),
         };
-        self.act(&compiled.bundle, rows, (act, &[input]), now)
-    }
-
-    /// What policy says of a built-in action of the agent at its server, as far as it is enforced.
-    pub(super) fn act(
-        &self,
-        bundle: &Arc<Bundle>,
-        rows: &Rows,
-        (act, input): (Act, &[(&'static str, Told<'_>)]),
-        now: Timestamp,
-    ) -> Decision {
-        let decision = bundle.decide_act(&act::Asked {
-            act,
-            principal: rows.view.agent.name.as_str(),
-            resource: rows.server.name.as_str(),
-            input,
-            task: &rows.view.task,
-            chain: &rows.view.chain,
-            usage: &self.budgets.usage(rows.view.task.id),
-            now,
-            performs: ACT_PERFORMS,
-            facts: &NO_FACTS,
-            versions: rows.versions,
-        });
-        if rows.rollout.observes(now) {
-            observed(decision)
-        } else {
-            decision
-        }
+        let input = [input];
+        let doing = Doing::at(rows.server.name.as_str(), act, &input);
+        self.act(&On::rows(rows, &compiled.bundle, known), &doing)
     }
 }
 

@@ -4,23 +4,23 @@ use std::sync::Arc;
 
 use bailiwick_core::decision::{Decision, Versions};
 use bailiwick_core::name::{CredentialName, ServerName};
-use bailiwick_core::rollout::Rollout;
 use bailiwick_core::{Fault as _, Problem};
-use bailiwick_policy::act::{self, Act, Told};
-use bailiwick_policy::{Bundle, NO_FACTS};
+use bailiwick_policy::act::{Act, Told};
 
 use super::LocalDecider;
-use super::observed::observed;
+use super::acts::{Doing, On};
+use super::decided::Known;
 use crate::replica::View;
 
 impl LocalDecider {
-    /// Whether the agent of a task may use this credential for a server now; for a connector, which is none, without one.
-    pub async fn lease(
+    /// Whether the agent of a task may use this credential for a server now; for a connector, which is none, without one. `known` is what
+    /// is known of the call that it is for, of which policy sees what is known of the caller.
+    pub(crate) async fn lease(
         &self,
         view: &View,
-        server: Option<&ServerName>,
-        credential: &CredentialName,
-    ) -> Result<(), Problem> {
+        (server, credential): (Option<&ServerName>, &CredentialName),
+        known: &Known,
+    ) -> Result<Decision, Problem> {
         let bundle = self.policies.for_acts(&self.replica).await?;
         let stands = self.replica.view(|state| {
             let versions = Versions {
@@ -32,37 +32,38 @@ impl LocalDecider {
             (versions, Arc::clone(state.rollout()))
         });
         let (versions, rollout) = stands.map_err(|behind| behind.problem())?;
-        let decision = self.decide_lease(&bundle, view, (server, credential), versions, &rollout);
-        act::refusal(&decision).map_or(Ok(()), Err)
+        let on = On {
+            bundle: &bundle,
+            view,
+            known,
+            versions,
+            rollout: &rollout,
+        };
+        Ok(self.decide_lease(&on, server, credential))
     }
 
     /// What policy says to it, as far as it is enforced.
     pub(super) fn decide_lease(
         &self,
-        bundle: &Bundle,
-        view: &View,
-        (server, credential): (Option<&ServerName>, &CredentialName),
-        versions: Versions,
-        rollout: &Rollout,
+        on: &On<'_>,
+        server: Option<&ServerName>,
+        credential: &CredentialName,
     ) -> Decision {
-        let now = self.clock.wall();
-        let decision = bundle.decide_act(&act::Asked {
+        let input = [("server", server.map_or(Told::NoServer, Told::Server))];
+        let doing = Doing {
             act: Act::Lease,
-            principal: view.agent.name.as_str(),
             resource: credential.as_str(),
-            input: &[("server", server.map_or(Told::NoServer, Told::Server))],
-            task: &view.task,
-            chain: &view.chain,
-            usage: &self.budgets.usage(view.task.id),
-            now,
+            input: &input,
             performs: &[],
-            facts: &NO_FACTS,
-            versions,
-        });
-        if rollout.observes(now) {
-            observed(decision)
-        } else {
-            decision
-        }
+            discharged: &[],
+        };
+        let known = on.known.of_caller();
+        self.act(
+            &On {
+                known: &known,
+                ..*on
+            },
+            &doing,
+        )
     }
 }

@@ -1,10 +1,20 @@
 //! Policy that is observed and not enforced.
 
-use bailiwick_core::Code;
 use bailiwick_core::decision::{Decision, Outcome, WouldBe};
+use bailiwick_core::rollout::Rollout;
+use bailiwick_core::{Code, Timestamp};
+
+/// What is enforced of a decision of policy: all of it, or while policy is observed nothing that refuses.
+pub(super) fn enforced(decision: Decision, rollout: &Rollout, now: Timestamp) -> Decision {
+    if rollout.observes(now) {
+        observed(decision)
+    } else {
+        decision
+    }
+}
 
 /// A refusal of policy goes through where policy is observed; the decision says what it would be. What could not be decided stays refused.
-pub(super) fn observed(decision: Decision) -> Decision {
+fn observed(decision: Decision) -> Decision {
     let of_policy = matches!(
         decision.code,
         Some(Code::Forbidden | Code::NoPermit | Code::StepUpRequired | Code::UnsupportedObligation)

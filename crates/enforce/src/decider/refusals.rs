@@ -1,9 +1,10 @@
 //! The refusals before policy, each with its reason and what to do: fence, definition, scope, stage. Nothing overrides them.
 
+use bailiwick_core::decision::{Decision, Versions};
 use bailiwick_core::name::{ServerName, ToolName};
 use bailiwick_core::risk::Risk;
 use bailiwick_core::scope;
-use bailiwick_core::{Code, Effect, Fault};
+use bailiwick_core::{Code, Effect, Fault, Problem};
 use bailiwick_policy::Workflows;
 
 use super::Call;
@@ -13,6 +14,17 @@ use crate::catalogue::LastShown;
 
 /// Code, name of the check, reason, and what a person can do.
 pub(super) type Refusal = (Code, &'static str, String, String);
+
+/// The decision that it comes to.
+pub(super) fn refuse((code, source, reason, fix): Refusal, versions: Versions) -> Decision {
+    Decision::refused(code, source, reason, fix, versions)
+}
+
+/// There is no policy to ask.
+pub(super) fn no_policy(problem: &Problem) -> Refusal {
+    let (message, help) = (problem.message.clone(), problem.help.clone());
+    (problem.code, "policy", message, help)
+}
 
 /// A fence stands on something in the chain, or on the target.
 pub(super) fn fence_refusal(rows: &Rows) -> Option<Refusal> {

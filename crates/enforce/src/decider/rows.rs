@@ -44,6 +44,20 @@ impl LocalDecider {
             .map_err(|behind| behind.problem())?
     }
 
+    /// The rows of what changes nothing, whatever a pinned prompt's effect was said to be.
+    pub(super) fn reading(
+        &self,
+        caller: &Caller,
+        server: &ServerName,
+        pinned: Option<&ToolName>,
+    ) -> Result<Rows, Problem> {
+        let rows = self.rows(caller, server, pinned)?;
+        Ok(Rows {
+            effect: Effect::Read,
+            ..rows
+        })
+    }
+
     /// The rows of a caller at a connector.
     pub(super) fn rows_at(
         &self,

@@ -163,14 +163,7 @@ impl Exchange {
         labels::before(gateway, decided, &nothing, (self.intent.id, &self.entered))
             .await
             .map_err(refuse)?;
-        let Some(view) = &decided.view else {
-            return Err(Refusal::new(
-                Code::Internal,
-                "an exchange without a caller",
-                "",
-            ));
-        };
-        let taken = lease::take(gateway, &self.connector, caller, view, self.intent.id);
+        let taken = lease::take(gateway, &self.connector, (caller, decided), self.intent.id);
         tokio::select! {
             biased;
             cut = self.entered.cut() => Err(pump::cut_short(&cut)),

@@ -48,6 +48,33 @@ async fn lists_show_what_may_be_fetched() {
     assert!(world.cataloguer.listings.lock().unwrap().is_empty());
 }
 
+/// Policy knows of who fetches what it knows of who calls.
+#[tokio::test]
+async fn what_is_known_of_a_caller_is_known_when_it_reads() {
+    let world = World::new().await;
+    let mut pipe = Pipe::open(&world);
+    let read = |id| ask(id, "resources/read", &json!({ "uri": "docs://a" }));
+    let labelled = |version: u64, labels: &[&str]| {
+        let labels = labels.iter().map(|label| label.parse().unwrap());
+        ChangeBody::Task(bailiwick_core::task::Task {
+            labels: labels.collect(),
+            version,
+            ..world.task()
+        })
+    };
+    let version = world.task().version;
+    world.commit(labelled(version + 1, &["far"]));
+    let refused = pipe.ask(&read(1)).await;
+    assert_eq!(refused["error"]["data"]["code"], "forbidden", "{refused}");
+    world.commit(labelled(version + 2, &[]));
+    let answer = pipe.ask(&read(2)).await;
+    assert_eq!(answer["result"]["contents"][0]["text"], "read", "{answer}");
+    // Something was called since: there is less left of the budget.
+    world.commit(labelled(version + 3, &["far"]));
+    let answer = pipe.ask(&read(3)).await;
+    assert_eq!(answer["result"]["contents"][0]["text"], "read", "{answer}");
+}
+
 #[tokio::test]
 async fn what_is_fetched_is_on_record_before_and_after() {
     let world = World::new().await;

@@ -1,5 +1,7 @@
 //! Which items a call is about, by its arguments or its answer.
 
+use std::collections::BTreeSet;
+
 use bailiwick_core::binding::{Binding, Named, WHOLE};
 use bailiwick_core::item::{ItemKey, MAX_NAMED};
 use bailiwick_core::json::{Leaves, Text};
@@ -13,6 +15,8 @@ use crate::content::{Content, text_of};
 #[derive(Debug, Default)]
 pub(super) struct Things {
     pub(super) keys: Vec<ItemKey>,
+    /// As policies name them: `server/kind/name`, of several arguments each with `%` and `/` escaped.
+    pub(super) ids: BTreeSet<String>,
     /// Whether the binding names items by arguments, and each is there.
     pub(super) complete: bool,
 }
@@ -26,6 +30,7 @@ pub(super) fn named_in_arguments(
     let by_arguments = || binding.items.iter().filter(|named| named.answer.is_none());
     let mut things = Things {
         keys: Vec::new(),
+        ids: BTreeSet::new(),
         complete: by_arguments().next().is_some(),
     };
     if !things.complete {
@@ -34,6 +39,7 @@ pub(super) fn named_in_arguments(
     let leaves = arguments
         .leaves()
         .map_err(|_| Problem::new(Code::ArgumentsInvalid, "the arguments cannot be read", ""))?;
+    let mut room = MAX_IDS;
     for named in by_arguments() {
         let tuples = tuples(named, &leaves)?;
         things.complete &= !tuples.is_empty();
@@ -43,6 +49,13 @@ pub(super) fn named_in_arguments(
             id: item_id(parts),
         });
         things.keys.extend(keys);
+        let ids = tuples
+            .iter()
+            .map(|parts| format!("{server}/{}/{}", named.kind, joined(parts)));
+        for id in ids {
+            room = room.checked_sub(id.len()).ok_or_else(too_long)?;
+            things.ids.insert(id);
+        }
     }
     if things.keys.len() > MAX_NAMED {
         return Err(too_many());
@@ -108,6 +121,24 @@ fn tuples<'l>(named: &Named, leaves: &'l Leaves<'_>) -> Result<Vec<Vec<&'l str>>
     Ok(tuples)
 }
 
+/// Parts that tell one name and no other.
+fn joined(parts: &[&str]) -> String {
+    if let [one] = parts {
+        return (*one).to_owned();
+    }
+    let parts = parts.iter();
+    let parts = parts.map(|part| part.replace('%', "%25").replace('/', "%2F"));
+    parts.collect::<Vec<_>>().join("/")
+}
+
+fn too_long() -> Problem {
+    Problem::new(
+        Code::ArgumentsInvalid,
+        format!("the names of what the call is about take more than {MAX_IDS} bytes"),
+        "make several calls",
+    )
+}
+
 fn too_many() -> Problem {
     Problem::new(
         Code::ArgumentsInvalid,
@@ -116,5 +147,7 @@ fn too_many() -> Problem {
     )
 }
 
+/// Bytes of all ids that one call may name.
+const MAX_IDS: usize = 128 << 10;
 /// Things that one answer names; of one that names more, everything is taken to be in it.
 const MAX_NAMED_IN_ANSWER: usize = 4_096;

@@ -9,6 +9,7 @@ use bailiwick_core::change::ChangeBody;
 use bailiwick_core::definition::ToolState;
 use bailiwick_core::event::EventType;
 use bailiwick_core::item::{Item, ItemKey};
+use bailiwick_core::json::{Limits, check};
 use bailiwick_core::label::Labels;
 use bailiwick_core::server::Server;
 use bailiwick_crypto::hash::item_id;
@@ -75,6 +76,77 @@ fn label_task(world: &World, names: &[&str]) {
     task.labels = labels(names);
     task.version += 1;
     world.commit(ChangeBody::Task(task));
+}
+
+fn decided(answer: &Value) -> &str {
+    let code = &answer["result"]["_meta"]["bailiwick/decision"]["code"];
+    code.as_str().unwrap_or("")
+}
+
+#[tokio::test]
+async fn policy_is_told_what_a_call_is_about() {
+    let world = World::new().await;
+    bind(
+        &world,
+        "get",
+        Effect::Read,
+        json!({ "items": [{ "kind": "note", "in": ["/paths/*"] }] }),
+    );
+    let mut pipe = Pipe::open(&world);
+    let notes = |id: u64, paths: &[&str]| call(id, "get", &json!({ "paths": paths }));
+    assert_eq!(decided(&pipe.ask(&notes(1, &["open"])).await), "");
+    // One of several things that is closed closes all; a look-alike is taken for what it looks like.
+    for (id, paths) in [
+        (2, &["closed"][..]),
+        (3, &["open", "closed"]),
+        (4, &["cl\u{43e}sed"]),
+    ] {
+        let answer = pipe.ask(&notes(id, paths)).await;
+        assert_eq!(decided(&answer), "forbidden", "{paths:?}: {answer}");
+    }
+    hold(&world, key("note", "salaries"), &["pii"]);
+    label_task(&world, &["no-pii"]);
+    assert_eq!(decided(&pipe.ask(&notes(5, &["open"])).await), "");
+    assert_eq!(
+        decided(&pipe.ask(&notes(6, &["open", "Salaries"])).await),
+        "forbidden"
+    );
+    // What does not say what it is about may be about anything there.
+    assert_eq!(
+        decided(&pipe.ask(&call(7, "get", &json!({}))).await),
+        "forbidden"
+    );
+    // Names that nobody could keep are refused before policy is asked.
+    let (many, long) = (vec!["n"; 300], "n".repeat(200_000));
+    assert_eq!(
+        decided(&pipe.ask(&notes(8, &many)).await),
+        "arguments_invalid"
+    );
+    assert_eq!(
+        decided(&pipe.ask(&notes(9, &[&long])).await),
+        "arguments_invalid"
+    );
+    assert_eq!(world.tools.calls().len(), 2);
+}
+
+#[test]
+fn names_of_several_parts_are_told_apart() {
+    let binding: Binding =
+        serde_json::from_value(json!({ "items": [{ "kind": "repo", "in": ["/owner", "/repo"] }] }))
+            .unwrap();
+    let ids = |arguments: Value| {
+        let text = arguments.to_string();
+        let text = check(text.as_bytes(), &Limits::ENVELOPE).unwrap();
+        let things = super::named_in_arguments(&binding, &World::server(), &text).unwrap();
+        (things.ids.into_iter().collect::<Vec<_>>(), things.complete)
+    };
+    let one = ids(json!({ "owner": "acme", "repo": "web" }));
+    assert_eq!(one, (vec!["tools/repo/acme/web".to_owned()], true));
+    let other = ids(json!({ "owner": "acme/web", "repo": "x" }));
+    assert_eq!(other.0, ["tools/repo/acme%2Fweb/x"]);
+    let escaped = ids(json!({ "owner": "acme%2Fweb", "repo": "x" }));
+    assert_eq!(escaped.0, ["tools/repo/acme%252Fweb/x"]);
+    assert_eq!(ids(json!({ "owner": "acme" })), (Vec::new(), false));
 }
 
 #[tokio::test]

@@ -12,8 +12,8 @@ use super::upstream::{Answer, LONGEST, Outbound, UpstreamError};
 use crate::answer::Refusal;
 use crate::caller::Caller;
 use crate::gateway::Gateway;
+use crate::lease::{self, For};
 use crate::live::Cut;
-use crate::ports::Wanted;
 
 /// Why a request of ours did not come to its end.
 #[derive(Debug)]
@@ -113,22 +113,18 @@ impl Gateway {
             return Ok(None);
         };
         let view = self.decider.admit(caller, &session.server.name)?;
-        self.decider
-            .lease(&view, Some(&session.server.name), credential)
-            .await?;
-        let wanted = Wanted::injected(
-            session.server.name.clone(),
-            credential.clone(),
-            caller.task,
-            caller.instance,
-            view.agent.name.clone(),
-            None,
-        );
-        self.ports
-            .leaser
-            .lease(wanted)
-            .await
-            .map(|leased| Some(leased.bearer))
+        let wanted = For {
+            caller,
+            view: &view,
+            known: &self.decider.known(&view, caller),
+            server: Some(&session.server.name),
+            credential,
+            cause: None,
+        };
+        let taken = lease::take(self, &wanted).await;
+        let taken =
+            taken.map_err(|refusal| Problem::new(refusal.code, refusal.message, refusal.help));
+        taken.map(|(leased, _)| Some(leased.bearer))
     }
 }
 

@@ -189,11 +189,15 @@ fn approval(question: &Question) -> Approval {
     }
 }
 
-/// Gives one secret.
-pub(crate) struct FakeLeaser;
+/// Gives one secret, and keeps what it was asked for.
+#[derive(Default)]
+pub(crate) struct FakeLeaser {
+    pub(crate) wanted: Mutex<Vec<Wanted>>,
+}
 
 impl Leaser for FakeLeaser {
     fn lease(&self, want: Wanted) -> BoxFuture<'_, Result<Leased, Problem>> {
+        self.wanted.lock().unwrap().push(want.clone());
         let bearer = Secret::new("leased-secret".to_owned());
         Box::pin(async {
             Ok(Leased {
@@ -336,6 +340,31 @@ forbid (principal, action == Bailiwick::Action::"lease", resource == Bailiwick::
 when { context.bw.task.labels.contains("no-lease") && context.input.server == Bailiwick::Server::"tools" };
 "#;
 
+/// What calls are about: one note is closed to all, and a task with the label `no-pii` is kept from what holds such data.
+const ABOUT: &str = r#"
+@id("test/closed") @reason("This note is closed.")
+forbid (principal, action in Bailiwick::Action::"use", resource)
+when { context.bw has items && context.bw.items.names.contains(Bailiwick::Item::"tools/note/closed") };
+@id("test/no-pii") @reason("No personal data.")
+forbid (principal, action in Bailiwick::Action::"use", resource)
+when { context.bw.task.labels.contains("no-pii") && context.bw has items && context.bw.items.labels.contains("pii") };
+"#;
+
+/// With the label `far`, what policy knows of a caller keeps it from resources.
+const FAR: &str = r#"
+@id("test/far")
+@reason("This caller reads no resources.")
+forbid (principal, action == Bailiwick::Action::"resource_read", resource)
+when {
+  context.bw.task.labels.contains("far") &&
+  context.bw has session && context.bw.session == {binding: "peer", network: "loopback"} &&
+  context.bw has attested && context.bw.attested.age_s >= 0 &&
+  context.bw has budget_left && context.bw.budget_left.calls == 50 &&
+  context.bw has history && context.bw.history.refused == 0 &&
+  context.bw.task has denied && context.bw.task.denied == 0
+};
+"#;
+
 /// Who has the label `asks` may be asked; nobody else.
 const ASKS: &str = r#"
 @id("test/asks")
@@ -400,6 +429,10 @@ impl PolicySource for BasePolicy {
         source
             .files
             .insert("asks.cedar".to_owned(), ASKS.to_owned());
+        source.files.insert("far.cedar".to_owned(), FAR.to_owned());
+        source
+            .files
+            .insert("about.cedar".to_owned(), ABOUT.to_owned());
         source
             .files
             .insert("duties.cedar".to_owned(), DUTIES.to_owned());

@@ -22,7 +22,7 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 /// The definition that the server shows for a tool.
 pub(crate) fn definition(name: &str) -> String {
     format!(
-        r#"{{ "name":"{name}", "inputSchema":{{"type":"object","properties":{{"path":{{"type":"string"}}}}}} }}"#
+        r#"{{ "name":"{name}", "inputSchema":{{"type":"object","properties":{{"path":{{"type":"string"}},"paths":{{"type":"array","items":{{"type":"string"}}}}}}}} }}"#
     )
 }
 

@@ -17,7 +17,8 @@ use crate::bundle::Bundle;
 use crate::call::{Setting, TaskFacts};
 use crate::clause::Anchor;
 use crate::context;
-use crate::decide::{MAX_CANDIDATES, Sorted, of};
+use crate::decide::{MAX_ARGUMENT_BYTES, MAX_CANDIDATES, Sorted, of};
+use crate::forms::{Forms, TooMuchWork};
 use crate::index::Keys;
 use crate::load;
 use crate::outcome::{Question, outcome};
@@ -57,10 +58,8 @@ fn decide(bundle: &Bundle, asked: &Asked<'_>, discharged: &[String]) -> Decision
     let mut sorted = Sorted::default();
     for rule in posed.rules {
         if !rule.marks.observed {
-            sorted.put(
-                rule,
-                rule.verdict(&posed.action, asked.now, &posed.evaluator),
-            );
+            let verdict = posed.forms.verdict(rule, &posed.action, asked.now);
+            sorted.put(rule, verdict);
         }
     }
     outcome(
@@ -78,7 +77,7 @@ fn decide(bundle: &Bundle, asked: &Asked<'_>, discharged: &[String]) -> Decision
 pub(crate) struct Posed<'a> {
     action: EntityUID,
     pub(crate) rules: Vec<&'a Rule>,
-    pub(crate) evaluator: Evaluator<'a>,
+    pub(crate) forms: Forms<'a>,
 }
 
 /// Looks up what an act is asked with, or says why policies cannot be asked.
@@ -103,6 +102,15 @@ pub(crate) fn pose<'a>(bundle: &'a Bundle, asked: &Asked<'_>) -> Result<Posed<'a
             "report this: it is a fault of Bailiwick",
         )
     })?;
+    let texts = asked.input.iter().map(|(_, told)| match told {
+        Told::Text(text) => text.len(),
+        _ => 0,
+    });
+    let bytes = texts.sum();
+    if bytes > MAX_ARGUMENT_BYTES {
+        let reason = format!("policy looks at no more than {MAX_ARGUMENT_BYTES} bytes of this");
+        return Err(refuse(Code::PolicyLimit, &reason, "ask for less at once"));
+    }
     let (action, principal, resource) = parties(bundle, asked);
     if asked.act.principal() == "Agent" && !is_registered(bundle, asked.principal) {
         let reason = format!("policy does not know the agent `{}` yet", asked.principal);
@@ -133,12 +141,6 @@ pub(crate) fn pose<'a>(bundle: &'a Bundle, asked: &Asked<'_>) -> Result<Posed<'a
         now: asked.now,
         facts: asked.facts,
     };
-    let request = Request::new_unchecked(
-        known(&principal),
-        known(&action),
-        known(&resource),
-        Some(context::of_act(&setting, input, bundle)),
-    );
     let world = bundle.world.of(Effect::Read);
     let ours = RULES.iter().filter(|rule| {
         let actions = &rule.clause.scope.actions;
@@ -146,11 +148,24 @@ pub(crate) fn pose<'a>(bundle: &'a Bundle, asked: &Asked<'_>) -> Result<Posed<'a
             .iter()
             .any(|anchor| matches!(anchor, Anchor::Is(named) if **named == action))
     });
-    let rules = of(bundle, &candidates).chain(ours).collect();
+    let rules: Vec<_> = of(bundle, &candidates).chain(ours).collect();
+    let forms = Forms::new(input, bytes, rules.iter().copied(), |input, _| {
+        let request = Request::new_unchecked(
+            known(&principal),
+            known(&action),
+            known(&resource),
+            Some(context::of_act(&setting, input, bundle)),
+        );
+        Evaluator::new(request, world, Extensions::all_available())
+    });
+    let forms = forms.map_err(|TooMuchWork| {
+        let reason = "the policies that reach this have too much to compare it with";
+        refuse(Code::PolicyLimit, reason, "narrow the scopes of policies")
+    })?;
     Ok(Posed {
-        rules,
-        evaluator: Evaluator::new(request, world, Extensions::all_available()),
         action,
+        rules,
+        forms,
     })
 }
 
@@ -197,7 +212,6 @@ fn parties(bundle: &Bundle, asked: &Asked<'_>) -> (EntityUID, EntityUID, EntityU
     };
     let resource = match asked.act.resource() {
         "Credential" => &types.credential,
-        "Secret" => &types.secret,
         "Item" => &types.item,
         "Server" => &types.server,
         _ => &types.task,

@@ -50,7 +50,7 @@ impl Coverage {
             Question::Act(asked) => {
                 if let Ok(posed) = act::pose(bundle, asked) {
                     for rule in &posed.rules {
-                        self.rule(rule, &posed.evaluator);
+                        self.rule(rule, posed.forms.of(rule));
                     }
                 }
             }
@@ -62,7 +62,7 @@ impl Coverage {
             return;
         };
         for rule in of(bundle, &known.candidates(bundle, call)) {
-            self.rule(rule, weighed.evaluator_of(rule));
+            self.rule(rule, weighed.forms.of(rule));
         }
     }
 

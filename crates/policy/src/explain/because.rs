@@ -52,8 +52,8 @@ pub(super) fn because(bundle: &Bundle, call: &Call<'_>) -> Vec<Because> {
     let Ok(weighed) = weigh(bundle, call) else {
         return Vec::new();
     };
-    let (sorted, evaluator) = (&weighed.sorted, &weighed.evaluator);
-    let held = |rule: &&Rule| of(rule, weighed.evaluator_of(rule), true);
+    let (sorted, evaluator) = (&weighed.sorted, &weighed.forms.sent);
+    let held = |rule: &&Rule| of(rule, weighed.forms.of(rule), true);
     if weighed.decision.outcome == Outcome::Allow {
         return Vec::new();
     }
@@ -61,7 +61,7 @@ pub(super) fn because(bundle: &Bundle, call: &Call<'_>) -> Vec<Because> {
         let failed = sorted
             .failed_forbids
             .iter()
-            .flat_map(|rule| of(rule, weighed.evaluator_of(rule), false));
+            .flat_map(|rule| of(rule, weighed.forms.of(rule), false));
         return sorted.forbids.iter().flat_map(held).chain(failed).collect();
     }
     if sorted.permits.is_empty() && sorted.soft_permits.is_empty() {

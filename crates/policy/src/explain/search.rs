@@ -4,18 +4,21 @@ use std::collections::BTreeMap;
 
 use bailiwick_core::Code;
 use bailiwick_core::decision::{Decision, Outcome};
+use cedar_policy_core::ast::{Expr, ExprKind};
 
 use super::flip::{Flip, Steps, merged, product};
 use super::step::{Remedy, Step};
 use crate::annotation::Token;
 use crate::bundle::Bundle;
-use crate::decide::{Sorted, Unasked, weigh};
+use crate::call::Call;
+use crate::decide::{Known, Sorted, Unasked, of, weigh};
 use crate::load;
 use crate::outcome::outcome;
 use crate::recorded::Recorded;
 use crate::rule::Rule;
 use crate::shape::Record;
 use crate::source::BundleSource;
+use crate::work::path;
 
 /// At most this many changes are offered.
 const MAX_REMEDIES: usize = 3;
@@ -42,7 +45,7 @@ pub(crate) fn remedies(bundle: &Bundle, call: &Recorded) -> Vec<Remedy> {
         let Some(changed) = remedy.apply(call) else {
             continue;
         };
-        let next = match attempt(bundle, &changed) {
+        let next = match attempt(bundle, call, &changed) {
             Attempt::Allowed => {
                 if !found.iter().any(|other| other.is_like(&remedy)) && !remedy.steps.is_empty() {
                     found.push(remedy);
@@ -83,7 +86,7 @@ enum Attempt {
     },
 }
 
-fn attempt(bundle: &Bundle, changed: &Recorded) -> Attempt {
+fn attempt(bundle: &Bundle, call: &Recorded, changed: &Recorded) -> Attempt {
     let arguments = bundle
         .parties
         .tools
@@ -95,14 +98,20 @@ fn attempt(bundle: &Bundle, changed: &Recorded) -> Attempt {
             next: Vec::new(),
         };
     };
+    // With other arguments it is about other items, and nobody knows what those carry.
+    let other = changed.facts.items.is_some() && changed.arguments != call.arguments;
     changed.ask(|call| match weigh(bundle, call) {
+        Ok(_) if other && asks_about_items(bundle, call) => Attempt::Refused {
+            policies: 1,
+            next: Vec::new(),
+        },
         Ok(weighed) if weighed.decision.outcome == Outcome::Allow => Attempt::Allowed,
         Ok(weighed) => {
             let flip = |rule: &Rule| Flip {
                 call: changed,
                 arguments,
                 workflows: bundle.workflows(),
-                evaluator: weighed.evaluator_of(rule),
+                evaluator: weighed.forms.of(rule),
                 zone: bundle.zone(),
             };
             Attempt::Refused {
@@ -118,6 +127,23 @@ fn attempt(bundle: &Bundle, changed: &Recorded) -> Attempt {
             policies: 1,
             next: fitting(&decision, changed, arguments),
         },
+    })
+}
+
+/// Whether a policy that reaches the call looks at what the call is about.
+fn asks_about_items(bundle: &Bundle, call: &Call<'_>) -> bool {
+    let is_bw = |of: &Expr| path(of).is_some_and(|path| path == ["bw"]);
+    let asks = |part: &Expr| match part.expr_kind() {
+        ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => {
+            attr == "items" && is_bw(expr)
+        }
+        _ => false,
+    };
+    let reached = Known::new(bundle, call).map(|known| known.candidates(bundle, call));
+    reached.is_ok_and(|reached| {
+        let bodies = of(bundle, &reached).filter_map(|rule| rule.clause.body.as_deref());
+        let mut parts = bodies.flat_map(Expr::subexpressions);
+        parts.any(asks)
     })
 }
 

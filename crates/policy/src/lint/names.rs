@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bailiwick_core::binding::WHOLE;
 use cedar_policy_core::ast::{EntityUID, ExprKind, Literal};
 
 use super::{Found, Subject};
 use crate::clause::Anchor;
-use crate::flaw::FlawCode;
+use crate::flaw::{Flaw, FlawCode};
 use crate::nearest::nearest;
 use crate::rule::Rule;
 
@@ -22,6 +23,10 @@ pub(super) fn lint(subject: &Subject<'_>, found: &mut Found) {
     let mut looked_up: BTreeMap<String, Option<String>> = BTreeMap::new();
     for rule in subject.rules {
         for named in named(rule) {
+            if let Some(flaw) = item(subject, rule, &named, &known) {
+                found.warn(flaw);
+                continue;
+            }
             let kind = named.entity_type().to_string();
             let Some(known) = known.of(&kind) else {
                 continue;
@@ -56,6 +61,41 @@ pub(super) fn lint(subject: &Subject<'_>, found: &mut Found) {
     }
 }
 
+/// An item of a server that nobody registered, or of a kind that nothing there tells. A host is named without a server.
+fn item(subject: &Subject<'_>, rule: &Rule, named: &EntityUID, known: &Names<'_>) -> Option<Flaw> {
+    if named.entity_type().to_string() != "Bailiwick::Item" {
+        return None;
+    }
+    let id: &str = named.eid().as_ref();
+    let (server, rest) = id.split_once('/')?;
+    let kind = rest.split_once('/').map_or(rest, |(kind, _)| kind);
+    let message = format!("policy `{}`: there is no `{named}`", rule.marks.id);
+    let flaw = subject.at(rule, message, FlawCode::UnknownName);
+    if !known.servers.contains(server) {
+        let near = nearest(server, known.servers.iter().copied(), 2);
+        let help = near.map_or_else(
+            || "an item is named \"<server>/<kind>/<name>\"; no call is about it until the server is registered".to_owned(),
+            |near| format!("did you mean \"{near}/{rest}\"?"),
+        );
+        return Some(flaw.help(help));
+    }
+    let tools = subject.registry.tools.iter();
+    let of_server = tools.filter(|tool| tool.tool.server.as_str() == server);
+    let items = of_server.flat_map(|tool| &tool.binding.items);
+    let told = items.filter(|item| item.answer.is_none());
+    let mut kinds: BTreeSet<&str> = told.map(|item| item.kind.as_str()).collect();
+    kinds.insert(WHOLE);
+    if kinds.contains(kind) {
+        return None;
+    }
+    let kinds: Vec<&str> = kinds.into_iter().collect();
+    let help = format!(
+        "calls of {server} are about these kinds: {}; bailiwick tool bind says what arguments name",
+        kinds.join(", ")
+    );
+    Some(flaw.help(help))
+}
+
 /// The known name that this one is a slip of.
 fn misspelt(id: &str, known: &BTreeSet<&str>) -> Option<String> {
     let without_digits =
@@ -72,6 +112,7 @@ struct Names<'a> {
     servers: BTreeSet<&'a str>,
     agent_groups: BTreeSet<&'a str>,
     server_groups: BTreeSet<&'a str>,
+    credential_groups: BTreeSet<&'a str>,
     groups: BTreeSet<&'a str>,
 }
 
@@ -98,6 +139,7 @@ impl<'a> Names<'a> {
                 .collect(),
             agent_groups: subject.manifest.agent_groups(),
             server_groups: subject.manifest.server_groups(),
+            credential_groups: subject.manifest.credential_groups(),
             groups: subject.manifest.user_groups(),
         }
     }
@@ -109,6 +151,7 @@ impl<'a> Names<'a> {
             "Bailiwick::Server" => Some(&self.servers),
             "Bailiwick::AgentGroup" => Some(&self.agent_groups),
             "Bailiwick::ServerGroup" => Some(&self.server_groups),
+            "Bailiwick::CredentialGroup" => Some(&self.credential_groups),
             "Bailiwick::Group" => Some(&self.groups),
             _ => None,
         }

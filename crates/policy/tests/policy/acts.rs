@@ -5,7 +5,7 @@ use std::time::Duration;
 use bailiwick_core::decision::{Decision, Outcome};
 use bailiwick_core::{Code, Timestamp};
 use bailiwick_policy::act::{Act, Asked, Told, max_ttl, refusal};
-use bailiwick_policy::{Bundle, BundleSource, NO_FACTS, PolicyErrors, Remedy, Step};
+use bailiwick_policy::{Bundle, BundleSource, PolicyErrors, Remedy, Step};
 use expect_test::{Expect, expect};
 
 use crate::world::{Given, VERSION, WORLD, bundle, compile_on, registry, told};
@@ -42,7 +42,7 @@ fn input(act: Act) -> Vec<(&'static str, Told<'static>)> {
         Act::Approve => vec![("tool", Told::Text("s/w")), ("effect", Told::Text("write"))],
         Act::LowerRisk => vec![("to", Told::Number(0))],
         Act::Declassify => vec![("label", Told::Text("pii"))],
-        Act::Lease | Act::Delegate | Act::Reveal | Act::Sample => Vec::new(),
+        Act::Lease | Act::Delegate | Act::Sample => Vec::new(),
     }
 }
 
@@ -66,17 +66,8 @@ fn decide(bundle: &Bundle, act: Act, principal: &str) -> Decision {
 
 fn asked<'a>(given: &'a Given, act: Act, principal: &'a str) -> Asked<'a> {
     Asked {
-        act,
         principal,
-        resource: "one",
-        input: &[],
-        task: &given.task,
-        chain: &given.chain,
-        usage: &given.usage,
-        now: given.now,
-        performs: &["max_ttl"],
-        facts: &NO_FACTS,
-        versions: given.versions,
+        ..given.act(act, &[])
     }
 }
 
@@ -132,7 +123,7 @@ fn each_act_can_be_permitted_and_forbidden_by_its_own_types() {
     for act in Act::ALL {
         let name = act.as_str();
         let input = match act {
-            Act::Reveal | Act::Sample => "true",
+            Act::Sample => "true",
             Act::Lease => "context.input.server == Bailiwick::Server::\"s\"",
             Act::Delegate => {
                 "context.input.agent == Bailiwick::Agent::\"b\" && context.input.life_s < 61"
@@ -193,7 +184,7 @@ fn what_fits_no_act_is_said() {
         &rule("permit", open, "context.bw.effect == \"read\""),
         &expect![[r#"
             error UnknownAttribute p.cedar:2:8: policy `x`: attribute `bw.effect` in context for Bailiwick::Action::"open_task" not found (for the action open_task)
-              help: `context.bw` has arg_effects, attested, budget_left, chain, depth, evidence, first_use, history, now, provenance, request, session, task, user
+              help: `context.bw` has arg_effects, attested, budget_left, chain, depth, evidence, first_use, history, items, now, provenance, request, session, task, user
         "#]],
     );
     check(
@@ -346,6 +337,22 @@ fn groups_tags_and_facets_are_asked_about_as_the_bundle_declares_them() {
         allowed(any, "context.bw.user in Bailiwick::Group::\"leads\""),
         (true, true, true)
     );
+    // So is a credential.
+    let narrow = "@id(\"x\") @reason(\"r\") forbid (principal, action == Bailiwick::Action::\"lease\", resource)\n\
+                  unless { resource in Bailiwick::CredentialGroup::\"low\" && resource.hasTag(\"env\") && resource.getTag(\"env\") == \"test\" };";
+    let manifest = |env: &str| {
+        format!("{DECLARED}[credential.one]\ngroups = [\"low\"]\ntags = {{ env = \"{env}\" }}\n")
+    };
+    for (env, allowed) in [("test", None), ("prod", Some(Code::Forbidden))] {
+        let bundle = published(&manifest(env), narrow).unwrap();
+        assert_eq!(code(&decide(&bundle, Act::Lease, "a")), allowed, "{env}");
+    }
+    let unsaid = published(
+        &manifest("test").replace("credential.one", "credential.other"),
+        narrow,
+    );
+    let said = code(&decide(&unsaid.unwrap(), Act::Lease, "a"));
+    assert_eq!(said, Some(Code::Forbidden));
     // A person who does something is in groups too.
     let leads = "@id(\"x\") @reason(\"r\") forbid (principal, action == Bailiwick::Action::\"lower_risk\", resource)\n\
                  unless { principal in Bailiwick::Group::\"leads\" };";

@@ -1,8 +1,8 @@
-//! Facts that nobody feeds yet: absent in policy, refused unless asked for first, and closed rather than open.
+//! Facts of a call: absent in policy where nobody knows them, refused unless asked for first, and closed rather than open.
 
 use bailiwick_core::Code;
 use bailiwick_core::decision::Outcome;
-use bailiwick_policy::{Bundle, Facts, FlawCode, Provenance, Recorded};
+use bailiwick_policy::{Bundle, Facts, FlawCode, ItemIds, Items, Provenance, Recorded, Step};
 
 use crate::world::{Given, VERSION, WORLD, bundle, compile, registry};
 
@@ -30,6 +30,7 @@ fn a_fact_must_be_asked_for_before_it_is_used() {
         "context.bw.budget_left.calls > 3",
         "context.bw.history.tools.contains(\"s/w\")",
         "context.bw.request.hosts.contains(\"x\")",
+        "context.bw.items.labels.contains(\"pii\")",
         "context.bw.task.idle_s < 60",
         "context.bw.task.denied < 3",
     ] {
@@ -101,4 +102,121 @@ fn facts_are_recorded_and_decide_again() {
     // Without any, nothing of them is written.
     let none = Given::call("s/r", "{}").recorded().sealed();
     assert!(!String::from_utf8(none).unwrap().contains("facts"));
+}
+
+/// One tool may be used on two repositories, one of which is closed to writes, and nothing confidential is written over.
+const ITEMS: &str = r#"
+@id("ours") @reason("These two are ours.")
+permit (principal, action == Bailiwick::Action::"s/w", resource)
+when {
+  context.bw has items &&
+  [Bailiwick::Item::"s/repo/acme/web", Bailiwick::Item::"s/repo/acme/api"].containsAll(context.bw.items.names)
+};
+@id("frozen") @reason("It is frozen.")
+forbid (principal, action == Bailiwick::Action::"s/w", resource)
+when { context.bw has items && context.bw.items.names.contains(Bailiwick::Item::"s/repo/acme/api") };
+@id("pii") @reason("It holds personal data.")
+forbid (principal, action == Bailiwick::Action::"s/w", resource)
+when { context.bw has items && context.bw.items.labels.contains("pii") };
+"#;
+
+fn about(names: &[&str], labels: &[&str]) -> Given {
+    let texts = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect();
+    Given {
+        facts: Facts {
+            items: Some(Items {
+                names: ItemIds(texts(names)),
+                kinds: texts(&["repo"]),
+                labels: texts(labels),
+            }),
+            ..Facts::default()
+        },
+        ..Given::call("s/w", r#"{"path":"README"}"#)
+    }
+}
+
+#[test]
+fn policies_ask_what_a_call_is_about() {
+    let bundle = compile(ITEMS).unwrap();
+    let code = |names: &[&str], labels: &[&str]| about(names, labels).decide(&bundle).code;
+    assert_eq!(code(&["s/repo/acme/web"], &[]), None);
+    assert_eq!(code(&["s/repo/acme/web"], &["pii"]), Some(Code::Forbidden));
+    // Of several things each counts: one that is forbidden forbids, one that is not permitted is not.
+    for names in [
+        &["s/repo/acme/api"][..],
+        &["s/repo/acme/api", "s/repo/acme/web"],
+    ] {
+        assert_eq!(code(names, &[]), Some(Code::Forbidden), "{names:?}");
+    }
+    for names in [
+        &["s/repo/acme/web", "s/repo/evil/web"][..],
+        &["s/server"],
+        &["s/repo/acme/web", "s/server"],
+        &["s/repo/acme/Web"],
+        &["s/repo/acme%2Fweb"],
+    ] {
+        assert_eq!(code(names, &[]), Some(Code::NoPermit), "{names:?}");
+    }
+    let unknown = Given::call("s/w", "{}");
+    assert_eq!(unknown.decide(&bundle).code, Some(Code::NoPermit));
+    // On record as they were.
+    let recorded = about(&["s/repo/acme/api"], &["pii"]).recorded();
+    let again = Recorded::opened(&recorded.sealed(), r#"{"path":"README"}"#).unwrap();
+    assert_eq!(again, recorded);
+}
+
+/// A name that looks like a forbidden one is forbidden, and none that looks like a permitted one is permitted.
+#[test]
+fn look_alikes_of_items_get_no_more() {
+    let any = ITEMS.replace(
+        "[Bailiwick::Item::\"s/repo/acme/web\", Bailiwick::Item::\"s/repo/acme/api\"].containsAll(context.bw.items.names)",
+        "!context.bw.items.names.isEmpty()",
+    );
+    let (narrow, wide) = (compile(ITEMS).unwrap(), compile(&any).unwrap());
+    for (name, argument) in [
+        ("acme/\u{430}pi", "\u{430}pi"),
+        ("acme/a\u{200b}pi", "a\u{200b}pi"),
+    ] {
+        let id = format!("s/repo/{name}");
+        let given = Given {
+            arguments: format!(r#"{{"path":"{argument}"}}"#),
+            ..about(&[&id], &[])
+        };
+        assert_eq!(given.decide(&wide).code, Some(Code::Forbidden), "{name:?}");
+    }
+    let like_web = Given {
+        arguments: "{\"path\":\"w\u{435}b\"}".to_owned(),
+        ..about(&["s/repo/acme/w\u{435}b"], &[])
+    };
+    assert_eq!(like_web.decide(&narrow).code, Some(Code::NoPermit));
+}
+
+/// With other arguments a call is about other items, and what those carry nobody knows: no such change is offered.
+#[test]
+fn explanations_do_not_guess_what_other_items_carry() {
+    let policies = format!(
+        "{ITEMS}@id(\"path\") @reason(\"r\") forbid (principal, action == Bailiwick::Action::\"s/w\", resource) when {{ context.input has path && context.input.path == \"README\" }};"
+    );
+    let bundle = compile(&policies).unwrap();
+    let given = about(&["s/repo/acme/web"], &[]);
+    let explanation = given.with(|input| bundle.explain(input));
+    assert_eq!(explanation.decision.code, Some(Code::Forbidden));
+    assert!(!explanation.would_allow.is_empty());
+    let steps = explanation.would_allow.iter().flat_map(|one| &one.steps);
+    for step in steps {
+        assert!(
+            !matches!(step, Step::Argument { .. } | Step::Arguments(_)),
+            "{step:?}"
+        );
+    }
+    let pii = about(&["s/repo/acme/web"], &["pii"]);
+    let explanation = pii.with(|input| bundle.explain(input));
+    let ours = explanation.because.iter().filter(|one| one.policy == "pii");
+    let values: Vec<_> = ours.flat_map(|one| &one.values).collect();
+    assert!(
+        values
+            .iter()
+            .any(|shown| { shown.name == "context.bw.items.labels" && shown.value == "[\"pii\"]" }),
+        "{values:?}"
+    );
 }

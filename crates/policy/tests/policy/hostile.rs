@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use bailiwick_core::Code;
 use bailiwick_core::decision::Outcome;
+use bailiwick_policy::act::{Act, Told};
 use bailiwick_policy::{Bundle, MAX_ARGUMENT_BYTES, MAX_ARGUMENT_DEPTH, MAX_CANDIDATES};
 use proptest::prelude::{ProptestConfig, prop_assert, proptest};
 
@@ -221,6 +222,46 @@ fn look_alikes_do_not_get_past_a_forbid() {
     let bundle = compile(same).unwrap();
     let given = Given::call("s/w", "{\"tags\":[\"a\",\"s\u{435}cret\"]}");
     assert_eq!(given.decide(&bundle).code, Some(Code::Forbidden));
+}
+
+/// What is no tool call is asked about in both forms too, and within the same bounds.
+#[test]
+fn acts_are_looked_at_as_arguments_are() {
+    let bundle = compile(
+        r#"
+@id("read") @reason("r") permit (principal, action == Bailiwick::Action::"resource_read", resource);
+@id("no-secrets") @reason("r") forbid (principal, action == Bailiwick::Action::"resource_read", resource)
+when { context.input.uri like "file:///secrets/*" };
+"#,
+    )
+    .unwrap();
+    let read = |bundle: &Bundle, uri: &str| {
+        let given = Given::call("s/r", "{}");
+        bundle
+            .decide_act(&given.act(Act::ResourceRead, &[("uri", Told::Text(uri))]))
+            .code
+    };
+    assert_eq!(read(&bundle, "file:///notes/a"), None);
+    for uri in [
+        "file:///secrets/key",
+        "file:///s\u{435}crets/key",
+        "file:///sec\u{200b}rets/key",
+        "\u{ff46}ile:///secrets/key",
+        "file:///secrets\u{2215}key",
+    ] {
+        assert_eq!(read(&bundle, uri), Some(Code::Forbidden), "{uri:?}");
+    }
+    let long = |bytes: usize| format!("file:///{}", "a".repeat(bytes - 8));
+    assert_eq!(read(&bundle, &long(MAX_ARGUMENT_BYTES)), None);
+    let over = read(&bundle, &long(MAX_ARGUMENT_BYTES + 1));
+    assert_eq!(over, Some(Code::PolicyLimit));
+    // As for calls: the work is bounded, whatever the length.
+    let one = "@id(\"p#\") @reason(\"r\") permit (principal, action == Bailiwick::Action::\"resource_read\", resource)\n\
+         when { context.input.uri like \"*aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab*\" };\n";
+    let all: Vec<String> = (0..16).map(|n| one.replace('#', &n.to_string())).collect();
+    let bundle = compile(&all.concat()).unwrap();
+    assert_eq!(read(&bundle, &long(1_000)), Some(Code::NoPermit));
+    assert_eq!(read(&bundle, &long(60_000)), Some(Code::PolicyLimit));
 }
 
 #[test]

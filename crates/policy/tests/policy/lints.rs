@@ -1,5 +1,6 @@
 //! What a bundle is refused for although it is good Cedar, and what its author is warned of.
 
+use bailiwick_core::binding::Named;
 use bailiwick_policy::{Bundle, BundleSource, Registry};
 use expect_test::{Expect, expect};
 
@@ -256,6 +257,49 @@ fn conditions_that_cannot_hold() {
 }
 
 #[test]
+fn items_that_nothing_tells() {
+    let mut registry = registry(WORLD);
+    let tools = registry.tools.iter_mut();
+    for tool in tools.filter(|tool| tool.tool.to_string() == "s/w") {
+        tool.binding.items.push(Named {
+            kind: "repo".parse().unwrap(),
+            arguments: vec!["/path".parse().unwrap()],
+            answer: None,
+        });
+    }
+    let check = |item: &str, expected: &Expect| {
+        let policy = forbid(&format!(
+            "context.bw has items && context.bw.items.names.contains(Bailiwick::Item::\"{item}\")"
+        ));
+        expected.assert_eq(&found(&tested(&policy), &registry));
+    };
+    for there in ["s/repo/acme/web", "s/server"] {
+        check(there, &expect![[""]]);
+    }
+    check(
+        "s/rep/acme/web",
+        &expect![[r#"
+        warning UnknownName p.cedar:1:1: policy `x`: there is no `Bailiwick::Item::"s/rep/acme/web"`
+          help: calls of s are about these kinds: repo, server; bailiwick tool bind says what arguments name
+    "#]],
+    );
+    check(
+        "t/repo/acme/web",
+        &expect![[r#"
+        warning UnknownName p.cedar:1:1: policy `x`: there is no `Bailiwick::Item::"t/repo/acme/web"`
+          help: calls of t are about these kinds: server; bailiwick tool bind says what arguments name
+    "#]],
+    );
+    check(
+        "elsewhere/repo/x",
+        &expect![[r#"
+        warning UnknownName p.cedar:1:1: policy `x`: there is no `Bailiwick::Item::"elsewhere/repo/x"`
+          help: an item is named "<server>/<kind>/<name>"; no call is about it until the server is registered
+    "#]],
+    );
+}
+
+#[test]
 fn permits_that_let_too_much_through() {
     check(
         "@id(\"all\") @reason(\"r\")\npermit (principal, action, resource);",
@@ -340,7 +384,7 @@ fn every_flaw_is_reported() {
         "name = \"w\"\nstage = []\n".to_owned(),
     );
     expect![[r#"
-        error Syntax bundle.toml:1:1: unknown field `nam`, expected one of `name`, `description`, `include`, `time_zone`, `agent`, `server`, `user`, `tool`
+        error Syntax bundle.toml:1:1: unknown field `nam`, expected one of `name`, `description`, `include`, `time_zone`, `agent`, `server`, `credential`, `user`, `tool`
           help: did you mean `name`?
         error Annotation p.cedar:1:1: this policy has no @id
           help: add @id("…") above it
@@ -390,7 +434,7 @@ fn typos_of_attributes_name_what_there_is() {
         &forbid("context.bw.chain_of_command == 1"),
         &expect![[r#"
             error UnknownAttribute p.cedar:3:8: policy `x`: attribute `bw.chain_of_command` in context for Bailiwick::Action::"s/r" not found (for calls of s/r)
-              help: `context.bw` has arg_effects, attested, budget_left, chain, depth, effect, evidence, first_use, history, now, provenance, request, session, task, user
+              help: `context.bw` has arg_effects, attested, budget_left, chain, depth, effect, evidence, first_use, history, items, now, provenance, request, session, task, user
         "#]],
     );
     check(

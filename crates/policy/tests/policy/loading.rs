@@ -42,9 +42,9 @@ fn the_manifest() {
     with(
         "nam = \"x\"\n",
         &expect![[r#"
-        error Syntax bundle.toml:1:1: unknown field `nam`, expected one of `name`, `description`, `include`, `time_zone`, `agent`, `server`, `user`, `tool`
-          help: did you mean `name`?
-    "#]],
+            error Syntax bundle.toml:1:1: unknown field `nam`, expected one of `name`, `description`, `include`, `time_zone`, `agent`, `server`, `credential`, `user`, `tool`
+              help: did you mean `name`?
+        "#]],
     );
     with(
         "description = \"x\"\n",

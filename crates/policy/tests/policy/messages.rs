@@ -135,7 +135,7 @@ fn only_the_rewriting_looks_at_discharged_tokens() {
         &body("context.bw.discharged.contains(\"approval:x\")"),
         &expect![[r#"
             p.cedar:3:8: policy `x`: attribute `bw.discharged` in context for Bailiwick::Action::"s/r" not found (for calls of s/r)
-              help: `context.bw` has arg_effects, attested, budget_left, chain, depth, effect, evidence, first_use, history, now, provenance, request, session, task, user
+              help: `context.bw` has arg_effects, attested, budget_left, chain, depth, effect, evidence, first_use, history, items, now, provenance, request, session, task, user
         "#]],
     );
 }

@@ -71,6 +71,25 @@ fn what_reads_arguments_depends_unless_something_else_settles_it() {
     );
 }
 
+/// What arguments are about, and where they come from, differs from call to call as they do.
+#[test]
+fn what_is_known_of_arguments_depends_on_them() {
+    let given = Given::call("s/r", "{}");
+    for condition in [
+        "context.bw has items && context.bw.items.kinds.contains(\"note\")",
+        "context.bw has provenance && context.bw.provenance.weak.isEmpty()",
+    ] {
+        let permit = format!(
+            "@id(\"some\") @reason(\"r\")\npermit (principal, action, resource) when {{ {condition} }};"
+        );
+        assert_eq!(
+            reach(&compile(&permit).unwrap(), &given),
+            Reach::Depends,
+            "{condition}"
+        );
+    }
+}
+
 #[test]
 fn an_argument_that_the_tool_does_not_have_is_absent_in_every_call() {
     let given = Given::call("s/r", "{}");

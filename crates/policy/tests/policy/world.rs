@@ -12,6 +12,7 @@ use bailiwick_core::scope::{Bounds, Draft};
 use bailiwick_core::server::Server;
 use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
 use bailiwick_core::{Digest, Effect, Timestamp};
+use bailiwick_policy::act::{Act, Asked, Told};
 use bailiwick_policy::{
     Bundle, BundleSource, Facts, Flaw, Input, PolicyErrors, Recorded, Registry, fixtures,
 };
@@ -168,6 +169,23 @@ impl Given {
 
     pub(crate) fn decide(&self, bundle: &Bundle) -> Decision {
         self.with(|input| bundle.decide(input))
+    }
+
+    /// The act of its agent with something, in the same circumstances.
+    pub(crate) fn act<'a>(&'a self, act: Act, input: &'a [(&'static str, Told<'a>)]) -> Asked<'a> {
+        Asked {
+            act,
+            principal: self.agent.name.as_str(),
+            resource: "one",
+            input,
+            task: &self.task,
+            chain: &self.chain,
+            usage: &self.usage,
+            now: self.now,
+            performs: &["max_ttl"],
+            facts: &self.facts,
+            versions: self.versions,
+        }
     }
 
     pub(crate) fn listed(&self, bundle: &Bundle) -> bool {
