@@ -4,6 +4,7 @@ mod approvals;
 mod bench_node;
 mod blast;
 mod delegation;
+mod for_user;
 mod labels;
 mod outbox;
 mod policies;
