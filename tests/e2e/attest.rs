@@ -1,6 +1,7 @@
 //! Agents elsewhere: they show evidence over HTTP and get an identity, once.
 
 mod oidc;
+mod people;
 mod renew;
 mod x509pop;
 

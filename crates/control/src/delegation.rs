@@ -1,6 +1,8 @@
 //! An agent hands on a part of its task (02 §5, 07): opened by the agent itself, never wider than what it has, on record before it is
 //! answered. Whoever calls this has verified the token that the agent showed; rows and fences decide here, in one transaction.
 
+mod for_user;
+
 use std::sync::Arc;
 
 use bailiwick_core::event::{ChangeRef, DecisionRef, Event, EventType};
@@ -17,6 +19,8 @@ use bailiwick_store::{StoreError, Tx, facts};
 use crate::tasks::{About, OpenTask, Opened, Opening, about, check_request, unknown};
 use crate::tools::Refusal;
 use crate::{Actor, Control};
+
+pub use for_user::{ForUser, MAX_OPEN_ROOTS};
 
 /// Open tasks that agents may have delegated from one task. Beyond it they wait until one has ended.
 pub const MAX_OPEN_CHILDREN: usize = 64;

@@ -5,6 +5,7 @@ mod approvals;
 mod bench_node;
 mod blast;
 mod delegation;
+mod for_user;
 mod labels;
 mod leftovers;
 mod model;

@@ -113,6 +113,8 @@ pub struct IssuerAt {
     pub preset: Preset,
     /// Its `iss`, byte for byte.
     pub url: String,
+    /// Agents that may act for its users, if it is one of people; none: what its tokens tell of is workloads.
+    pub agents: Option<BTreeSet<AgentName>>,
     /// The one `aud` that its tokens have to have; none: the issuer of task tokens.
     pub audience: Option<String>,
     /// Algorithms of its tokens.

@@ -1,14 +1,15 @@
-//! The keys of outside OIDC issuers (OpenID Connect Discovery §4, RFC 7517): fetched when a token names one, kept for a while, and asked for
+//! What tokens of outside OIDC issuers say, of workloads or of people; and the keys of those issuers (OpenID Connect Discovery §4, RFC 7517): fetched when a token names one, kept for a while, and asked for
 //! anew at most every 30 seconds, whatever tokens name.
 
 mod fetch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use bailiwick_core::{Clock, Code, Problem};
-use bailiwick_crypto::token::outside::OutsideVerifier;
+use bailiwick_core::name::{AgentName, UserId};
+use bailiwick_core::{Clock, Code, Fault, Problem, Timestamp};
+use bailiwick_crypto::token::outside::{self, OutsideVerifier};
 use bailiwick_crypto::token::{KeySet, OutsideKeys};
 use bailiwick_identity::remote::Proven;
 use bailiwick_identity::remote::oidc::{self, Preset};
@@ -32,6 +33,8 @@ pub struct Issuers {
 }
 
 struct Issuer {
+    /// Who may act for its users, if it is one of people.
+    agents: Option<BTreeSet<AgentName>>,
     preset: Preset,
     verifier: OutsideVerifier,
     place: Place,
@@ -58,6 +61,7 @@ impl Issuers {
         for at in configured {
             let audience = at.audience.as_deref().unwrap_or(us);
             let issuer = Issuer {
+                agents: at.agents.clone(),
                 preset: at.preset,
                 verifier: OutsideVerifier::new(&at.url, audience, at.algorithms.clone()),
                 place: Place::of(at)?,
@@ -71,25 +75,70 @@ impl Issuers {
 
     /// What a token of the issuer of this name proves.
     pub async fn read(&self, name: &str, token: &str) -> Result<Proven, Problem> {
-        let issuer = self.by_name.get(name).ok_or_else(|| {
-            let known: Vec<&str> = self.by_name.keys().map(String::as_str).collect();
+        let of_workloads = |issuer: &&Issuer| issuer.agents.is_none();
+        let issuer = self.by_name.get(name).filter(of_workloads);
+        let issuer = issuer.ok_or_else(|| {
+            let known = self.by_name.iter();
+            let known = known.filter(|(_, issuer)| of_workloads(issuer));
+            let known: Vec<&str> = known.map(|(name, _)| name.as_str()).collect();
             let help = match known.as_slice() {
                 [] => "an operator names them in [[identity.issuers]]".to_owned(),
                 known => format!("issuers are {}", known.join(", ")),
             };
             Problem::new(Code::InvalidInput, "no such issuer counts here", help)
         })?;
-        let kid = issuer
-            .verifier
-            .kid(token)
-            .map_err(|error| bailiwick_core::Fault::problem(&error))?;
-        let keys = issuer.keys(&kid, &*self.clock).await?;
+        let keys = issuer.keys_for(token, &*self.clock).await?;
         let now = self.clock.wall();
         oidc::read(issuer.preset, &issuer.verifier, &keys, token, now)
+    }
+
+    /// Who a person is by a token of an issuer of people, if this agent may act for them; and when the token ends.
+    pub async fn user(
+        &self,
+        token: &str,
+        agent: &AgentName,
+    ) -> Result<(UserId, Timestamp), Problem> {
+        let url = outside::issuer_of(token).map_err(|error| error.problem())?;
+        let named = self.by_name.iter().find_map(|(name, issuer)| {
+            let agents = issuer.agents.as_ref()?;
+            (issuer.verifier.issuer() == url).then_some((name, issuer, agents))
+        });
+        let (name, issuer, agents) = named.ok_or_else(|| {
+            let message = "the token is from no issuer whose users count here";
+            let help = "an operator names it: [[identity.issuers]] with use = \"user\"";
+            Problem::new(Code::TokenInvalid, message, help)
+        })?;
+        if !agents.contains(agent) {
+            let message = format!("agent {agent} may not act for users of {name}");
+            let help = "an operator names the agents that may: [[identity.issuers]] agents";
+            return Err(Problem::new(Code::NotPermitted, message, help));
+        }
+        let keys = issuer.keys_for(token, &*self.clock).await?;
+        let claims = issuer
+            .verifier
+            .verify(token, &keys, self.clock.wall())
+            .map_err(|error| error.problem())?;
+        let user = format!("user:{name}:{}", claims.subject).parse();
+        let user = user.map_err(|_| {
+            let message =
+                "the issuer's name for the user is longer than 240 visible ASCII characters";
+            Problem::new(Code::TokenInvalid, message, "")
+        })?;
+        Ok((user, claims.expires))
     }
 }
 
 impl Issuer {
+    /// The keys that a token has to verify by.
+    async fn keys_for(
+        &self,
+        token: &str,
+        clock: &dyn Clock,
+    ) -> Result<KeySet<OutsideKeys>, Problem> {
+        let kid = self.verifier.kid(token).map_err(|error| error.problem())?;
+        self.keys(&kid, clock).await
+    }
+
     /// Its keys: those that are kept if `kid` is among them, else newer ones if it is time to ask.
     async fn keys(&self, kid: &str, clock: &dyn Clock) -> Result<KeySet<OutsideKeys>, Problem> {
         if let Some(keys) = self.fresh(kid, clock.monotonic()) {

@@ -17,13 +17,18 @@ pub(super) struct Issuers {
 }
 
 impl Issuers {
-    fn start(home: &Path) -> Self {
+    pub(super) fn start(home: &Path) -> Self {
         let mut command = Command::new(deps::python());
         command.arg(deps::script("issuer.py"));
         let mut process = Process::start("issuer.py", &mut command, &home.join("issuer.log"));
         let told: Value = serde_json::from_str(&process.line()).unwrap();
         let url = told["url"].as_str().unwrap().to_owned();
         Self { process, url }
+    }
+
+    /// One of them.
+    pub(super) fn url(&self, name: &str) -> String {
+        format!("{}/{name}", self.url)
     }
 
     /// The tables of a configuration that names them.
@@ -175,7 +180,7 @@ pub(super) fn with_issuers() -> (Node, Issuers) {
     (node, issuers)
 }
 
-fn shown(issuer: &str, token: &str) -> Value {
+pub(super) fn shown(issuer: &str, token: &str) -> Value {
     json!({ "kind": "oidc", "evidence": { "issuer": issuer, "token": token }, "csr": REQUEST })
 }
 

@@ -15,9 +15,10 @@ use crate::delegation::{Delegated, Delegation, Delegator, MAX_OPEN_CHILDREN};
 use crate::revocation::Wait;
 use crate::tasks::OpenTask;
 
-const READ: &str = r#"{"grants":[{"server":["files"],"tool":["read_file"],"effects":["read"]}]}"#;
+pub(super) const READ: &str =
+    r#"{"grants":[{"server":["files"],"tool":["read_file"],"effects":["read"]}]}"#;
 
-fn draft(json: &str) -> Draft {
+pub(super) fn draft(json: &str) -> Draft {
     serde_json::from_str(json).unwrap()
 }
 
@@ -31,7 +32,7 @@ fn token(number: u128) -> Subject {
 
 impl Bench {
     /// A live process of an agent.
-    async fn process(&self, agent: &str, number: u128) -> InstanceId {
+    pub(super) async fn process(&self, agent: &str, number: u128) -> InstanceId {
         let instance = Instance {
             id: InstanceId::from_bits(number),
             agent: agent.parse().unwrap(),

@@ -36,6 +36,17 @@ const RULES: Rules = Rules {
 };
 const CLASS: &str = "token of an outside issuer";
 
+/// Which issuer a token says that it is from. Nothing is verified yet: this only says by whose keys it has to verify.
+pub fn issuer_of(token: &str) -> Result<String, TokenError> {
+    let claims = Unverified::parse(token, &RULES)?.claimed()?;
+    let issuer = claims.get("iss").and_then(Value::as_str);
+    issuer.map(str::to_owned).ok_or(TokenError::Claim {
+        class: CLASS,
+        claim: "iss",
+        why: "is missing",
+    })
+}
+
 /// Verifies tokens of one issuer for one audience.
 #[derive(Debug, Clone)]
 pub struct OutsideVerifier {

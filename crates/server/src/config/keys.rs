@@ -121,8 +121,8 @@ keys! {
     JwtTtl "identity" "jwt_ttl" Duration "5m" "5s to 1h"
         "Life of JWT-SVIDs."
         "A bearer credential: long enough for one exchange, short enough to be worth little.";
-    Issuers "identity" "issuers" Tables "" "{name, preset?, url, audience?, algorithms?, jwks_uri?, ca_file?}, at most 16"
-        "Outside OIDC issuers whose tokens prove what a process elsewhere is; `preset` is generic, github or kubernetes."
+    Issuers "identity" "issuers" Tables "" "{name, use = \"workload\" (or user), agents?, preset?, url, audience?, algorithms?, jwks_uri?, ca_file?}, at most 16"
+        "Outside OIDC issuers whose tokens prove what a process elsewhere is; `preset` is generic, github or kubernetes. With `use = \"user\"`, whose users the `agents` (their names, with blanks between) may open tasks for by token exchange; they are the users `user:<name>:<sub>`."
         "None: whoever counts as a witness of identities is named.";
     X509popCa "identity" "x509pop_ca" Text "" "a file of PEM certificates, at most 16"
         "Authorities whose certificates prove what a process elsewhere is, if it holds their keys."

@@ -39,6 +39,9 @@ pub(super) fn resolve(
     let store = store(&mut reader, base);
     let identity = identity(&mut reader, base);
     let oauth = oauth(&mut reader, base);
+    if let (Some(identity), Some(oauth)) = (&identity, &oauth) {
+        issuers::apart(&mut reader, &identity.issuers, oauth.login.as_ref());
+    }
     let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
     let sessions = sessions(&mut reader);
     let gateway = gateway(&mut reader);

@@ -81,6 +81,11 @@ struct Bench {
 }
 
 async fn bench(published: &[&SigningKey]) -> Bench {
+    bench_of(published, None).await
+}
+
+/// With an issuer of people, for whom these agents may act.
+async fn bench_of(published: &[&SigningKey], agents: Option<&str>) -> Bench {
     bailiwick_crypto::tls::install_default_provider();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -94,6 +99,7 @@ async fn bench(published: &[&SigningKey]) -> Bench {
     tokio::spawn(async move { axum::serve(listener, router).await });
     let at = IssuerAt {
         name: "ci".to_owned(),
+        agents: agents.map(|name| [name.parse().unwrap()].into()),
         preset: Preset::Generic,
         url: url.clone(),
         audience: None,
@@ -236,4 +242,34 @@ async fn what_an_issuer_may_not_answer_gives_no_keys() {
             .await
             .is_err()
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_a_person_is_is_told_to_named_agents_alone() {
+    let known = key();
+    let people = bench_of(&[&known], Some("frontdesk")).await;
+    let token = people.token(&known);
+    let user = |agent: &str, token: &str| {
+        let (issuers, agent) = (Arc::clone(&people.issuers), agent.parse().unwrap());
+        let token = token.to_owned();
+        async move {
+            let told = issuers.user(&token, &agent).await;
+            told.map(|(user, until)| (user.to_string(), until.as_secs()))
+                .map_err(|problem| problem.code)
+        }
+    };
+    let told = user("frontdesk", &token).await;
+    assert_eq!(told, Ok(("user:ci:job".to_owned(), NOW + 60)));
+    assert_eq!(user("triage", &token).await, Err(Code::NotPermitted));
+    let forged = people.token(&key());
+    assert_eq!(user("frontdesk", &forged).await, Err(Code::TokenInvalid));
+    // Its tokens are no evidence of a workload, and those of an issuer of workloads name no person.
+    assert_eq!(people.read(&known).await, Err(Code::InvalidInput));
+    let workloads = bench(&[&known]).await;
+    let theirs = workloads.token(&known);
+    let agent = "frontdesk".parse().unwrap();
+    let told = workloads.issuers.user(&theirs, &agent).await;
+    assert_eq!(told.unwrap_err().code, Code::TokenInvalid);
+    people.clock.later(Duration::from_mins(1));
+    assert_eq!(user("frontdesk", &token).await, Err(Code::TokenExpired));
 }

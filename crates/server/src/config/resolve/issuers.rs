@@ -1,22 +1,25 @@
 //! `[[identity.issuers]]`: outside OIDC issuers whose tokens count as evidence.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use bailiwick_core::name::AgentName;
 use bailiwick_crypto::jwk::Algorithm;
 use bailiwick_identity::remote::oidc::Preset;
 
 use super::elsewhere::only;
 use super::{Reader, is_origin, loopback_host};
-use crate::config::IssuerAt;
 use crate::config::keys::Key;
 use crate::config::raw::RawValue;
+use crate::config::{IssuerAt, LoginAt};
 
 /// Most issuers.
 const MAX_ISSUERS: usize = 16;
 const KEY: Key = Key::Issuers;
-const MEMBERS: [&str; 7] = [
+const MEMBERS: [&str; 9] = [
     "name",
+    "use",
+    "agents",
     "preset",
     "url",
     "audience",
@@ -24,6 +27,8 @@ const MEMBERS: [&str; 7] = [
     "jwks_uri",
     "ca_file",
 ];
+/// How users are called that operators name.
+const LOCAL: &str = "local";
 /// Where GitHub's hosted Actions get their tokens.
 const GITHUB: &str = "https://token.actions.githubusercontent.com";
 
@@ -100,6 +105,7 @@ fn issuer(
     }
     Some(IssuerAt {
         name: name.to_owned(),
+        agents: agents(reader, name, preset, members)?,
         preset,
         url: url.to_owned(),
         audience,
@@ -107,6 +113,72 @@ fn issuer(
         jwks_uri: jwks_uri.map(str::to_owned),
         ca_file: member("ca_file").map(|file| base.join(file)),
     })
+}
+
+/// People of two issuers never have the same names: those of the provider at which people sign in count too.
+pub(super) fn apart(reader: &mut Reader<'_>, issuers: &[IssuerAt], login: Option<&LoginAt>) {
+    let Some(login) = login else { return };
+    let same = |issuer: &&IssuerAt| {
+        issuer.agents.is_some() && issuer.name == login.name.as_str() && issuer.url != login.issuer
+    };
+    if let Some(issuer) = issuers.iter().find(same) {
+        let message = format!(
+            "issuer {0}: users of [oauth] login are called user:{0}:… too",
+            issuer.name
+        );
+        reader.flaw(KEY, message, "give one of the two another name");
+    }
+}
+
+/// Of an issuer of people: the agents that may act for them. Of one of workloads: nothing.
+#[expect(
+    clippy::option_option,
+    reason = "outside: whether it is right; inside: whether it is one of people"
+)]
+fn agents(
+    reader: &mut Reader<'_>,
+    name: &str,
+    preset: Preset,
+    members: &BTreeMap<String, String>,
+) -> Option<Option<BTreeSet<AgentName>>> {
+    let mut flaw = |what: &str, help: &str| {
+        reader.flaw(KEY, format!("issuer {name}: {what}"), help);
+        None
+    };
+    let written = members.get("agents").map(String::as_str);
+    match (
+        members.get("use").map_or("workload", String::as_str),
+        written,
+    ) {
+        ("workload", None) => Some(None),
+        ("workload", Some(_)) => flaw(
+            "its tokens tell of workloads",
+            "leave `agents` out, or say use = \"user\"",
+        ),
+        ("user", _) if preset != Preset::Generic => {
+            flaw("its tokens tell of workloads", "leave `preset` out")
+        }
+        // `user:local:…` are people that operators name.
+        ("user", _) if name == LOCAL => flaw(
+            "`local` is the name of this node's own users",
+            "call it otherwise",
+        ),
+        ("user", written) => {
+            let named: Result<BTreeSet<AgentName>, _> = written
+                .unwrap_or_default()
+                .split_whitespace()
+                .map(str::parse)
+                .collect();
+            match named {
+                Ok(named) if !named.is_empty() => Some(Some(named)),
+                _ => flaw(
+                    "`agents` names no agents",
+                    "write those that may act for its users: \"frontdesk triage\"",
+                ),
+            }
+        }
+        _ => flaw("its `use` is not known", "take workload or user"),
+    }
 }
 
 /// Keys that came in the clear would be whoever's is on the way.

@@ -41,9 +41,9 @@ pub(super) struct TokenForm {
     pub(super) resource: Option<String>,
     /// Token exchange: as `resource`.
     pub(super) audience: Option<String>,
-    /// Token exchange: a task token of this issuer.
+    /// Token exchange: a task token of this issuer, or a person's token of an outside issuer.
     pub(super) subject_token: Option<String>,
-    /// Token exchange: `urn:ietf:params:oauth:token-type:access_token` or `…:jwt`.
+    /// Token exchange: `urn:ietf:params:oauth:token-type:access_token` or `…:jwt`; of a person's also `…:id_token`.
     pub(super) subject_token_type: Option<String>,
     /// Token exchange: the client's own JWT-SVID, if it is sent.
     pub(super) actor_token: Option<String>,
