@@ -47,6 +47,8 @@ impl FromStr for LeaseArg {
     }
 }
 
+/// What speaks PostgreSQL, whose clients look into variables of their own.
+const POSTGRESQL: &str = "postgresql";
 /// Where a client of PostgreSQL looks (libpq, Environment Variables), by what the node answers.
 const LIBPQ: [(&str, &str); 4] = [
     ("PGHOST", "host"),
@@ -84,9 +86,10 @@ pub(super) fn variables(
                 Failure::internal(format!("the lease of {} has no {name}", lease.credential))
             })
         };
+        let scheme = part("scheme")?;
         if let Some(variable) = &lease.variable {
             let url = format!(
-                "postgresql://{}:{}@{}:{}/{}",
+                "{scheme}://{}:{}@{}:{}/{}",
                 escaped(&part("username")?),
                 escaped(&handed.secret),
                 escaped(&part("host")?),
@@ -94,11 +97,21 @@ pub(super) fn variables(
                 escaped(&part("database")?)
             );
             variables.insert(variable.clone(), url);
-        } else {
+        } else if scheme == POSTGRESQL {
             for (variable, name) in LIBPQ {
                 variables.insert(variable.to_owned(), part(name)?);
             }
             variables.insert("PGPASSWORD".to_owned(), handed.secret.clone());
+        } else {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                format!("clients of {scheme} have no variables of their own that all of them read"),
+                format!(
+                    "name one for its URL: --lease {}=VARIABLE",
+                    lease.credential
+                ),
+            )
+            .into());
         }
     }
     Ok(variables)
