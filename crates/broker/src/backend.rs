@@ -5,14 +5,17 @@ mod kinds;
 mod lines;
 pub mod mariadb;
 mod members;
+pub mod openbao;
 pub mod postgres;
 pub mod redis;
 mod server_at;
 pub mod static_secret;
+mod web;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bailiwick_core::id::LeaseId;
 use bailiwick_core::lease::{BackendKind, Deployment, LeaseClass, RemoteRef};
@@ -23,6 +26,7 @@ pub use kinds::{AccountOf, BackendAt};
 pub use lines::CONNECTIONS;
 pub use mariadb::{MariaDb, MemberOf};
 pub use members::{BadMember, Members};
+pub use openbao::{OpenBao, TokenOf};
 pub use postgres::{Postgres, RoleOf};
 pub use redis::{Redis, UserOf};
 pub use server_at::{BadServer, ServerAt};
@@ -55,6 +59,8 @@ pub struct Order {
     pub secret: Secret<String>,
     /// When it is to end there by itself.
     pub until: Timestamp,
+    /// How long that is from now, for those who count from their own clock.
+    pub lives: Duration,
 }
 
 /// What was made.

@@ -8,8 +8,8 @@ use bailiwick_core::lease::BackendKind;
 use bailiwick_core::name::CredentialName;
 
 use super::{
-    Backend, BadMember, BadServer, MariaDb, MemberOf, Members, Postgres, Redis, RoleOf, ServerAt,
-    StaticSecret, UserOf, mariadb, postgres, redis,
+    Backend, BadMember, BadServer, MariaDb, MemberOf, Members, OpenBao, Postgres, Redis, RoleOf,
+    ServerAt, StaticSecret, TokenOf, UserOf, mariadb, openbao, postgres, redis,
 };
 
 /// A backend, as an operator names it.
@@ -30,6 +30,8 @@ pub enum AccountOf {
     MariaDb(MemberOf),
     /// A user of Redis.
     Redis(UserOf),
+    /// A token of OpenBao.
+    OpenBao(TokenOf),
 }
 
 impl BackendAt {
@@ -38,6 +40,7 @@ impl BackendAt {
         BackendKind::Postgres,
         BackendKind::MariaDb,
         BackendKind::Redis,
+        BackendKind::OpenBao,
     ];
 
     /// How an address of a kind is written.
@@ -47,6 +50,7 @@ impl BackendAt {
             BackendKind::Postgres => "postgresql://user@host:5432/database",
             BackendKind::MariaDb => "mariadb://user@host:3306/database",
             BackendKind::Redis => "rediss://user@host:6379, one or more with a space between them",
+            BackendKind::OpenBao => openbao::FORM,
         }
     }
 
@@ -57,6 +61,7 @@ impl BackendAt {
             BackendKind::Postgres => postgres::MEMBERS,
             BackendKind::MariaDb => mariadb::MEMBERS,
             BackendKind::Redis => redis::MEMBERS,
+            BackendKind::OpenBao => openbao::MEMBERS,
         }
     }
 
@@ -67,6 +72,7 @@ impl BackendAt {
             BackendKind::Postgres => postgres::check(&self.server),
             BackendKind::MariaDb => mariadb::check(&self.server),
             BackendKind::Redis => redis::check(&self.server),
+            BackendKind::OpenBao => openbao::check(&self.server),
         }
     }
 
@@ -77,6 +83,7 @@ impl BackendAt {
             BackendKind::Postgres => RoleOf::read(&self.server, members).map(AccountOf::Postgres),
             BackendKind::MariaDb => MemberOf::read(&self.server, members).map(AccountOf::MariaDb),
             BackendKind::Redis => UserOf::read(members).map(AccountOf::Redis),
+            BackendKind::OpenBao => TokenOf::read(members).map(AccountOf::OpenBao),
         }
     }
 
@@ -109,6 +116,13 @@ impl BackendAt {
                     _ => None,
                 });
                 Arc::new(Redis::new(at, users, values)?)
+            }
+            BackendKind::OpenBao => {
+                let tokens = of(accounts, |account| match account {
+                    AccountOf::OpenBao(token) => Some(token),
+                    _ => None,
+                });
+                Arc::new(OpenBao::new(at, tokens, values)?)
             }
         })
     }

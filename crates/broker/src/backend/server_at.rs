@@ -36,6 +36,9 @@ pub enum BadServer {
     /// It names no user.
     #[error("it names no user")]
     User,
+    /// It takes a token, which has no user.
+    #[error("it takes a token and no user: `secret` names the sealed value that is the token")]
+    Token,
     /// It would be spoken to in the clear over a network.
     #[error("it is not on this machine, so it is spoken to over TLS alone: write {0}")]
     Clear(&'static str),

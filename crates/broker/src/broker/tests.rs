@@ -5,6 +5,9 @@ mod certificate;
 #[path = "../../../../tests/servers/mariadb.rs"]
 mod mariadb;
 mod mariadb_users;
+#[path = "../../../../tests/servers/openbao.rs"]
+mod openbao;
+mod openbao_tokens;
 #[path = "../../../../tests/servers/postgres.rs"]
 mod postgres;
 #[path = "../../../../tests/servers/postgres_leases.rs"]

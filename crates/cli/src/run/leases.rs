@@ -47,6 +47,8 @@ impl FromStr for LeaseArg {
     }
 }
 
+/// What clients of OpenBao and Vault read beside the token.
+const OPENBAO: &str = "openbao";
 /// What speaks PostgreSQL, whose clients look into variables of their own.
 const POSTGRESQL: &str = "postgresql";
 /// Where a client of PostgreSQL looks (libpq, Environment Variables), by what the node answers.
@@ -87,6 +89,21 @@ pub(super) fn variables(
             })
         };
         let scheme = part("scheme")?;
+        if scheme == OPENBAO {
+            let address = part("address")?;
+            match &lease.variable {
+                Some(variable) => {
+                    variables.insert(variable.clone(), handed.secret.clone());
+                }
+                None => {
+                    for dialect in ["BAO", "VAULT"] {
+                        variables.insert(format!("{dialect}_ADDR"), address.clone());
+                        variables.insert(format!("{dialect}_TOKEN"), handed.secret.clone());
+                    }
+                }
+            }
+            continue;
+        }
         if let Some(variable) = &lease.variable {
             let url = format!(
                 "{scheme}://{}:{}@{}:{}/{}",

@@ -87,7 +87,7 @@ words! {
 
 words! {
     /// What makes a credential.
-    BackendKind "static, postgres, mariadb, redis" {
+    BackendKind "static, postgres, mariadb, redis, openbao" {
         /// A sealed value: nothing is made elsewhere.
         #[default]
         Static "static",
@@ -97,13 +97,15 @@ words! {
         MariaDb "mariadb",
         /// A user of Redis servers.
         Redis "redis",
+        /// A token of an OpenBao or Vault server.
+        OpenBao "openbao",
     }
 }
 
 impl BackendKind {
     /// Whether what it makes ends there by itself, even if nobody ever comes to take it away.
     pub const fn native_end(self) -> bool {
-        matches!(self, Self::Postgres)
+        matches!(self, Self::Postgres | Self::OpenBao)
     }
 }
 

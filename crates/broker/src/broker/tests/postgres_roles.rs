@@ -96,6 +96,7 @@ type AtPostgres = Bench<Server>;
 async fn what_stands_there_is_a_verifier_an_end_and_a_bound() {
     let bench = AtPostgres::new().await;
     let taken = bench.take().await;
+    assert_eq!(taken.secret.expose().len(), 43);
     assert_eq!(taken.access["database"], "orders");
     let row = bench.server().sql(&format!(
         "SELECT rolpassword LIKE 'SCRAM-SHA-256$%', rolvaliduntil > to_timestamp({}), rolconnlimit FROM pg_authid WHERE rolname = '{}'",

@@ -10,6 +10,7 @@ use super::{LeaseArg, check, variables};
 fn handed(scheme: &str) -> Handed {
     let access = [
         ("scheme", scheme),
+        ("address", "https://bao.internal:8200"),
         ("host", "/tmp/pg"),
         ("port", "5432"),
         ("username", "bw-1"),
@@ -63,4 +64,21 @@ fn what_no_client_looks_for_is_a_url_in_a_variable_that_is_named() {
     let unnamed: LeaseArg = "cache".parse().unwrap();
     let refused = variables(std::slice::from_ref(&unnamed), &[handed("rediss")]);
     assert!(refused.is_err());
+}
+
+#[test]
+fn clients_of_openbao_find_its_address_and_their_token() {
+    let unnamed: LeaseArg = "vault-ro".parse().unwrap();
+    let found = variables(std::slice::from_ref(&unnamed), &[handed("openbao")]).unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    assert_eq!(
+        found.join(" "),
+        "BAO_ADDR=https://bao.internal:8200 BAO_TOKEN=geheim VAULT_ADDR=https://bao.internal:8200 VAULT_TOKEN=geheim"
+    );
+    let named: LeaseArg = "vault-ro=TOKEN".parse().unwrap();
+    let found = variables(std::slice::from_ref(&named), &[handed("openbao")]).unwrap();
+    assert_eq!(found["TOKEN"], "geheim");
 }

@@ -73,6 +73,7 @@ pub(crate) async fn doing_everything_twice_leaves_one_credential_or_none<E: Else
         name: taken.lease.remote.clone().unwrap().name,
         secret: Secret::new("other".to_owned()),
         until: taken.lease.not_after,
+        lives: std::time::Duration::from_mins(10),
     };
     let refused = desk.backend.create(&again).await.unwrap_err();
     assert_eq!(refused.code(), Code::LeaseDenied, "{refused}");
@@ -139,7 +140,7 @@ pub(crate) async fn a_leased_secret_is_in_no_file_event_or_debug_text<E: Elsewhe
     let bench = Bench::<E>::new().await;
     let taken = bench.take().await;
     let secret = taken.secret.expose().clone();
-    assert_eq!(secret.len(), 43);
+    assert!(secret.len() >= 24);
     let works = bench.server().ask(user(&taken), &secret);
     assert_eq!(works.unwrap(), E::ANSWER);
     let events = format!("{:?}", bench.world.journal.events.lock().unwrap());

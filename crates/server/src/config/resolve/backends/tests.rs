@@ -6,9 +6,18 @@ use bailiwick_broker::backend::AccountOf;
 
 use crate::config::{Broker, Config};
 
+const REDIS: &str = "rediss://bw_broker@a.internal:6379 rediss://bw_broker@b.internal:6379";
+const MARIADB: &str = "mariadb://bw_broker@db.internal:3306/orders";
+const OPENBAO: &str = "https://bao.internal:8200";
+const TOKEN: &str = "secret = \"token\"";
+
 fn parsed(kind: &str, url: &str, credential: &str) -> Result<Broker, String> {
+    parsed_with(kind, url, credential, "")
+}
+
+fn parsed_with(kind: &str, url: &str, credential: &str, more: &str) -> Result<Broker, String> {
     let text = format!(
-        "version = 1\n[[broker.backends]]\nname = \"there\"\nkind = \"{kind}\"\nurl = \"{url}\"\n\
+        "version = 1\n[[broker.backends]]\nname = \"there\"\nkind = \"{kind}\"\nurl = \"{url}\"\n{more}\n\
          [[broker.credentials]]\nname = \"ro\"\nbackend = \"there\"\naccept_no_backstop = \"true\"\n{credential}"
     );
     Config::parse(&text, "f", Path::new("/etc"), Path::new("/data"))
@@ -19,11 +28,9 @@ fn parsed(kind: &str, url: &str, credential: &str) -> Result<Broker, String> {
 #[test]
 fn each_kind_has_members_of_its_own() {
     let account = |broker: &Broker| broker.accounts.values().next().unwrap().clone();
-    let redis = "rediss://bw_broker@a.internal:6379 rediss://bw_broker@b.internal:6379";
-    let broker = parsed("redis", redis, "rules = \"~orders:* +@read\"").unwrap();
+    let broker = parsed("redis", REDIS, "rules = \"~orders:* +@read\"").unwrap();
     assert!(matches!(account(&broker), AccountOf::Redis(_)));
-    let mariadb = "mariadb://bw_broker@db.internal:3306/orders";
-    let broker = parsed("mariadb", mariadb, "group = \"app_ro\"").unwrap();
+    let broker = parsed("mariadb", MARIADB, "group = \"app_ro\"").unwrap();
     let AccountOf::MariaDb(member) = account(&broker) else {
         panic!("{broker:?}");
     };
@@ -35,11 +42,43 @@ fn each_kind_has_members_of_its_own() {
         ),
         ("app_ro", "orders", 2)
     );
+    let broker = parsed_with("openbao", OPENBAO, "policies = \"orders-ro deploy\"", TOKEN).unwrap();
+    assert!(matches!(account(&broker), AccountOf::OpenBao(_)));
+    for (credential, why) in [
+        ("", "`policies` is missing"),
+        ("policies = \"root\"", "and not root"),
+        ("policies = \"a/../b?c\"", "names of letters"),
+    ] {
+        let flaws = parsed_with("openbao", OPENBAO, credential, TOKEN).unwrap_err();
+        assert!(flaws.contains(why), "{credential}: {flaws}");
+    }
+}
+
+#[test]
+fn what_no_backend_can_use_is_told() {
     for (kind, url, credential, why) in [
-        ("redis", redis, "group = \"a\"", "unknown key `group`"),
-        ("redis", redis, "", "`rules` is missing"),
-        ("redis", redis, "rules = \"~a >known\"", "names no keys"),
-        ("redis", redis, "rules = \"(+@all ~*)\"", "names no keys"),
+        (
+            "openbao",
+            OPENBAO,
+            "policies = \"a\"",
+            "it takes a token and no user",
+        ),
+        (
+            "openbao",
+            "http://bao.internal:8200",
+            "policies = \"a\"",
+            "over TLS alone",
+        ),
+        (
+            "openbao",
+            "https://bao.internal:8200/v1",
+            "policies = \"a\"",
+            "not of the form",
+        ),
+        ("redis", REDIS, "group = \"a\"", "unknown key `group`"),
+        ("redis", REDIS, "", "`rules` is missing"),
+        ("redis", REDIS, "rules = \"~a >known\"", "names no keys"),
+        ("redis", REDIS, "rules = \"(+@all ~*)\"", "names no keys"),
         (
             "redis",
             "redis://b@a.internal",
@@ -70,8 +109,8 @@ fn each_kind_has_members_of_its_own() {
             "rules = \"~a\"",
             "a password does not belong",
         ),
-        ("mariadb", mariadb, "owner = \"a\"", "unknown key `owner`"),
-        ("mariadb", mariadb, "", "`group` is missing"),
+        ("mariadb", MARIADB, "owner = \"a\"", "unknown key `owner`"),
+        ("mariadb", MARIADB, "", "`group` is missing"),
         (
             "mariadb",
             "mysql://b@db/x",
