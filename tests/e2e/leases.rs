@@ -13,6 +13,8 @@ use crate::harness::{Agent, Setup, World};
 
 #[path = "../servers/postgres_leases.rs"]
 pub(crate) mod postgres_leases;
+#[path = "../servers/session.rs"]
+mod session;
 
 use crate::postgres::{self, Server};
 use postgres_leases::url_of;

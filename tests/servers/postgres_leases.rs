@@ -1,11 +1,10 @@
 //! What the tests of leases have on their PostgreSQL server: a database, groups, a broker's role, and open sessions of others. Included
-//! beside `postgres.rs`.
+//! beside `postgres.rs` and `session.rs`.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use super::postgres::{Server, url};
+use super::session::Session;
 
 impl Server {
     /// One with a database, and a broker's role.
@@ -28,20 +27,7 @@ impl Server {
 
     /// An open session.
     pub(crate) fn session(&self, user: &str, password: &str) -> Session {
-        let mut process = self
-            .client(user, password, "orders")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let input = process.stdin.take().unwrap();
-        let output = BufReader::new(process.stdout.take().unwrap());
-        let mut session = Session {
-            process,
-            input,
-            output,
-        };
+        let mut session = Session::of(self.client(user, password, "orders"));
         assert_eq!(session.ask("SELECT 'here';").as_deref(), Some("here"));
         session
     }
@@ -66,28 +52,4 @@ impl Server {
 /// Where the broker of a test finds the server in this directory.
 pub(crate) fn url_of(dir: &Path) -> String {
     url(dir, "bw_broker", "postgres")
-}
-
-/// psql with its input open.
-pub(crate) struct Session {
-    process: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Session {
-    /// The answer's line; none if the session is over.
-    pub(crate) fn ask(&mut self, text: &str) -> Option<String> {
-        writeln!(self.input, "{text}").ok()?;
-        let mut line = String::new();
-        let read = self.output.read_line(&mut line).unwrap();
-        (read > 0).then(|| line.trim().to_owned())
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
 }

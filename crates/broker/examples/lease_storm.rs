@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_broker::backend::{Postgres, PostgresAt, RoleOf, StaticSecret};
+use bailiwick_broker::backend::{Postgres, RoleOf, ServerAt, StaticSecret};
 use bailiwick_broker::{Backends, Broker, LeasesOf, Parts, Template};
 use bailiwick_core::agent::Agent;
 use bailiwick_core::budget::Budget;
@@ -107,7 +107,7 @@ fn say(line: &str) -> std::io::Result<()> {
 
 fn backends(store: &Store, seal: &Arc<Seal>, server: &Path) -> Result<Backends, Failed> {
     let directory = server.display().to_string().replace('/', "%2F");
-    let at = PostgresAt {
+    let at = ServerAt {
         url: format!("postgresql://bw_broker@{directory}:5432/postgres"),
         secret: Some("admin".parse()?),
         ca_file: None,
@@ -125,7 +125,7 @@ fn backends(store: &Store, seal: &Arc<Seal>, server: &Path) -> Result<Backends, 
         delivery: vec![Delivery::Api],
     };
     let values = Arc::new(StaticSecret::new(store.clone(), Arc::clone(seal)));
-    let postgres = Postgres::new(&at, BTreeMap::from([("ro".parse()?, role)]), values)?;
+    let postgres = Postgres::new(&at, BTreeMap::from([("ro".parse()?, role)]), &values)?;
     Ok(Backends {
         credentials: BTreeMap::from([("ro".parse()?, template)]),
         remotes: BTreeMap::from([("pg".parse()?, Arc::new(postgres) as _)]),

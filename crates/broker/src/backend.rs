@@ -1,19 +1,35 @@
 //! What makes credentials and takes them away. A backend never writes the store: it returns what it made, the protocol keeps it.
 //! Every operation may be repeated, and meets what an interrupted one left.
 
+mod kinds;
+mod lines;
+pub mod mariadb;
+mod members;
+pub mod openbao;
 pub mod postgres;
+pub mod redis;
+mod server_at;
 pub mod static_secret;
+mod web;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bailiwick_core::id::LeaseId;
 use bailiwick_core::lease::{BackendKind, Deployment, LeaseClass, RemoteRef};
 use bailiwick_core::name::CredentialName;
 use bailiwick_core::{Code, Fault, Secret, Timestamp};
 
-pub use postgres::{Postgres, PostgresAt, RoleOf};
+pub use kinds::{AccountOf, BackendAt};
+pub use lines::CONNECTIONS;
+pub use mariadb::{MariaDb, MemberOf};
+pub use members::{BadMember, Members};
+pub use openbao::{OpenBao, TokenOf};
+pub use postgres::{Postgres, RoleOf};
+pub use redis::{Redis, UserOf};
+pub use server_at::{BadServer, ServerAt};
 pub use static_secret::StaticSecret;
 
 /// The answer of a backend.
@@ -43,6 +59,8 @@ pub struct Order {
     pub secret: Secret<String>,
     /// When it is to end there by itself.
     pub until: Timestamp,
+    /// How long that is from now, for those who count from their own clock.
+    pub lives: Duration,
 }
 
 /// What was made.
@@ -50,7 +68,7 @@ pub struct Order {
 pub struct Made {
     /// What proves its holder.
     pub secret: Secret<String>,
-    /// Where and as whom to use it: `host`, `port`, `database`, `username`. Not secret.
+    /// Where and as whom to use it: `scheme`, `host`, `port`, `database`, `username`. Not secret.
     pub access: BTreeMap<String, String>,
     /// What the backend numbers it by.
     pub serial: Option<u64>,
@@ -87,6 +105,15 @@ pub struct Object {
     pub serial: Option<u64>,
 }
 
+/// A session whose account is gone, by what can still be told of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stray {
+    /// What the backend numbers it by; whether it was ours, our own rows tell.
+    Number(u64),
+    /// What it is called: one of ours.
+    Name(String),
+}
+
 /// How a backend stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Probe {
@@ -112,8 +139,8 @@ pub trait Backend: Send + Sync {
     /// Accounts whose names are those of this deployment's leases.
     fn list<'a>(&'a self, ours: &'a Deployment) -> Answer<'a, Vec<Object>>;
 
-    /// Numbers of accounts that are gone and have sessions all the same.
-    fn strays(&self) -> Answer<'_, Vec<u64>>;
+    /// Accounts that are gone and have sessions all the same.
+    fn strays<'a>(&'a self, ours: &'a Deployment) -> Answer<'a, Vec<Stray>>;
 
     /// Lets nobody log in any more. Accounts that are not there are no error.
     fn disable<'a>(&'a self, slice: &'a mut [Target]) -> Answer<'a, ()>;
@@ -159,4 +186,9 @@ impl Fault for BackendError {
         }
         .to_owned()
     }
+}
+
+/// An answer that needs no question.
+fn done<T: Send + 'static>(value: T) -> Answer<'static, T> {
+    Box::pin(std::future::ready(Ok(value)))
 }

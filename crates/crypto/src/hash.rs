@@ -40,6 +40,15 @@ pub fn item_id(parts: &[impl AsRef<str>]) -> Digest {
     domain_digest("bailiwick/item/v1", parts.join("\u{1f}").as_bytes())
 }
 
+/// What MariaDB keeps of a password (plugin `mysql_native_password`): `*`, then SHA-1 of SHA-1 in capital hexadecimal digits. Weak for what
+/// people choose; only for secrets that are drawn with 128 bits or more.
+pub fn mysql_native_password(secret: &[u8]) -> String {
+    let once = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, secret);
+    let twice = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, once.as_ref());
+    let digits = twice.as_ref().iter().map(|byte| format!("{byte:02X}"));
+    std::iter::once("*".to_owned()).chain(digits).collect()
+}
+
 /// HMAC-SHA-256 over the parts, one after the other.
 pub fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; LEN] {
     let mut mac = Mac::new(key);

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bailiwick_audit::seal::Payload;
 use bailiwick_broker::Template;
-use bailiwick_broker::backend::{PostgresAt, RoleOf};
+use bailiwick_broker::backend::{AccountOf, BackendAt};
 use bailiwick_control::sessions::SessionLives;
 use bailiwick_core::Timestamp;
 use bailiwick_core::client::ClientId;
@@ -189,12 +189,12 @@ pub struct Gateway {
 /// Where credentials are leased from, and what they are like.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Broker {
-    /// PostgreSQL servers.
-    pub postgres: BTreeMap<BackendName, PostgresAt>,
+    /// Systems elsewhere.
+    pub backends: BTreeMap<BackendName, BackendAt>,
     /// What is common to all credentials.
     pub credentials: BTreeMap<CredentialName, Template>,
-    /// What a PostgreSQL server makes of them.
-    pub roles: BTreeMap<CredentialName, RoleOf>,
+    /// What their backends make of them.
+    pub accounts: BTreeMap<CredentialName, AccountOf>,
 }
 
 /// An HTTP upstream, and how it is reached.

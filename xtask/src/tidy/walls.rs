@@ -121,7 +121,7 @@ const WALLS: &[Wall] = &[
         why: "our database is spoken to only by store, other people's only by backends of leases",
     },
     Wall {
-        packages: &["postgres-*", "deadpool"],
+        packages: &["postgres-*", "deadpool", "mysql_async", "redis"],
         product: &["broker"],
         tests: &[],
         why: "other people's databases are spoken to only by backends of leases",

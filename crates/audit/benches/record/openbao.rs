@@ -91,7 +91,7 @@ struct Server {
 
 impl Server {
     fn start(dir: &Path) -> Result<Self> {
-        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.deps/bench/bao");
+        let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../.deps/openbao/bao");
         ensure!(program.exists(), "OpenBao is missing: run `ci/deps bench`");
         let file = dir.join("openbao-audit.log");
         let configuration = dir.join("openbao.hcl");

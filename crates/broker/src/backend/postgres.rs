@@ -7,34 +7,24 @@ mod end;
 mod sql;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bailiwick_core::lease::{BackendKind, Deployment, LeaseClass};
 use bailiwick_core::name::CredentialName;
 use bailiwick_core::{Secret, Timestamp};
-use bailiwick_store::{BadPostgresAddress, PostgresAddress};
+use bailiwick_store::PostgresAddress;
 
 use super::{
-    Answer, Backend, BackendError, Description, Left, Made, Object, Order, Probe, StaticSecret,
-    Target,
+    Answer, Backend, BackendError, BadMember, BadServer, Description, Left, Made, Members, Object,
+    Order, Probe, ServerAt, StaticSecret, Stray, Target,
 };
 use door::Door;
 use sql::{column, identifier, literal, number, rows};
 
-/// Connections to one server at once.
-pub const CONNECTIONS: usize = 4;
-
-/// A PostgreSQL server, as an operator names it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PostgresAt {
-    /// `postgresql://user@host:port/database`, without a password.
-    pub url: String,
-    /// The sealed value that is the user's password; none if it needs none.
-    pub secret: Option<CredentialName>,
-    /// Authorities that the server's certificate may be from, in PEM; none: those of the system.
-    pub ca_file: Option<PathBuf>,
-}
+/// Members of a credential that are this kind's own.
+pub(super) const MEMBERS: &[&str] = &["group", "owner", "connections", "database"];
+/// Sessions that one lease may have at most.
+const MAX_CONNECTIONS: u16 = 100;
 
 /// What a leased role is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,23 +47,40 @@ pub struct Postgres {
     port: u16,
 }
 
-impl PostgresAt {
-    /// The database that its own user works in.
-    pub fn database(&self) -> Result<String, BadPostgresAddress> {
-        Ok(PostgresAddress::parse(&self.url)?.database)
+impl RoleOf {
+    pub(super) fn read(at: &ServerAt, members: Members<'_>) -> Result<Self, BadMember> {
+        let help = "the role whose rights it has; leased roles become its members";
+        let group = members.needed("group", help)?.to_owned();
+        let database = match members.text("database") {
+            Some(database) => database.to_owned(),
+            None => PostgresAddress::parse(&at.url)
+                .map(|address| address.database)
+                .map_err(|error| BadMember::new(error.to_string(), ""))?,
+        };
+        Ok(Self {
+            group,
+            owner: members.text("owner").map(str::to_owned),
+            connections: members.counted("connections", 2, MAX_CONNECTIONS)?,
+            database,
+        })
     }
+}
+
+/// Refuses an address that this kind cannot use.
+pub(super) fn check(at: &ServerAt) -> Result<(), BadServer> {
+    Ok(PostgresAddress::parse(&at.url).map(drop)?)
 }
 
 impl Postgres {
     /// A backend that opens `values` to log in. Nothing is connected yet.
     pub fn new(
-        at: &PostgresAt,
+        at: &ServerAt,
         roles: BTreeMap<CredentialName, RoleOf>,
-        values: Arc<StaticSecret>,
-    ) -> Result<Self, BadPostgresAddress> {
+        values: &Arc<StaticSecret>,
+    ) -> Result<Self, BadServer> {
         let address = PostgresAddress::parse(&at.url)?;
         Ok(Self {
-            door: Door::new(&address, at, values)?,
+            door: Door::new(&address, at, Arc::clone(values))?,
             host: address.host,
             port: address.port,
             roles,
@@ -106,6 +113,7 @@ impl Postgres {
         let answer = self.door.say(&text).await?;
         let serial = rows(&answer).next().and_then(|row| number(row, "oid"));
         let access = [
+            ("scheme", "postgresql".to_owned()),
             ("host", self.host.clone()),
             ("port", self.port.to_string()),
             ("database", role.database.clone()),
@@ -180,7 +188,7 @@ impl Backend for Postgres {
         Description {
             kind: BackendKind::Postgres,
             class: LeaseClass::R1,
-            native_end: true,
+            native_end: BackendKind::Postgres.native_end(),
             remote: true,
         }
     }
@@ -197,7 +205,7 @@ impl Backend for Postgres {
         Box::pin(self.found(ours))
     }
 
-    fn strays(&self) -> Answer<'_, Vec<u64>> {
+    fn strays<'a>(&'a self, _ours: &'a Deployment) -> Answer<'a, Vec<Stray>> {
         Box::pin(end::strays(&self.door))
     }
 

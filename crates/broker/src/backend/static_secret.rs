@@ -10,7 +10,10 @@ use bailiwick_core::name::CredentialName;
 use bailiwick_crypto::seal::Seal;
 use bailiwick_store::{Store, StoreError};
 
-use super::{Answer, Backend, BackendError, Description, Left, Made, Object, Order, Probe, Target};
+use super::{
+    Answer, Backend, BackendError, Description, Left, Made, Object, Order, Probe, Stray, Target,
+    done,
+};
 use crate::secrets::place;
 
 /// The backend of sealed values.
@@ -72,7 +75,7 @@ impl Backend for StaticSecret {
         done(Vec::new())
     }
 
-    fn strays(&self) -> Answer<'_, Vec<u64>> {
+    fn strays<'a>(&'a self, _ours: &'a Deployment) -> Answer<'a, Vec<Stray>> {
         done(Vec::new())
     }
 
@@ -99,10 +102,6 @@ impl Backend for StaticSecret {
     fn mark<'a>(&'a self, _ours: &'a Deployment, _generation: u64) -> Answer<'a, ()> {
         done(())
     }
-}
-
-fn done<T: Send + 'static>(value: T) -> Answer<'static, T> {
-    Box::pin(std::future::ready(Ok(value)))
 }
 
 fn refused<T: Send + 'static>() -> Answer<'static, T> {

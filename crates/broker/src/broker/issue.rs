@@ -145,6 +145,7 @@ impl Broker {
             name: self.identity().await?.deployment.name(id),
             secret: Secret::new(String::new()),
             until: lease.not_after,
+            lives: lease.not_after.since(self.clock().wall()),
         };
         let made = self.activate(&want, &*values, order, id).await?;
         self.hold(id, made.secret).await

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::finish::target;
 use super::{Broker, LeasesOf};
 use crate::LeaseError;
-use crate::backend::{BackendError, Left, Object, Target};
+use crate::backend::{BackendError, Left, Object, Stray, Target};
 use crate::desk::{Desk, Standing};
 
 /// An account without a live lease is an orphan only when it is older than this: its lease may be on its way.
@@ -28,8 +28,8 @@ pub struct Differences {
     pub orphans: Vec<String>,
     /// Active leases whose account is gone.
     pub lost: Vec<LeaseId>,
-    /// Sessions of accounts that are gone, by the number of the account.
-    pub strays: Vec<u64>,
+    /// Accounts that are gone and have sessions, by name, or by their number where nothing else is left of them.
+    pub strays: Vec<String>,
     /// Why nothing is done about it, if so.
     pub read_only: Option<String>,
 }
@@ -63,7 +63,7 @@ impl Broker {
             return self.reconcile_desk(&desk).await;
         }
         self.look(&desk).await?;
-        let mut found = self.differences(&desk).await?;
+        let (mut found, _) = self.differences(&desk).await?;
         found.read_only = desk.standing().read_only;
         Ok(found)
     }
@@ -118,7 +118,8 @@ impl Broker {
         desk.begin_marking();
         let marked = desk.backend.mark(&identity.deployment, self.generation());
         marked.await.map_err(|error| unfit(desk, &error))?;
-        found = self.differences(desk).await?;
+        let (differs, strays) = self.differences(desk).await?;
+        found = differs;
         let lost: Vec<LeasesOf> = found.lost.iter().copied().map(LeasesOf::Lease).collect();
         if !lost.is_empty() {
             tracing::error!(backend = %desk.name, leases = ?found.lost, "accounts of active leases are gone; somebody else removed them");
@@ -131,7 +132,7 @@ impl Broker {
             desk.wake.notify_one();
         }
         self.end_orphans(desk, &found.orphans).await?;
-        self.end_strays(desk, &found.strays).await?;
+        self.end_strays(desk, &strays).await?;
         desk.reconciled(self.clock().wall());
         Ok(found)
     }
@@ -162,7 +163,7 @@ impl Broker {
         Ok(())
     }
 
-    async fn differences(&self, desk: &Desk) -> Result<Differences, LeaseError> {
+    async fn differences(&self, desk: &Desk) -> Result<(Differences, Vec<Target>), LeaseError> {
         let identity = self.identity().await?;
         // First ours, then theirs: what is active here now was there before, and has to be there now.
         let read = self.inner.store.read(|rows| rows.live_leases());
@@ -179,14 +180,20 @@ impl Broker {
         };
         let lost = before.iter().filter(here).map(|lease| lease.id);
         let lost: Vec<LeaseId> = lost.filter(|id| !there.contains(id)).collect();
-        let strays = desk.backend.strays().await;
+        let strays = desk.backend.strays(&identity.deployment).await;
         let strays = strays.map_err(|error| unfit(desk, &error))?;
-        Ok(Differences {
+        let strays = self.known_strays(desk, strays).await?;
+        let told = |stray: &Target| match stray.serial {
+            Some(serial) => serial.to_string(),
+            None => stray.name.clone(),
+        };
+        let found = Differences {
             orphans: self.orphans(listed).await?,
             lost,
-            strays: self.known_strays(desk, strays).await?,
+            strays: strays.iter().map(told).collect(),
             read_only: None,
-        })
+        };
+        Ok((found, strays))
     }
 
     async fn orphans(&self, listed: Vec<Object>) -> Result<Vec<String>, LeaseError> {
@@ -205,10 +212,14 @@ impl Broker {
         read.await.map_err(LeaseError::Store)
     }
 
-    /// Those numbers that were accounts of ours: others' sessions are others' matter.
-    async fn known_strays(&self, desk: &Desk, found: Vec<u64>) -> Result<Vec<u64>, LeaseError> {
+    /// Those that were accounts of ours: others' sessions are others' matter.
+    async fn known_strays(
+        &self,
+        desk: &Desk,
+        found: Vec<Stray>,
+    ) -> Result<Vec<Target>, LeaseError> {
         if found.is_empty() {
-            return Ok(found);
+            return Ok(Vec::new());
         }
         let name = desk.name.clone();
         let read = self.inner.store.read(move |rows| {
@@ -219,8 +230,19 @@ impl Broker {
                 .filter(|remote| remote.backend == name)
                 .filter_map(|remote| remote.serial)
                 .collect();
-            let strays = found.iter().copied().filter(|serial| ours.contains(serial));
-            Ok::<_, StoreError>(strays.collect())
+            let stray = |stray| {
+                let (name, serial) = match stray {
+                    Stray::Name(name) => (name, None),
+                    Stray::Number(serial) => (String::new(), Some(serial)),
+                };
+                Target {
+                    name,
+                    credential: None,
+                    serial,
+                }
+            };
+            let known = |target: &Target| target.serial.is_none_or(|serial| ours.contains(&serial));
+            Ok::<_, StoreError>(found.into_iter().map(stray).filter(known).collect())
         });
         read.await.map_err(LeaseError::Store)
     }
@@ -301,20 +323,12 @@ impl Broker {
         Ok(())
     }
 
-    async fn end_strays(&self, desk: &Desk, serials: &[u64]) -> Result<(), LeaseError> {
-        if serials.is_empty() {
+    async fn end_strays(&self, desk: &Desk, strays: &[Target]) -> Result<(), LeaseError> {
+        if strays.is_empty() {
             return Ok(());
         }
-        tracing::error!(backend = %desk.name, accounts = ?serials, "sessions outlived their accounts; they are ended");
-        let targets: Vec<Target> = serials
-            .iter()
-            .map(|serial| Target {
-                name: String::new(),
-                credential: None,
-                serial: Some(*serial),
-            })
-            .collect();
-        let ended = desk.backend.kill_sessions(&targets).await;
+        tracing::error!(backend = %desk.name, accounts = ?strays, "sessions outlived their accounts; they are ended");
+        let ended = desk.backend.kill_sessions(strays).await;
         ended.map(drop).map_err(|error| unfit(desk, &error))
     }
 

@@ -246,6 +246,7 @@ impl Broker {
             name: remote.name.clone(),
             secret: draw(self.rng()),
             until: remote.not_after,
+            lives: remote.not_after.since(self.clock().wall()),
         };
         let made = self.activate(want, &*desk.backend, order, lease.id).await;
         match &made {

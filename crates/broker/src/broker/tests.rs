@@ -1,11 +1,26 @@
 //! The lease protocol on a real store: sharing, fences at every moment, restarts, and where a value must never be.
 
-mod crash;
+#[path = "../../../../tests/servers/certificate.rs"]
+mod certificate;
+#[path = "../../../../tests/servers/mariadb.rs"]
+mod mariadb;
+mod mariadb_users;
+#[path = "../../../../tests/servers/openbao.rs"]
+mod openbao;
+mod openbao_tokens;
 #[path = "../../../../tests/servers/postgres.rs"]
 mod postgres;
 #[path = "../../../../tests/servers/postgres_leases.rs"]
 mod postgres_leases;
-mod remote;
+mod postgres_roles;
+#[path = "../../../../tests/servers/redis.rs"]
+mod redis;
+mod redis_users;
+#[path = "../../../../tests/servers/running.rs"]
+mod running;
+#[path = "../../../../tests/servers/session.rs"]
+mod session;
+mod suite;
 pub(crate) mod world;
 
 use std::collections::BTreeMap;
@@ -21,7 +36,7 @@ use bailiwick_store::{Store, StoreError};
 
 use super::{Broker, LeasesOf};
 use crate::backend::{
-    Answer, Backend, BackendError, Description, Left, Made, Object, Order, Probe, Target,
+    Answer, Backend, BackendError, Description, Left, Made, Object, Order, Probe, Stray, Target,
 };
 use crate::{Backends, LEASE_LIFE, LeaseError, MAX_LIVE_OF_TASK, Parts};
 use world::{CANARY, World, fence, wanted};
@@ -329,7 +344,7 @@ macro_rules! nothing_elsewhere {
             unreachable!("values are not listed")
         }
 
-        fn strays(&self) -> Answer<'_, Vec<u64>> {
+        fn strays<'a>(&'a self, _: &'a Deployment) -> Answer<'a, Vec<Stray>> {
             unreachable!("values have no sessions")
         }
 

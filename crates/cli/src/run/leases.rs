@@ -47,6 +47,10 @@ impl FromStr for LeaseArg {
     }
 }
 
+/// What clients of OpenBao and Vault read beside the token.
+const OPENBAO: &str = "openbao";
+/// What speaks PostgreSQL, whose clients look into variables of their own.
+const POSTGRESQL: &str = "postgresql";
 /// Where a client of PostgreSQL looks (libpq, Environment Variables), by what the node answers.
 const LIBPQ: [(&str, &str); 4] = [
     ("PGHOST", "host"),
@@ -84,9 +88,25 @@ pub(super) fn variables(
                 Failure::internal(format!("the lease of {} has no {name}", lease.credential))
             })
         };
+        let scheme = part("scheme")?;
+        if scheme == OPENBAO {
+            let address = part("address")?;
+            match &lease.variable {
+                Some(variable) => {
+                    variables.insert(variable.clone(), handed.secret.clone());
+                }
+                None => {
+                    for dialect in ["BAO", "VAULT"] {
+                        variables.insert(format!("{dialect}_ADDR"), address.clone());
+                        variables.insert(format!("{dialect}_TOKEN"), handed.secret.clone());
+                    }
+                }
+            }
+            continue;
+        }
         if let Some(variable) = &lease.variable {
             let url = format!(
-                "postgresql://{}:{}@{}:{}/{}",
+                "{scheme}://{}:{}@{}:{}/{}",
                 escaped(&part("username")?),
                 escaped(&handed.secret),
                 escaped(&part("host")?),
@@ -94,11 +114,21 @@ pub(super) fn variables(
                 escaped(&part("database")?)
             );
             variables.insert(variable.clone(), url);
-        } else {
+        } else if scheme == POSTGRESQL {
             for (variable, name) in LIBPQ {
                 variables.insert(variable.to_owned(), part(name)?);
             }
             variables.insert("PGPASSWORD".to_owned(), handed.secret.clone());
+        } else {
+            return Err(Problem::new(
+                Code::InvalidInput,
+                format!("clients of {scheme} have no variables of their own that all of them read"),
+                format!(
+                    "name one for its URL: --lease {}=VARIABLE",
+                    lease.credential
+                ),
+            )
+            .into());
         }
     }
     Ok(variables)

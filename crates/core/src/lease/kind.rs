@@ -87,12 +87,25 @@ words! {
 
 words! {
     /// What makes a credential.
-    BackendKind "static, postgres" {
+    BackendKind "static, postgres, mariadb, redis, openbao" {
         /// A sealed value: nothing is made elsewhere.
         #[default]
         Static "static",
         /// A role of a PostgreSQL server.
         Postgres "postgres",
+        /// A user of a MariaDB server.
+        MariaDb "mariadb",
+        /// A user of Redis servers.
+        Redis "redis",
+        /// A token of an OpenBao or Vault server.
+        OpenBao "openbao",
+    }
+}
+
+impl BackendKind {
+    /// Whether what it makes ends there by itself, even if nobody ever comes to take it away.
+    pub const fn native_end(self) -> bool {
+        matches!(self, Self::Postgres | Self::OpenBao)
     }
 }
 

@@ -51,3 +51,12 @@ fn equal_compares_content_and_length() {
     assert!(!equal(b"abc", b"abd"));
     assert!(!equal(b"abc", b"ab"));
 }
+
+#[test]
+fn mariadb_keeps_of_a_password_what_it_says_itself() {
+    // SELECT PASSWORD('password') of MariaDB 10.11.
+    assert_eq!(
+        super::mysql_native_password(b"password"),
+        "*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19"
+    );
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bailiwick_broker::backend::AccountOf;
 use expect_test::{Expect, expect, expect_file};
 
 use super::{Config, keys, units};
@@ -69,9 +70,9 @@ fn an_empty_document_is_all_defaults() {
                     origins: [],
                 },
                 broker: Broker {
-                    postgres: {},
+                    backends: {},
                     credentials: {},
-                    roles: {},
+                    accounts: {},
                 },
                 connectors: [],
                 approval_wait: 120s,
@@ -190,9 +191,9 @@ filter = "warn,bailiwick_enforce=debug"
                     ],
                 },
                 broker: Broker {
-                    postgres: {},
+                    backends: {},
                     credentials: {},
-                    roles: {},
+                    accounts: {},
                 },
                 connectors: [],
                 approval_wait: 1s,
@@ -367,7 +368,10 @@ fn what_credentials_are_leased_from_is_checked() {
     .unwrap()
     .broker;
     let name = "ro".parse().unwrap();
-    let (template, role) = (&broker.credentials[&name], &broker.roles[&name]);
+    let (template, account) = (&broker.credentials[&name], &broker.accounts[&name]);
+    let AccountOf::Postgres(role) = account else {
+        panic!("{account:?}");
+    };
     assert_eq!(
         (template.ttl, template.max_live, template.delivery.len()),
         (Duration::from_mins(1), 200, 2)
@@ -396,7 +400,7 @@ fn what_credentials_are_leased_from_is_checked() {
         ),
         (
             credential("group = \"a\"\ndelivery = \"inject\""),
-            "no role is handed over",
+            "no account is handed over",
         ),
         (
             credential("group = \"a\"\ndelivery = \"mail\""),

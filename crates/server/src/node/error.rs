@@ -151,7 +151,7 @@ pub enum StartError {
         name: bailiwick_core::name::BackendName,
         /// Why.
         #[source]
-        source: bailiwick_store::BadPostgresAddress,
+        source: bailiwick_broker::backend::BadServer,
     },
     /// Leases of an earlier run.
     #[error("leases of an earlier run cannot be ended")]

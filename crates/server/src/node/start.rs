@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_audit::{Log, Recorder};
-use bailiwick_broker::backend::{Postgres, StaticSecret};
+use bailiwick_broker::backend::StaticSecret;
 use bailiwick_broker::{Backends, Broker, Parts as BrokerParts};
 use bailiwick_control::outbox::Outbox;
 use bailiwick_control::points::Points;
@@ -259,20 +259,20 @@ fn backends(config: &Config, state: &State) -> Result<Backends, StartError> {
         credentials: config.broker.credentials.clone(),
         ..Backends::default()
     };
-    for (name, at) in &config.broker.postgres {
+    for (name, at) in &config.broker.backends {
         let here = |credential: &CredentialName| {
             let template = config.broker.credentials.get(credential);
             template.is_some_and(|template| template.backend == *name)
         };
-        let roles = config.broker.roles.iter();
-        let roles = roles.filter(|(credential, _)| here(credential));
-        let roles = roles.map(|(name, role)| (name.clone(), role.clone()));
-        let postgres = Postgres::new(at, roles.collect(), Arc::clone(&values));
-        let postgres = postgres.map_err(|source| StartError::Backend {
+        let accounts = config.broker.accounts.iter();
+        let accounts = accounts.filter(|(credential, _)| here(credential));
+        let accounts = accounts.map(|(name, account)| (name.clone(), account.clone()));
+        let backend = at.open(&accounts.collect(), &values);
+        let backend = backend.map_err(|source| StartError::Backend {
             name: name.clone(),
             source,
         })?;
-        backends.remotes.insert(name.clone(), Arc::new(postgres));
+        backends.remotes.insert(name.clone(), backend);
     }
     Ok(backends)
 }

@@ -8,7 +8,7 @@ use bailiwick_core::name::CredentialName;
 use super::RoleOf;
 use super::door::Door;
 use super::sql::{column, identifier, literal, literals, number, numbers, rows};
-use crate::backend::{BackendError, Left, Target};
+use crate::backend::{BackendError, Left, Stray, Target};
 
 pub(super) async fn disable(door: &Door, slice: &mut [Target]) -> Result<(), BackendError> {
     let there = present(door, slice).await?;
@@ -125,13 +125,13 @@ pub(super) async fn verify(door: &Door, slice: &[Target]) -> Result<Vec<Left>, B
 }
 
 /// OIDs of sessions whose role is gone.
-pub(super) async fn strays(door: &Door) -> Result<Vec<u64>, BackendError> {
+pub(super) async fn strays(door: &Door) -> Result<Vec<Stray>, BackendError> {
     let text = "SELECT DISTINCT a.usesysid::text AS oid FROM pg_catalog.pg_stat_activity a \
                 LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid \
                 WHERE a.usesysid IS NOT NULL AND r.oid IS NULL";
     let answer = door.say(text).await?;
     let found: HashSet<u64> = rows(&answer).filter_map(|row| number(row, "oid")).collect();
-    Ok(found.into_iter().collect())
+    Ok(found.into_iter().map(Stray::Number).collect())
 }
 
 /// OIDs of those roles that are there, by name.

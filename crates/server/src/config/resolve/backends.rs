@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use bailiwick_broker::backend::{PostgresAt, RoleOf};
+use bailiwick_broker::backend::{AccountOf, BackendAt, Members as Written, ServerAt};
 use bailiwick_broker::{MAX_TTL, MIN_TTL, Template};
-use bailiwick_core::lease::{BackendKind, Delivery};
+use bailiwick_core::lease::Delivery;
 use bailiwick_core::name::{BackendName, CredentialName};
 
 use super::Reader;
@@ -17,21 +17,16 @@ use crate::config::{Broker, units};
 /// Most backends, and most credentials.
 const MAX_BACKENDS: usize = 64;
 const MAX_CREDENTIALS: usize = 1_024;
-/// Sessions that one lease may have at most.
-const MAX_CONNECTIONS: u16 = 100;
 /// Live leases that a credential may have at most.
-const MAX_LIVE: usize = 100_000;
+const MAX_LIVE: u32 = 100_000;
 const BACKEND: [&str; 5] = ["name", "kind", "url", "secret", "ca_file"];
-const CREDENTIAL: [&str; 9] = [
+const CREDENTIAL: [&str; 6] = [
     "name",
     "backend",
-    "group",
-    "owner",
-    "database",
-    "connections",
     "ttl",
     "max_live",
     "delivery",
+    "accept_no_backstop",
 ];
 
 type Members = BTreeMap<String, String>;
@@ -42,16 +37,15 @@ pub(super) fn broker(reader: &mut Reader<'_>, base: &Path) -> Option<Broker> {
     for members in tables(reader, Key::Backends, MAX_BACKENDS)? {
         only(reader, Key::Backends, &members, &BACKEND)?;
         let (name, at) = backend(reader, base, &members)?;
-        if broker.postgres.insert(name.clone(), at).is_some() {
+        if broker.backends.insert(name.clone(), at).is_some() {
             let message = format!("backend {name} is there twice");
             reader.flaw(Key::Backends, message, "each has its own name");
             return None;
         }
     }
     for members in tables(reader, Key::Credentials, MAX_CREDENTIALS)? {
-        only(reader, Key::Credentials, &members, &CREDENTIAL)?;
-        let (name, template, role) = credential(reader, &broker, &members)?;
-        broker.roles.insert(name.clone(), role);
+        let (name, template, account) = credential(reader, &broker, &members)?;
+        broker.accounts.insert(name.clone(), account);
         if broker.credentials.insert(name.clone(), template).is_some() {
             let message = format!("credential {name} is there twice");
             reader.flaw(Key::Credentials, message, "each has its own name");
@@ -76,28 +70,32 @@ fn backend(
     reader: &mut Reader<'_>,
     base: &Path,
     members: &Members,
-) -> Option<(BackendName, PostgresAt)> {
+) -> Option<(BackendName, BackendAt)> {
     let key = Key::Backends;
     let name: BackendName = named(reader, key, members, "name")?;
-    let kind = members.get("kind").map_or("", String::as_str);
-    if kind != BackendKind::Postgres.as_str() {
-        let message = format!("backend {name}: `kind` {kind:?} is none");
-        reader.flaw(key, message, "this release has the kind postgres");
-        return None;
-    }
-    let Some(url) = members.get("url") else {
-        let message = format!("backend {name}: `url` is missing");
-        reader.flaw(key, message, "postgresql://user@host:5432/database");
+    let word = members.get("kind").map_or("", String::as_str);
+    let kind = BackendAt::KINDS.iter().find(|kind| kind.as_str() == word);
+    let Some(kind) = kind.copied() else {
+        let message = format!("backend {name}: `kind` {word:?} is none");
+        let known: Vec<&str> = BackendAt::KINDS.iter().map(|kind| kind.as_str()).collect();
+        let help = format!("this release has the kinds {}", known.join(", "));
+        reader.flaw(key, message, help);
         return None;
     };
-    let at = PostgresAt {
+    let Some(url) = members.get("url") else {
+        let message = format!("backend {name}: `url` is missing");
+        reader.flaw(key, message, BackendAt::form(kind));
+        return None;
+    };
+    let server = ServerAt {
         url: url.clone(),
         secret: optional(reader, key, members, "secret")?,
         ca_file: members.get("ca_file").map(|file| base.join(file)),
     };
-    if let Err(error) = at.database() {
+    let at = BackendAt { kind, server };
+    if let Err(error) = at.check() {
         let message = format!("backend {name}: `url` cannot be used: {error}");
-        reader.flaw(key, message, "postgresql://user@host:5432/database");
+        reader.flaw(key, message, BackendAt::form(kind));
         return None;
     }
     Some((name, at))
@@ -107,38 +105,34 @@ fn credential(
     reader: &mut Reader<'_>,
     broker: &Broker,
     members: &Members,
-) -> Option<(CredentialName, Template, RoleOf)> {
+) -> Option<(CredentialName, Template, AccountOf)> {
     let key = Key::Credentials;
     let name: CredentialName = named(reader, key, members, "name")?;
     let backend: BackendName = named(reader, key, members, "backend")?;
-    let Some(at) = broker.postgres.get(&backend) else {
+    let Some(at) = broker.backends.get(&backend) else {
         let message = format!("credential {name}: there is no backend {backend}");
         reader.flaw(key, message, "name one of [[broker.backends]]");
         return None;
     };
-    let Some(group) = members.get("group").filter(|group| !group.is_empty()) else {
-        let message = format!("credential {name}: `group` is missing");
-        reader.flaw(
-            key,
-            message,
-            "the role whose rights it has; leased roles become its members",
-        );
-        return None;
-    };
+    let known = [&CREDENTIAL, BackendAt::members(at.kind)].concat();
+    only(reader, key, members, &known)?;
     let mut flaw = |what: &str, help: &str| {
         reader.flaw(key, format!("credential {name}: {what}"), help);
         None
+    };
+    let written = Written::new(members);
+    let account = match at.account(written) {
+        Ok(account) => account,
+        Err(error) => return flaw(&error.what, &error.help),
+    };
+    let max_live = match written.counted("max_live", 200_u32, MAX_LIVE) {
+        Ok(max_live) => max_live,
+        Err(error) => return flaw(&error.what, &error.help),
     };
     let ttl = members.get("ttl").map_or("10m", String::as_str);
     let ttl = match units::duration(ttl) {
         Ok(ttl) if (MIN_TTL..=MAX_TTL).contains(&ttl) => ttl,
         _ => return flaw("`ttl` is out of range", "it takes 30s to 1h"),
-    };
-    let Some(max_live) = counted(members, "max_live", 200, MAX_LIVE) else {
-        return flaw("`max_live` is out of range", "it takes \"1\" to \"100000\"");
-    };
-    let Some(connections) = counted(members, "connections", 2, MAX_CONNECTIONS) else {
-        return flaw("`connections` is out of range", "it takes \"1\" to \"100\"");
     };
     let delivery = members.get("delivery").map_or("api", String::as_str);
     let delivery = delivery.split_whitespace().map(str::parse).collect();
@@ -155,28 +149,33 @@ fn credential(
     let takes = |way: &Delivery| matches!(way, Delivery::Env | Delivery::File | Delivery::Api);
     if delivery.is_empty() || !delivery.iter().all(takes) {
         return flaw(
-            "`delivery` names a way in which no role is handed over",
+            "`delivery` names a way in which no account is handed over",
             "write some of: env file api",
         );
     }
-    let database = match (members.get("database"), at.database()) {
-        (Some(database), _) => database.clone(),
-        (None, Ok(database)) => database,
-        (None, Err(_)) => return None,
-    };
+    match (
+        at.kind.native_end(),
+        members.get("accept_no_backstop").map(String::as_str),
+    ) {
+        (_, Some("true")) | (true, None | Some("false")) => {}
+        (false, None | Some("false")) => {
+            return flaw(
+                &format!(
+                    "what is made at {} ends there only if this node comes to take it away",
+                    at.kind
+                ),
+                "if that is acceptable, write accept_no_backstop = \"true\"",
+            );
+        }
+        (_, Some(_)) => return flaw("`accept_no_backstop` is neither", "write true or false"),
+    }
     let template = Template {
         backend,
         ttl,
-        max_live,
+        max_live: usize::try_from(max_live).unwrap_or(usize::MAX),
         delivery,
     };
-    let role = RoleOf {
-        group: group.clone(),
-        owner: members.get("owner").cloned(),
-        connections,
-        database,
-    };
-    Some((name, template, role))
+    Some((name, template, account))
 }
 
 pub(super) fn named<T: std::str::FromStr<Err: std::fmt::Display>>(
@@ -210,15 +209,5 @@ fn optional(
     Some(None)
 }
 
-fn counted<T: std::str::FromStr + PartialOrd + From<u8> + Copy>(
-    members: &Members,
-    member: &str,
-    default: T,
-    most: T,
-) -> Option<T> {
-    let Some(text) = members.get(member) else {
-        return Some(default);
-    };
-    let count: T = text.parse().ok()?;
-    (count >= T::from(1) && count <= most).then_some(count)
-}
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bailiwick_core::id::InstanceId;
 use bailiwick_core::lease::LeaseState;
 
-use super::postgres::Server;
-use super::remote::{put_password, wanted, world_at};
+use super::Elsewhere;
+use super::bench::{put_password, wanted, world_of};
 use crate::ACKNOWLEDGE_LIMIT;
 use crate::broker::LeasesOf;
 use crate::steps::{Side, Step};
@@ -19,32 +19,34 @@ const ORDER: &str = "BAILIWICK_TEST_CRASH";
 /// Cases at once.
 const AT_ONCE: usize = 4;
 
-#[tokio::test]
-async fn a_node_killed_between_any_two_steps_leaves_nothing_behind() {
+/// `module` is that of the test, which this starts once more for each case.
+pub(crate) async fn at_any_step<E: Elsewhere>(module: &str) {
     if let Ok(order) = std::env::var(ORDER) {
-        return die_at(&order).await;
+        return die_at::<E>(&order).await;
     }
+    let (_, module) = module.split_once("::").unwrap();
+    let test = format!("{module}::a_node_killed_between_any_two_steps_leaves_nothing_behind");
     // Most of the time is waiting for disks and processes, so several cases run at once; each has a deployment of its own.
-    let server = Server::start();
+    let server = E::start();
     let cases: Vec<(Step, Side)> = Step::ALL
         .into_iter()
         .flat_map(|step| [(step, Side::Before), (step, Side::After)])
         .collect();
     std::thread::scope(|scope| {
         for part in cases.chunks(cases.len().div_ceil(AT_ONCE)) {
-            let server = &server;
+            let (server, test) = (&server, test.as_str());
             scope.spawn(move || {
                 let runtime = tokio::runtime::Builder::new_current_thread();
                 let runtime = { runtime }.enable_all().build().unwrap();
                 for (step, side) in part {
-                    runtime.block_on(check(server, *step, *side));
+                    runtime.block_on(check(server, test, *step, *side));
                 }
             });
         }
     });
 }
 
-async fn check(server: &Server, step: Step, side: Side) {
+async fn check<E: Elsewhere>(server: &E, test: &str, step: Step, side: Side) {
     let case = format!("{step:?}/{side:?}");
     let home = tempfile::tempdir().unwrap();
     let order = format!(
@@ -53,10 +55,7 @@ async fn check(server: &Server, step: Step, side: Side) {
         home.path().display()
     );
     let ended = Command::new(std::env::current_exe().unwrap())
-        .args([
-            "a_node_killed_between_any_two_steps_leaves_nothing_behind",
-            "--nocapture",
-        ])
+        .args(["--exact", test, "--nocapture"])
         .env(ORDER, order)
         .stderr(Stdio::piped())
         .stdout(Stdio::piped())
@@ -68,7 +67,7 @@ async fn check(server: &Server, step: Step, side: Side) {
         "{case}: it was not killed: {told}"
     );
 
-    let world = world_at(home.path(), &server.dir(), "app_ro");
+    let world = world_of(home.path(), |values| E::backend(&server.dir(), values));
     world.broker.recover().await.unwrap();
     let desk = Arc::clone(world.broker.inner.desks.values().next().unwrap());
     world.broker.reconcile_desk(&desk).await.unwrap();
@@ -86,8 +85,8 @@ async fn check(server: &Server, step: Step, side: Side) {
     );
     let deployment = &world.broker.identity().await.unwrap().deployment;
     let ours = || {
-        let roles = server.roles().into_iter();
-        roles.filter(|name| name.starts_with(&deployment.prefix()))
+        let names = server.accounts().into_iter();
+        names.filter(|name| deployment.lease(name).is_some())
     };
     assert_eq!(ours().count(), usize::from(handed_over), "{case}");
     world.clock.advance(ACKNOWLEDGE_LIMIT);
@@ -111,14 +110,13 @@ async fn check(server: &Server, step: Step, side: Side) {
 }
 
 /// In the child: takes a lease and ends it, and dies on the way.
-async fn die_at(order: &str) {
+async fn die_at<E: Elsewhere>(order: &str) {
     let mut parts = order.split('|');
     let mut next = || PathBuf::from(parts.next().unwrap());
     let (server, home, case) = (next(), next(), next());
-    let world = world_at(&home, &server, "app_ro");
+    let world = world_of(&home, |values| E::backend(&server, values));
     world.populate().await;
-    let password = std::fs::read_to_string(server.join("password")).unwrap();
-    put_password(&world, &password).await;
+    put_password(&world, &server).await;
     world.broker.recover().await.unwrap();
     let case = case.display().to_string();
     let hook = move |step: Step, side: Side| {
