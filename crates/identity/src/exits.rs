@@ -124,7 +124,8 @@ pub async fn exited(pidfd: Arc<OwnedFd>) {
     }
 }
 
-/// Live instances of earlier runs of the node, with the pidfd of those whose process still runs.
+/// Live instances of earlier runs of the node, with the pidfd of those whose process still runs and is their own. A launch ended with that
+/// run, whatever its program does: who has stopped its launcher keeps nothing by that.
 async fn survivors(authority: &Authority) -> Vec<(InstanceId, Option<Arc<OwnedFd>>)> {
     let live = authority
         .parts
@@ -147,7 +148,8 @@ async fn survivors(authority: &Authority) -> Vec<(InstanceId, Option<Arc<OwnedFd
         .filter(|instance| instance.client.is_none())
         .filter_map(|instance| {
             let (pid, start) = instance.process()?;
-            Some((instance.id, pinned(pid, start)))
+            let pidfd = pinned(pid, start).filter(|_| !instance.is_launched());
+            Some((instance.id, pidfd))
         })
         .collect()
 }

@@ -6,5 +6,6 @@ mod exchange;
 mod join;
 mod keys;
 mod renew;
+mod restart;
 mod svids;
 mod tokens;

@@ -68,13 +68,21 @@ impl Target {
             );
             return Err(Problem::new(Code::EgressTooLarge, message, ""));
         }
+        let headers = heads::onward(&head.headers, &connector.slot);
+        // What people and policy read, and what an approval is for, is what is sent, byte for byte.
+        let unreadable = headers.iter().find(|(_, value)| value.to_str().is_err());
+        if let Some((name, _)) = unreadable {
+            return Err(bad(&format!(
+                "the value of the header {name} is not visible ASCII"
+            )));
+        }
         let raw_query = head.uri.query().unwrap_or_default();
         let emptied = connector.slot.emptied(raw_query);
         Ok(Self {
             method: head.method.as_str().to_owned(),
             path: Path::normal(raw).map_err(|error| bad(&error.to_string()))?,
             query: query(&emptied).map_err(|error| bad(&error.to_string()))?,
-            headers: heads::onward(&head.headers, &connector.slot),
+            headers,
         })
     }
 
@@ -129,8 +137,9 @@ impl Asked {
         let mut headers: Map<String, Value> = Map::new();
         for name in self.headers.keys() {
             let values = self.headers.get_all(name).iter();
-            let values = values.map(|value| String::from_utf8_lossy(value.as_bytes()));
-            let values = values.map(|value| Value::from(value.into_owned()));
+            // Target::of took no others.
+            let values = values.filter_map(|value| value.to_str().ok());
+            let values = values.map(Value::from);
             headers.insert(name.as_str().to_owned(), values.collect());
         }
         let mut words = json!({
@@ -150,3 +159,6 @@ impl Asked {
         words
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use bailiwick_core::decision::Outcome;
 use bailiwick_core::event::{ApprovalRef, Event, EventType, Status};
 use bailiwick_core::json::{Limits, check};
 use bailiwick_core::{Code, Fault as _, Problem, Secret};
-use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, LOCATION};
+use hyper::header::{CONTENT_LENGTH, LOCATION};
 use hyper::{HeaderMap, Response, StatusCode};
 
 use super::asked::Asked;
@@ -213,11 +213,13 @@ impl Exchange {
         if answer.status.is_informational() || answer.status == StatusCode::SWITCHING_PROTOCOLS {
             return Err(upstream("the upstream wants to speak another protocol"));
         }
-        let mut encodings = answer.headers.get_all(CONTENT_ENCODING).iter();
-        let plain = |value: &hyper::header::HeaderValue| {
-            value.as_bytes().is_empty() || value.as_bytes().eq_ignore_ascii_case(b"identity")
-        };
-        if !encodings.all(plain) {
+        // Nobody asked for a part: two of them would be two halves of what is looked for.
+        if answer.status == StatusCode::PARTIAL_CONTENT {
+            return Err(upstream(
+                "the upstream answers with a part of what was asked for",
+            ));
+        }
+        if heads::is_encoded(&answer.headers) {
             let what = "the upstream encodes its answer though it was asked not to";
             return Err(Refusal::new(
                 Code::EgressEncoded,

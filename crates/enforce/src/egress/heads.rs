@@ -1,7 +1,9 @@
 //! Heads of requests and answers, made anew: no framing, no word about the connection and no claim of who asked goes on.
 
 use hyper::HeaderMap;
-use hyper::header::{ACCEPT_ENCODING, CONNECTION, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 
 use super::redactor::Patterns;
 use super::slot::Slot;
@@ -28,13 +30,15 @@ const OURS: [&str; 15] = [
     "max-forwards",
 ];
 
-/// Fields of requests that say who asks or by which way, that change what the line of the request said, and credentials of the agent's own.
-const NOT_ON: [&str; 22] = [
+/// Fields of requests that say who asks or by which way, that change what the line of the request said, credentials of the agent's own, and
+/// what asks for a part of an answer.
+const NOT_ON: [&str; 28] = [
     "authorization",
     "dpop",
     "cookie",
     "cookie2",
     "forwarded",
+    "x-forwarded",
     "via",
     "origin",
     "referer",
@@ -46,12 +50,18 @@ const NOT_ON: [&str; 22] = [
     "cf-connecting-ip",
     "fastly-client-ip",
     "x-original-url",
+    "x-original-uri",
     "x-original-host",
     "x-rewrite-url",
+    "x-envoy-original-path",
     "x-http-method",
     "x-http-method-override",
     "x-method-override",
     "x-host",
+    // Two answers of parts would let the secret through in two halves.
+    "range",
+    "if-range",
+    "request-range",
 ];
 
 /// Fields of answers that stay here, beside those of the connection: what browsers keep, and what would lead around this node.
@@ -78,6 +88,8 @@ pub fn onward(received: &HeaderMap, slot: &Slot) -> HeaderMap {
         let stays = is_ours(name)
             || NOT_ON.contains(&text)
             || text.starts_with("x-forwarded-")
+            // CGI (RFC 3875 §4.1.18), WSGI and PHP read `_` and `-` in a name alike.
+            || text.contains('_')
             || named.iter().any(|named| named == text)
             || slot.header() == Some(name);
         if !stays {
@@ -114,6 +126,21 @@ pub fn back(received: &HeaderMap, patterns: &Patterns) -> (HeaderMap, u64) {
         }
     }
     (out, hits)
+}
+
+/// Whether the bytes of an answer are other ones than those it means, so that nothing could be found in them: a content coding, or a transfer
+/// coding beside the framing (RFC 9112 §7).
+pub fn is_encoded(received: &HeaderMap) -> bool {
+    let other = |name, plain: &[&str]| {
+        let values = received.get_all(name).iter();
+        values.map(HeaderValue::as_bytes).any(|value| {
+            let value = value.trim_ascii();
+            !plain
+                .iter()
+                .any(|plain| value.eq_ignore_ascii_case(plain.as_bytes()))
+        })
+    };
+    other(CONTENT_ENCODING, &["", "identity"]) || other(TRANSFER_ENCODING, &["chunked"])
 }
 
 /// Where a redirect leads, seen from the caller: to the same upstream through this node, elsewhere as it is. `origin` is the upstream's

@@ -26,9 +26,11 @@ impl Path {
         while let Some(part) = parts.next() {
             let last = parts.peek().is_none();
             let segment = segment(part)?;
-            // `..;x` is `..` to servers that cut parameters off before they look.
-            let bare = segment.split(';').next().unwrap_or_default();
-            if bare != segment && matches!(bare, "." | "..") {
+            // `..;x` is `..` to servers that cut parameters off before they look, and `..%3Bx` to those that decode before that.
+            let ends = [";", "%3B", "%3F", "%23"];
+            let end = ends.iter().filter_map(|end| segment.find(end)).min();
+            let bare = segment.get(..end.unwrap_or(segment.len()));
+            if end.is_some() && matches!(bare, Some("." | "..")) {
                 return Err(bad("has a dot segment with parameters"));
             }
             match segment.as_str() {
@@ -126,9 +128,6 @@ fn segment(raw: &str) -> Result<String, Ambiguous> {
                 match value {
                     b'/' | b'\\' => return Err(bad("has an escaped slash or backslash")),
                     0..=0x1f | 0x7f => return Err(bad("has an escaped control character")),
-                    b'%' if escape(&mut bytes.clone()).is_some() => {
-                        return Err(bad("is escaped twice"));
-                    }
                     value if is_unreserved(value) => out.push(char::from(value)),
                     value => push_escape(&mut out, value),
                 }
@@ -141,7 +140,18 @@ fn segment(raw: &str) -> Result<String, Ambiguous> {
             _ => return Err(bad("has a character that has to be escaped")),
         }
     }
+    // Seen in what is sent, not in what came: the digits may have been escaped themselves.
+    let mut percents = out.match_indices("%25");
+    if percents.any(|(at, found)| begins_with_digits(&out, at + found.len())) {
+        return Err(bad("is escaped twice"));
+    }
     Ok(out)
+}
+
+/// Whether two hexadecimal digits stand there.
+fn begins_with_digits(text: &str, at: usize) -> bool {
+    let rest = text.get(at..).unwrap_or_default();
+    escape(&mut rest.bytes()).is_some()
 }
 
 /// The byte that the two digits after a percent sign stand for.

@@ -154,6 +154,22 @@ async fn each_request_is_decided_and_what_is_refused_never_leaves() {
         ),
         (bench.get("api/zip"), 502, "egress_encoded"),
         (bench.get("api/big"), 502, "answer_too_large"),
+        (bench.get("api/coded"), 502, "egress_encoded"),
+        (
+            bench.get("api/part").header("range", "bytes=0-9"),
+            502,
+            "egress_upstream",
+        ),
+        (
+            bench.get("api/a%252%65%252%65/b"),
+            400,
+            "egress_bad_request",
+        ),
+        (
+            bench.get("api/x").header("x-to", &b"caf\xe9"[..]),
+            400,
+            "egress_bad_request",
+        ),
         (bench.get("api/a%2fb"), 400, "egress_bad_request"),
         (bench.get("api/a%252e%252e/b"), 400, "egress_bad_request"),
         (bench.get("api//b"), 400, "egress_bad_request"),
@@ -182,10 +198,16 @@ async fn each_request_is_decided_and_what_is_refused_never_leaves() {
         .iter()
         .map(|sent| sent.split(' ').nth(1).unwrap())
         .collect();
-    assert_eq!(paths, ["/only/x", "/only/x", "/x", "/zip", "/big"]);
+    assert_eq!(
+        paths,
+        [
+            "/only/x", "/only/x", "/x", "/zip", "/big", "/coded", "/part"
+        ]
+    );
+    assert!(!sent[6].contains("range"), "{}", sent[6]);
     let refused = bench.events("egress.refused").await;
     assert_eq!(refused.len(), 4, "{refused:?}");
-    assert_eq!(bench.events("egress.intent").await.len(), 5);
+    assert_eq!(bench.events("egress.intent").await.len(), 7);
     bench.end().await;
 }
 

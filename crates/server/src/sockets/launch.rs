@@ -20,7 +20,9 @@ use bailiwick_identity::authority::Attested;
 use bailiwick_identity::exits::exited;
 use bailiwick_identity::launches::Begun;
 use bailiwick_identity::peer::Peer;
-use tokio::io::BufReader;
+use rustix::io::Errno;
+use rustix::process::{Signal, pidfd_send_signal};
+use tokio::io::{AsyncWrite, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
@@ -37,6 +39,8 @@ use way_out::WayOut;
 pub const MAX_CONNECTIONS: usize = 256;
 /// The first line must be there within this time.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// How long the launcher has to read what is said to it. One that does not is no launcher any more.
+const LISTENS: Duration = Duration::from_secs(10);
 /// How long the launcher has to say that the program is over after it exited, or after the launch was cut.
 const GRACE: Duration = Duration::from_secs(15);
 
@@ -100,17 +104,17 @@ impl Launchpad {
             Err(problem) => {
                 tracing::info!(code = %problem.code, %problem, "a launch was refused");
                 // A launcher that went away needs no answer.
-                let _ = say(&mut mouth, &Answer::Refused(Said::from(&problem))).await;
+                let _ = tell(&mut mouth, &Answer::Refused(Said::from(&problem))).await;
                 return;
             }
         };
         tracing::info!(pid = running.waiting.pid, task = %running.task.id, agent = %running.attested.agent.name, "a launch begins");
-        let state = match say(&mut mouth, &Answer::Opened(opened)).await {
+        let state = match tell(&mut mouth, &Answer::Opened(opened)).await {
             Ok(()) => self.attend(&running, &mut ears, &mut mouth).await,
             Err(_) => TaskState::Cancelled,
         };
         let summary = self.end(running, state).await;
-        let _ = say(&mut mouth, &Answer::Over(summary)).await;
+        let _ = tell(&mut mouth, &Answer::Over(summary)).await;
     }
 
     /// Stays with a launch until it has to end; how.
@@ -121,19 +125,24 @@ impl Launchpad {
         mouth: &mut OwnedWriteHalf,
     ) -> TaskState {
         let mut until: Option<Instant> = None;
-        let (mut told, mut gone) = (false, false);
+        let (mut told, mut gone, mut confirmed) = (false, false, false);
         let exit = exited(Arc::clone(&running.pidfd));
         tokio::pin!(exit);
         loop {
             let problem = tokio::select! {
                 word = ears.hear::<Word>() => match word {
-                    Ok(Word::Running) => match self.confirm(running).await {
-                        Ok(()) => {
-                            let _ = say(mouth, &Answer::Confirmed).await;
+                    // Said once. It may cross with what ended the launch meanwhile.
+                    Ok(Word::Running) if !confirmed => {
+                        confirmed = true;
+                        if told || gone {
                             continue;
                         }
-                        Err(problem) => problem,
-                    },
+                        match self.confirm(running).await {
+                            Ok(()) if tell(mouth, &Answer::Confirmed).await.is_ok() => continue,
+                            Ok(()) => return self.put_down(running).await,
+                            Err(problem) => problem,
+                        }
+                    }
                     Ok(Word::Ended { cancelled: false }) if !told => return TaskState::Completed,
                     // It said so, or it is gone: with it goes what it started.
                     _ => return TaskState::Cancelled,
@@ -143,24 +152,29 @@ impl Launchpad {
                     // Nobody is served from here on; whether that was the end of the task the launcher knows.
                     gone = true;
                     self.silence(running).await;
-                    until = Some(Instant::now() + GRACE);
+                    until.get_or_insert_with(|| Instant::now() + GRACE);
                     continue;
                 }
                 () = tokio::time::sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => {
-                    return TaskState::Cancelled;
+                    return self.put_down(running).await;
                 }
             };
             told = true;
             self.silence(running).await;
             tracing::info!(task = %running.task.id, code = %problem.code, %problem, "a launch is cut");
-            if say(mouth, &Answer::Cut(Said::from(&problem)))
-                .await
-                .is_err()
-            {
-                return TaskState::Cancelled;
+            let cut = Answer::Cut(Said::from(&problem));
+            if tell(mouth, &cut).await.is_err() {
+                return self.put_down(running).await;
             }
-            until = Some(Instant::now() + GRACE);
+            until.get_or_insert_with(|| Instant::now() + GRACE);
         }
+    }
+
+    /// Ends the program itself, since its launcher does not: that is stopped, or not what it should be.
+    async fn put_down(&self, running: &Running) -> TaskState {
+        self.silence(running).await;
+        kill(&running.pidfd, running.waiting.pid);
+        TaskState::Cancelled
     }
 
     /// Looks at what the process has become; from then on what descends from the launcher is served.
@@ -193,6 +207,37 @@ impl Launchpad {
     }
 }
 
+/// Says something to a launcher; an error too if it does not read it in time.
+async fn tell(mouth: &mut (impl AsyncWrite + Unpin), answer: &Answer) -> std::io::Result<()> {
+    tell_within(LISTENS, mouth, answer).await
+}
+
+async fn tell_within(
+    limit: Duration,
+    mouth: &mut (impl AsyncWrite + Unpin),
+    answer: &Answer,
+) -> std::io::Result<()> {
+    match tokio::time::timeout(limit, say(mouth, answer)).await {
+        Ok(said) => said,
+        Err(_) => Err(std::io::ErrorKind::TimedOut.into()),
+    }
+}
+
+/// Kills the program of a launch, if the node may: it has to be of the same user, or have `CAP_KILL`.
+fn kill(pidfd: &OwnedFd, pid: u32) {
+    match pidfd_send_signal(pidfd, Signal::KILL) {
+        Ok(()) => tracing::warn!(
+            pid,
+            "a launch was cut and its launcher did not end the program: killed"
+        ),
+        // It has exited.
+        Err(Errno::SRCH) => {}
+        Err(error) => {
+            tracing::warn!(pid, %error, "a launch was cut, its launcher did not end the program, and the node may not");
+        }
+    }
+}
+
 /// Serves launchers until `stop`.
 pub async fn serve(
     listener: UnixListener,
@@ -207,3 +252,6 @@ pub async fn serve(
     };
     serve_each(listener, MAX_CONNECTIONS, connections, stop, connection).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use bailiwick_core::Secret;
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::{back, location, onward};
+use super::{back, is_encoded, location, onward};
 use crate::egress::redactor::Patterns;
 use crate::egress::slot::Slot;
 
@@ -45,6 +45,20 @@ fn nothing_of_the_connection_nor_of_who_asks_goes_on() {
         ("x-real-ip", "1.2.3.4"),
         ("x-http-method-override", "DELETE"),
         ("x-original-url", "/admin"),
+        ("x_forwarded_for", "1.2.3.4"),
+        ("x_http_method_override", "DELETE"),
+        ("x-http_method-override", "DELETE"),
+        ("content_length", "7"),
+        ("x_mine", "1"),
+        ("x_api_key", "the caller's"),
+        ("x-forwarded", "1.2.3.4"),
+        ("x-original-uri", "/admin"),
+        ("x-envoy-original-path", "/admin"),
+        ("x-http-method", "DELETE"),
+        ("x-method-override", "DELETE"),
+        ("range", "bytes=0-9"),
+        ("if-range", "\"x\""),
+        ("request-range", "bytes=0-9"),
         ("x-rewrite-url", "/admin"),
         ("origin", "http://x"),
         ("referer", "http://x"),
@@ -104,4 +118,29 @@ fn redirects_within_the_upstream_come_back_here() {
         assert_eq!(found.as_deref(), Some(seen), "{written}");
     }
     assert_eq!(location("https://[", &origin, "/", "api"), None);
+}
+
+#[test]
+fn an_answer_is_read_only_as_it_is() {
+    for plain in [
+        &[][..],
+        &[("content-encoding", "identity")],
+        &[("content-encoding", "")],
+        &[("transfer-encoding", "Chunked ")],
+    ] {
+        assert!(!is_encoded(&map(plain)), "{plain:?}");
+    }
+    for encoded in [
+        &[("content-encoding", "gzip")][..],
+        &[("content-encoding", "identity"), ("content-encoding", "br")],
+        &[("transfer-encoding", "gzip, chunked")],
+        &[
+            ("transfer-encoding", "gzip"),
+            ("transfer-encoding", "chunked"),
+        ],
+        &[("transfer-encoding", "chunked, gzip")],
+        &[("transfer-encoding", "identity")],
+    ] {
+        assert!(is_encoded(&map(encoded)), "{encoded:?}");
+    }
 }

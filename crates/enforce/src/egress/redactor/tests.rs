@@ -37,12 +37,113 @@ fn written() -> Vec<Vec<u8>> {
         crate::egress::path::escaped(SECRET),
         SECRET.to_uppercase(),
     ];
+    all.extend(by_others());
     for before in ["", "u", "us", "use"] {
         let whole = format!("{before}{SECRET}:tail");
         all.push(STANDARD.encode(&whole));
         all.push(URL_SAFE_NO_PAD.encode(&whole));
+        // As PHP has it in JSON, and as forms have it.
+        all.push(STANDARD.encode(&whole).replace('/', "\\/"));
+        all.push(STANDARD.encode(&whole).replace('+', "%2B"));
     }
     all.into_iter().map(String::into_bytes).collect()
+}
+
+/// What writers make of it that escape only some letters, each its own.
+fn by_others() -> Vec<String> {
+    let some = |letters: &str, write: fn(u8) -> String| {
+        let one = |byte: u8| {
+            if letters.contains(char::from(byte)) {
+                write(byte)
+            } else {
+                char::from(byte).to_string()
+            }
+        };
+        SECRET.bytes().map(one).collect::<Vec<_>>().concat()
+    };
+    let named = |byte: u8| {
+        let name = match byte {
+            b'&' => "amp",
+            b'<' => "lt",
+            b'>' => "GT",
+            b'"' => "quot",
+            b'+' => "plus",
+            b'/' => "sol",
+            b'=' => "equals",
+            b'?' => "quest",
+            b'_' => "UnderBar",
+            b'\\' => "bsol",
+            other => return format!("&#{other};"),
+        };
+        format!("&{name};")
+    };
+    let in_turn = |at: usize, byte: u8| match at % 8 {
+        0 => format!("%{byte:02x}"),
+        1 => format!("\\u{byte:04x}"),
+        2 => format!("\\x{byte:02X}"),
+        3 => format!("&#{byte};"),
+        4 => format!("&#x{byte:04X};"),
+        5 => format!("\\u{{{byte:x}}}"),
+        6 => format!("\\{byte:03o}"),
+        _ => char::from(byte).to_string(),
+    };
+    let turns = SECRET.bytes().enumerate();
+    vec![
+        // Python's quote() and JavaScript's encodeURI().
+        some("?>\"<&'=+\\", |byte| format!("%{byte:02X}")),
+        some(">\"<\\", |byte| format!("%{byte:02x}")),
+        // Gson; System.Text.Json; PHP's json_encode().
+        some("<>&'=\"\\", |byte| format!("\\u{byte:04x}")),
+        some("+", |byte| format!("\\u{byte:04X}")).replace("\\_", "\\\\_"),
+        some("/\"\\", |byte| format!("\\{}", char::from(byte))),
+        // Mustache; Go's html/template.
+        some("&<>\"'/`=", |byte| format!("&#x{byte:02X};")),
+        some("&<>\"'+", |byte| format!("&#{byte};")),
+        some("&<>\"'+/=?_\\~", named),
+        turns.map(|(at, byte)| in_turn(at, byte)).collect(),
+    ]
+}
+
+#[test]
+fn no_more_is_held_back_than_the_longest_form() {
+    let patterns = patterns();
+    let longest = forms::of(SECRET.as_bytes()).iter().map(Vec::len).max();
+    let bound = longest.unwrap() * "&diacriticalgrave;".len();
+    for text in [
+        SECRET
+            .bytes()
+            .map(|byte| format!("&#x{byte:06x};"))
+            .collect(),
+        "&".repeat(3 * bound),
+        "&diacriticalgrave".repeat(bound),
+        "\\u00".repeat(bound),
+        "&#00000000000000000000000000000000".to_owned(),
+        SECRET[..SECRET.len() - 1].repeat(bound / 8),
+    ] {
+        let mut redactor = Redactor::new(&patterns);
+        for byte in text.as_bytes() {
+            redactor.push(&[*byte]);
+            assert!(redactor.held.len() < bound, "{text}");
+        }
+    }
+}
+
+#[test]
+fn letters_outside_ascii_are_found_by_byte_and_by_number() {
+    let patterns = Patterns::of(&Secret::new("schl\u{fc}ssel-\u{1f511}".to_owned())).unwrap();
+    for text in [
+        "schl\u{fc}ssel-\u{1f511}",
+        "schl%C3%BCssel-%f0%9f%94%91",
+        "schl\\u00fcssel-\\ud83d\\udd11",
+        "schl&#252;ssel-&#x1F511;",
+        "schl\\u{fc}ssel-\\u{1F511}",
+    ] {
+        for at in 0..=text.len() {
+            let (left, right) = text.as_bytes().split_at(at);
+            let out = through(&patterns, &[left, right]);
+            assert_eq!(out, (REDACTED.to_vec(), 1), "{text} cut at {at}");
+        }
+    }
 }
 
 #[test]

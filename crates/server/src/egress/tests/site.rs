@@ -105,6 +105,15 @@ async fn answer(
         "/moved" => plain("302 Found", "Location: /there?x=1\r\n", ""),
         "/away" => plain("302 Found", "Location: http://evil.example/x\r\n", ""),
         "/zip" => plain("200 OK", "Content-Encoding: gzip\r\n", "zzz"),
+        "/coded" => {
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nzzz\r\n0\r\n\r\n"
+                .to_owned()
+        }
+        "/part" => plain(
+            "206 Partial Content",
+            "Content-Range: bytes 0-1/9\r\n",
+            "ok",
+        ),
         "/big" => plain("200 OK", "", &"x".repeat(5_000)),
         "/silent" => {
             let mut rest = [0; 64];
