@@ -11,6 +11,9 @@ use crate::harness::http::{self, Place};
 use crate::harness::world::{demo_policy, publish};
 use crate::harness::{Agent, Setup, World};
 
+#[cfg(test)]
+mod found;
+
 #[path = "../servers/postgres_leases.rs"]
 pub(crate) mod postgres_leases;
 #[path = "../servers/session.rs"]

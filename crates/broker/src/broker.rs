@@ -19,6 +19,7 @@ use bailiwick_core::id::{InstanceId, LeaseId, TaskId};
 use bailiwick_core::lease::{Lease, Wanted};
 use bailiwick_core::name::{AgentName, BackendName, CredentialName, ServerName};
 use bailiwick_core::{Clock, Rng, Secret};
+use bailiwick_crypto::fingerprint::{Fingerprint, SecretDigest};
 use bailiwick_crypto::seal::Seal;
 use bailiwick_store::{Journal, Store};
 use tokio::sync::{Mutex, OnceCell};
@@ -126,6 +127,11 @@ struct Inner {
 }
 
 impl Broker {
+    /// The print by which this deployment knows a secret again.
+    pub fn print(&self, digest: &SecretDigest) -> Fingerprint {
+        self.inner.seal.print(digest)
+    }
+
     /// A broker. Call [`Self::recover`] once before the first lease, and keep [`Self::run`] running.
     pub fn new(parts: Parts) -> Self {
         let values = Arc::new(StaticSecret::new(

@@ -10,8 +10,8 @@ use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
     Outcome, accounts, agents, approvals, audit, backends, clients, completion, config, demo,
-    evidence, fences, init, items, join_tokens, keys, leases, mcp, points, policies, revocations,
-    run, scan, secrets, serve, servers, store, svid, tasks, tools, witness,
+    evidence, fences, findings, init, items, join_tokens, keys, leases, mcp, points, policies,
+    revocations, run, scan, secrets, serve, servers, store, svid, tasks, tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -141,6 +141,9 @@ pub(crate) enum Command {
     /// Finds the credentials that lie around: in a repository, a process, on this host.
     #[command(subcommand)]
     Scan(scan::ScanCommand),
+    /// What scans found and reported: who answers for it, until when, and how it ends.
+    #[command(subcommand)]
+    Finding(findings::FindingCommand),
     /// What the node shows of a framework (OWASP Agentic and NHI, MAESTRO, NIST AI RMF): each claim with what was measured, or not covered.
     Evidence(evidence::EvidenceArgs),
     /// Runs a witness: cosigns checkpoints of logs, each only if it continues the one before.
@@ -186,7 +189,8 @@ impl Command {
             Self::Backend(command) => backends::run(context, command).await,
             Self::Account(command) => accounts::run(context, command).await,
             Self::Audit(command) => audit::run(context, *command).await,
-            Self::Scan(command) => scan::run(context, &command),
+            Self::Scan(command) => scan::run(context, &command).await,
+            Self::Finding(command) => findings::run(context, command).await,
             Self::Evidence(args) => evidence::run(context, args).await,
             Self::Witness(args) => witness::run(context, args).await,
             Self::Svid(command) => svid::run(context, command).await,

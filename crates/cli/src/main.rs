@@ -18,6 +18,7 @@ mod demo;
 mod evidence;
 mod failure;
 mod fences;
+mod findings;
 mod init;
 mod items;
 mod join_tokens;

@@ -1,12 +1,14 @@
 //! `bailiwick scan`: finds credentials that lie around. Works without a node, reads only, and prints none of them.
 
 mod render;
+mod send;
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use bailiwick_core::name::OwnerName;
 use bailiwick_core::{Code, Problem};
 use bailiwick_crypto::system::SystemRng;
 use bailiwick_posture::process::Scanner;
@@ -102,9 +104,15 @@ pub(crate) struct AllArgs {
     /// Print SARIF 2.1.0.
     #[arg(long)]
     sarif: bool,
-    /// Ask no node: prints are of this run alone and finds are not linked. Nothing else is built yet.
-    #[arg(long)]
+    /// Ask no node: prints are of this run alone and finds are not linked. That is so unless `--send` is given.
+    #[arg(long, conflicts_with = "send")]
     offline: bool,
+    /// Report what is found to the node, which says whose each secret is and keeps it as a finding. Role operator.
+    #[arg(long)]
+    send: bool,
+    /// With `--send`: who answers for what is no agent's.
+    #[arg(long, value_name = "OWNER", default_value = "security")]
+    owner: OwnerName,
 }
 
 /// A severity to fail on.
@@ -138,28 +146,28 @@ impl FailOn {
 }
 
 /// Scans.
-pub(crate) fn run(context: &Context, command: &ScanCommand) -> Outcome {
+pub(crate) async fn run(context: &Context, command: &ScanCommand) -> Outcome {
     // What is found must not end in a core file either.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     match command {
-        ScanCommand::Repo(args) => of_repo(context, args),
+        ScanCommand::Repo(args) => of_repo(context, args).await,
         ScanCommand::Process(args) => {
             let (engine, flaws) = engine(&args.all, Load::Little)?;
             let outcome = Scanner::new(&engine, "/proc").process(args.pid, args.tree)?;
             let report = of_processes("process", format!("pid {}", args.pid), outcome);
-            show(context, &args.all, &report, &flaws)
+            show(context, &args.all, report, &flaws).await
         }
         ScanCommand::Host(args) => {
             let (engine, flaws) = engine(&args.all, Load::Much)?;
             let outcome = Scanner::new(&engine, "/proc").host(&args.uid)?;
             let target = format!("{} processes", outcome.processes.len());
             let report = of_processes("host", target, outcome);
-            show(context, &args.all, &report, &flaws)
+            show(context, &args.all, report, &flaws).await
         }
     }
 }
 
-fn of_repo(context: &Context, args: &RepoArgs) -> Outcome {
+async fn of_repo(context: &Context, args: &RepoArgs) -> Outcome {
     let (engine, flaws) = engine(&args.all, Load::Much)?;
     let options = Options {
         work_tree: !args.staged,
@@ -179,7 +187,7 @@ fn of_repo(context: &Context, args: &RepoArgs) -> Outcome {
         outcome.fold,
         outcome.coverage,
     );
-    show(context, &args.all, &report, &flaws)
+    show(context, &args.all, report, &flaws).await
 }
 
 fn of_processes(
@@ -229,7 +237,16 @@ fn engine(args: &AllArgs, load: Load) -> Result<(Engine, Vec<RuleFlaw>), Failure
     Ok((Engine::new(load, foreign)?, flaws))
 }
 
-fn show(context: &Context, args: &AllArgs, report: &Report, flaws: &[RuleFlaw]) -> Outcome {
+async fn show(
+    context: &Context,
+    args: &AllArgs,
+    mut report: Report,
+    flaws: &[RuleFlaw],
+) -> Outcome {
+    if args.send {
+        send::send(context, &args.owner, &mut report).await?;
+    }
+    let report = &report;
     for flaw in flaws {
         context.out.note(&format!("left out: {flaw}"));
     }

@@ -93,6 +93,8 @@ pub enum Operation {
     Declassify,
     /// Revoke.
     Revoke,
+    /// Report scans, and say what becomes of findings.
+    WriteFindings,
     /// Lift fences.
     LiftFences,
     /// Check and publish policy.
@@ -117,7 +119,7 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Read,
         Self::WriteAgents,
         Self::WriteServers,
@@ -126,6 +128,7 @@ impl Operation {
         Self::AnswerApprovals,
         Self::Declassify,
         Self::Revoke,
+        Self::WriteFindings,
         Self::LiftFences,
         Self::WritePolicy,
         Self::WriteAccounts,
@@ -149,6 +152,7 @@ impl Operation {
             Self::AnswerApprovals => "answer_approvals",
             Self::Declassify => "declassify",
             Self::Revoke => "revoke",
+            Self::WriteFindings => "write_findings",
             Self::LiftFences => "lift_fences",
             Self::WritePolicy => "write_policy",
             Self::WriteAccounts => "write_accounts",

@@ -12,6 +12,7 @@ pub mod clients;
 pub mod consents;
 pub mod delegation;
 pub mod evidence;
+pub mod findings;
 pub mod join_tokens;
 pub mod labels;
 pub mod launches;

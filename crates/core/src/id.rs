@@ -56,6 +56,7 @@ kinds! {
     ApprovalKind ApprovalId "appr" "an approval";
     LeaseKind LeaseId "lease" "a leased credential";
     FenceKind FenceId "fence" "a fence";
+    FindingKind FindingId "find" "a finding of a scan";
     RevocationKind RevocationId "rev" "one revocation, with all fences it set";
     AccountKind AccountId "acct" "a person's or service's account";
     JoinTokenKind JoinTokenId "jtok" "a join token; not the token itself";

@@ -20,6 +20,7 @@ pub mod error;
 pub mod event;
 pub mod feed;
 pub mod fence;
+pub mod finding;
 pub mod id;
 pub mod index;
 pub mod instance;

@@ -12,12 +12,14 @@ use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
 
 use crate::aead::{AeadError, AeadKey, KEY_LEN};
+use crate::fingerprint::{Fingerprint, FingerprintKey, SecretDigest};
 use crate::hash::hkdf_sha256;
 
 /// The open seal: seals and opens secrets at rest.
 #[derive(Debug)]
 pub struct Seal {
     kek: AeadKey,
+    prints: FingerprintKey,
 }
 
 /// Where a sealed secret lives. All three parts are authenticated when it is opened.
@@ -123,9 +125,15 @@ impl Seal {
         Ok(Secret::new(std::mem::take(&mut *opened)))
     }
 
+    /// The print of a secret, by which this deployment knows it again; of no use to others.
+    pub fn print(&self, digest: &SecretDigest) -> Fingerprint {
+        self.prints.print(digest)
+    }
+
     fn from_bytes(bytes: &[u8; KEY_LEN]) -> Self {
         Self {
             kek: AeadKey::new(&hkdf_sha256(bytes, &[b"bailiwick/kek/v1"])),
+            prints: FingerprintKey::of_deployment(hkdf_sha256(bytes, &[b"bailiwick/prints/v1"])),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a scan tells: each secret once, with the places it lies in, and what was not read. It holds no secret.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 
@@ -74,8 +75,15 @@ pub struct Secret {
     pub severity: Severity,
     /// The print that names it within this report.
     pub fingerprint: String,
-    /// What is known of where it comes from: `unlinked`, as no node was asked.
-    pub link: &'static str,
+    /// What it is compared by. It stays on this machine, or goes to a node that is asked.
+    #[serde(skip)]
+    pub digest: Digest,
+    /// What is known of where it comes from: `unlinked` as long as no node was asked; then `ours_live`, `ours_dead`, `ours_static` or
+    /// `foreign`.
+    pub link: Cow<'static, str>,
+    /// What the node that was asked knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known: Option<Known>,
     /// Bytes of it.
     pub length: usize,
     /// The name that stood before it.
@@ -92,6 +100,28 @@ pub struct Secret {
     pub places: Vec<Place>,
     /// All places.
     pub count: u64,
+}
+
+/// What a node says of a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Known {
+    /// The finding.
+    pub finding: String,
+    /// The lease whose secret it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lease: Option<String>,
+    /// The lease's task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The lease's agent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// Who answers for it.
+    pub owner: String,
+    /// Until when.
+    pub due_at: String,
+    /// What to run.
+    pub fix: String,
 }
 
 /// The outcome of a scan.
@@ -216,7 +246,9 @@ impl Fold {
                     check: find.check.to_string(),
                     severity: find.severity,
                     fingerprint: key.print(&digest).to_string(),
-                    link: "unlinked",
+                    digest,
+                    link: Cow::Borrowed("unlinked"),
+                    known: None,
                     length: find.length,
                     key: find.key,
                     public: find.public.into_iter().collect(),

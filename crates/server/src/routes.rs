@@ -12,6 +12,7 @@ pub mod delegations;
 pub mod evidence;
 pub mod exports;
 pub mod feed;
+pub mod findings;
 pub mod health;
 mod holder;
 pub mod items;
@@ -159,6 +160,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(exports::routes(app))
         .merge(blast_radius::routes(app))
         .merge(evidence::routes(app))
+        .merge(findings::routes(app))
         .merge(privacy::routes(app))
         .merge(tiles::routes(app))
         .merge(health::routes())

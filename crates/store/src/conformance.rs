@@ -3,6 +3,7 @@
 mod authority;
 mod clients;
 mod feed;
+mod findings;
 pub(crate) mod fixture;
 mod people;
 mod registry;
@@ -14,6 +15,7 @@ pub(crate) use feed::{
     changes_name_their_events, feed_has_no_gap, observers_see_commits_in_order,
     rolled_back_leaves_nothing, snapshots,
 };
+pub(crate) use findings::findings;
 pub(crate) use people::{accounts, erasures, meta, outbox, pseudonyms, sealed_values, sessions};
 pub(crate) use registry::{
     agents, instances, items, join_tokens, points, policies, remote_instances, servers_and_tools,
@@ -26,7 +28,7 @@ macro_rules! each {
         $with! {
             agents instances remote_instances join_tokens points servers_and_tools items policies
             task_trees task_rules task_ends approvals fences revocations lease_versions signing_keys tokens
-            accounts sessions erasures pseudonyms sealed_values outbox meta oauth_clients vouchers
+            findings accounts sessions erasures pseudonyms sealed_values outbox meta oauth_clients vouchers
             changes_name_their_events feed_has_no_gap observers_see_commits_in_order rolled_back_leaves_nothing snapshots
         }
     };

@@ -12,6 +12,7 @@ mod connection;
 mod erasures;
 mod feed;
 mod fences;
+mod findings;
 mod instances;
 mod items;
 mod join_tokens;

@@ -2,11 +2,11 @@
 
 use crate::{
     Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Clients, ClientsMut,
-    Erasures, ErasuresMut, Feed, Fences, FencesMut, Instances, InstancesMut, Items, ItemsMut,
-    JoinTokens, JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut, Outbox, OutboxMut,
-    Points, PointsMut, Policies, PoliciesMut, Revocations, RevocationsMut, Secrets, SecretsMut,
-    Servers, ServersMut, Sessions, SessionsMut, SpentMut, Tasks, TasksMut, Tokens, TokensMut,
-    Tools, ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
+    Erasures, ErasuresMut, Feed, Fences, FencesMut, Findings, FindingsMut, Instances, InstancesMut,
+    Items, ItemsMut, JoinTokens, JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut,
+    Outbox, OutboxMut, Points, PointsMut, Policies, PoliciesMut, Revocations, RevocationsMut,
+    Secrets, SecretsMut, Servers, ServersMut, Sessions, SessionsMut, SpentMut, Tasks, TasksMut,
+    Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
 };
 
 /// Everything that can be read, as of one commit.
@@ -21,6 +21,7 @@ pub trait Reads:
     + Items
     + Approvals
     + Fences
+    + Findings
     + Revocations
     + Leases
     + Secrets
@@ -53,6 +54,7 @@ pub trait Tx:
     + ItemsMut
     + ApprovalsMut
     + FencesMut
+    + FindingsMut
     + RevocationsMut
     + LeasesMut
     + SecretsMut

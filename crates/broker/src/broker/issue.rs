@@ -8,6 +8,7 @@ use bailiwick_core::lease::{Delivery, Lease, LeaseClass, LeaseState, LeaseStep};
 use bailiwick_core::name::{CredentialName, ServerName};
 use bailiwick_core::task::Task;
 use bailiwick_core::{Secret, Timestamp};
+use bailiwick_crypto::fingerprint::SecretDigest;
 use bailiwick_store::Reads;
 
 use bailiwick_core::lease::Wanted;
@@ -176,6 +177,8 @@ impl Broker {
         self.at(Step::Create, Side::After);
         self.at(Step::Tx2, Side::Before);
         let (broker, want, serial) = (self.clone(), want.clone(), made.serial);
+        let digest = SecretDigest::of(made.secret.expose().as_bytes());
+        let print = self.print(&digest).to_string();
         self.inner
             .store
             .write(move |tx| {
@@ -192,6 +195,8 @@ impl Broker {
                 }
                 lease.version = lease.version.saturating_add(1);
                 tx.put_lease(&lease)?;
+                // Before anybody can have it: wherever its secret is found, it is known as this lease's.
+                tx.put_lease_print(&print, id)?;
                 let mut event =
                     broker.event(EventType::LeaseActive, &lease, Some(&task), "confirmed");
                 event.cause = want.cause;

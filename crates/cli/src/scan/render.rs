@@ -1,6 +1,6 @@
 //! A report for people: each secret with its places, what was not read, and one line that says how it stands.
 
-use bailiwick_posture::report::{Place, Report, Secret};
+use bailiwick_posture::report::{Known, Place, Report, Secret};
 use bailiwick_posture::secrets::Severity;
 
 use crate::output::{Out, Style, Untrusted};
@@ -42,7 +42,7 @@ fn of_secret(out: &Out, secret: &Secret) -> Vec<String> {
     head.extend(secret.key.as_ref().map(|key| Untrusted(key).to_string()));
     head.push(format!("{} bytes", secret.length));
     head.push(secret.fingerprint.clone());
-    head.push(secret.link.to_owned());
+    head.push(secret.link.to_string());
     let public = secret.public.iter();
     head.extend(public.map(|(name, value)| format!("{name}={}", Untrusted(value))));
     if !secret.wrapped.is_empty() {
@@ -58,7 +58,31 @@ fn of_secret(out: &Out, secret: &Secret) -> Vec<String> {
             secret.count - listed
         ));
     }
-    lines.push(format!("          fix: {}", Untrusted(&secret.remedy)));
+    if let Some(known) = &secret.known {
+        lines.extend(of_known(known));
+    }
+    let fix = secret.known.as_ref().map_or(&secret.remedy, |it| &it.fix);
+    lines.push(format!("          fix: {}", Untrusted(fix)));
+    lines
+}
+
+/// What the node says: whose it is, and who answers for it until when.
+fn of_known(known: &Known) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let (Some(lease), Some(task), Some(agent)) = (&known.lease, &known.task, &known.agent) {
+        lines.push(format!(
+            "          ours: {}, {} of {}",
+            Untrusted(lease),
+            Untrusted(task),
+            Untrusted(agent)
+        ));
+    }
+    lines.push(format!(
+        "          {}: {}, due {}",
+        Untrusted(&known.finding),
+        Untrusted(&known.owner),
+        Untrusted(&known.due_at)
+    ));
     lines
 }
 

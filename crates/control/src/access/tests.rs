@@ -26,6 +26,7 @@ fn every_operation_has_a_rule_and_this_is_what_the_rules_say() {
         answer_approvals: approver
         declassify: approver
         revoke: operator
+        write_findings: operator
         lift_fences: admin
         write_policy: admin
         write_accounts: admin

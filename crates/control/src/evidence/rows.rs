@@ -6,6 +6,7 @@ use std::time::Duration;
 use bailiwick_core::budget::Budget;
 use bailiwick_core::definition::{Tool, ToolState};
 use bailiwick_core::fence::Subject;
+use bailiwick_core::finding::{Finding, FindingState};
 use bailiwick_core::id::InstanceId;
 use bailiwick_core::lease::{Lease, LeaseState};
 use bailiwick_core::name::{AgentName, ToolRef};
@@ -13,7 +14,9 @@ use bailiwick_core::server::Server;
 use bailiwick_core::task::Task;
 use bailiwick_core::{Digest, Timestamp};
 use bailiwick_posture::evidence::Measured;
-use bailiwick_store::{LeaseFilter, MAX_PAGE, Reads, RevocationRow, StoreError, TaskFilter};
+use bailiwick_store::{
+    FindingFilter, LeaseFilter, MAX_PAGE, Reads, RevocationRow, StoreError, TaskFilter,
+};
 
 use super::{Period, row};
 
@@ -52,6 +55,7 @@ impl Rows {
         rows.tasks(view, period)?;
         rows.leases(view, period, now)?;
         rows.revocations(view, period)?;
+        rows.findings(view, period)?;
         rows.tokens(view, now)?;
         for instance in view.live_instances()? {
             if instance.client.is_none() {
@@ -196,6 +200,39 @@ impl Rows {
         )?;
         self.complete &= complete;
         self.put("F05", carried_out);
+        Ok(())
+    }
+
+    /// F17.
+    fn findings(&mut self, view: &dyn Reads, period: Period) -> Result<(), StoreError> {
+        let mut answered = Measured::default();
+        let page = |after: Option<&Finding>| {
+            view.findings(
+                &FindingFilter::default(),
+                after.map(|finding| finding.id),
+                MAX_PAGE,
+            )
+        };
+        // Old ones fall due late: all are looked at.
+        let complete = each(
+            page,
+            |_| period.since,
+            period,
+            |finding| {
+                let set_aside = matches!(
+                    finding.state,
+                    FindingState::Accepted | FindingState::Dismissed
+                );
+                if period.has(finding.due_at) && !set_aside {
+                    let fixed = finding.fixed_at.is_some_and(|at| at <= finding.due_at);
+                    let good = fixed && finding.state == FindingState::Fixed;
+                    answered.count(good, || row("finding", &finding.id));
+                }
+                Ok(())
+            },
+        )?;
+        self.complete &= complete;
+        self.put("F17", answered);
         Ok(())
     }
 

@@ -78,6 +78,8 @@ event_types! {
     LeaseDead "lease.dead";
     LeaseRefused "lease.refused";
     LeaseOrphaned "lease.orphaned";
+    ScanCompleted "scan.completed";
+    FindingChanged "finding.changed";
     AdminChanged "admin.changed";
     AdminRefused "admin.refused";
     LogOpened "log.opened";

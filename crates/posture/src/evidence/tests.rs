@@ -94,7 +94,7 @@ fn nothing_is_above_its_cap_and_what_is_missing_is_not_covered() {
         ASI06 partial
         ASI07 partial
         ASI08 not covered
-        ASI09 not covered
+        ASI09 partial
         ASI10 not covered"]]
     .assert_eq(&statuses(&best).join("\n"));
 }

@@ -2,40 +2,9 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+pub use bailiwick_core::finding::Severity;
 
 use super::fingerprint::Digest;
-
-/// How bad a find is by itself.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Nothing to do by itself, as an encrypted private key.
-    Info,
-    /// Rarely of use to a thief.
-    Low,
-    /// Half of a pair, or of a test account.
-    Medium,
-    /// Authority over an account.
-    High,
-    /// Authority over much, or over a key.
-    Critical,
-}
-
-impl Severity {
-    /// As it is written in files and reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Low => "low",
-            Self::Medium => "medium",
-            Self::High => "high",
-            Self::Critical => "critical",
-        }
-    }
-}
 
 /// Something about a secret that is no secret, by the name a validator gave it: `account`, `iss`, `host`.
 pub type Public = (&'static str, String);

@@ -11,4 +11,5 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0006_items.sql"),
     include_str!("migrations/0007_change_events.sql"),
     include_str!("migrations/0008_nodes.sql"),
+    include_str!("migrations/0009_findings.sql"),
 ];
