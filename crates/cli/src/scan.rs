@@ -86,6 +86,7 @@ pub(crate) struct HostArgs {
 }
 
 /// What every scan takes.
+#[expect(clippy::struct_excessive_bools, reason = "flags of the command line")]
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Every scan")]
 pub(crate) struct AllArgs {

@@ -51,24 +51,20 @@ impl Corp {
         members.extend(how.as_object().unwrap().clone());
         self.issuers.sign(&told)
     }
+}
 
-    fn exchange(
-        &self,
-        agent: &Agent,
-        token: &str,
-        more: &[(&str, &str)],
-    ) -> Result<Value, (u16, Value)> {
-        let resource = agent.resource("workspace");
-        let mut form = vec![
-            ("grant_type", EXCHANGE),
-            ("subject_token", token),
-            ("subject_token_type", ID_TOKEN),
-            ("resource", resource.as_str()),
-        ];
-        form.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
-        form.extend(more.iter().filter(|(_, value)| !value.is_empty()));
-        agent.client_asks(&form)
-    }
+/// What an agent is given for the token of a person; `more` replaces members of the form, or takes them away where it is empty.
+fn exchange(agent: &Agent, token: &str, more: &[(&str, &str)]) -> Result<Value, (u16, Value)> {
+    let resource = agent.resource("workspace");
+    let mut form = vec![
+        ("grant_type", EXCHANGE),
+        ("subject_token", token),
+        ("subject_token_type", ID_TOKEN),
+        ("resource", resource.as_str()),
+    ];
+    form.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    form.extend(more.iter().filter(|(_, value)| !value.is_empty()));
+    agent.client_asks(&form)
 }
 
 fn task_of(answer: &Value) -> &str {
@@ -82,7 +78,7 @@ fn an_agent_that_is_named_opens_a_task_for_a_person_of_an_outside_issuer() {
     let token = corp.token(&json!({}), &json!({}));
     let (agent, node) = (&corp.world.agent, &corp.world.node);
     let words = [("scope", "workspace:read")];
-    let answer = corp.exchange(agent, &token, &words).unwrap();
+    let answer = exchange(agent, &token, &words).unwrap();
     assert_eq!(
         answer["issued_token_type"],
         "urn:ietf:params:oauth:token-type:access_token"
@@ -102,15 +98,15 @@ fn an_agent_that_is_named_opens_a_task_for_a_person_of_an_outside_issuer() {
     let session = Mcp::with_token(agent, "workspace", access);
     assert!(!session.tools().is_empty());
     // The same again is the same task; in other words it is another one.
-    let again = corp.exchange(agent, &token, &words).unwrap();
+    let again = exchange(agent, &token, &words).unwrap();
     assert_eq!(task_of(&again), task_of(&answer));
-    let other = corp.exchange(agent, &token, &[]).unwrap();
+    let other = exchange(agent, &token, &[]).unwrap();
     assert_ne!(task_of(&other), task_of(&answer));
     // Whoever revokes the person revokes it, and nothing more is opened.
     node.cli(&["revoke", "user", "user:corp:alice", "--reason", "left"]);
     let after = session.post(br#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#);
     after.expect(401);
-    let (_, refused) = corp.exchange(agent, &token, &words).expect_err("revoked");
+    let (_, refused) = exchange(agent, &token, &words).expect_err("revoked");
     assert_eq!(
         (refused["error"].as_str(), refused["code"].as_str()),
         (Some("invalid_request"), Some("revoked")),
@@ -120,12 +116,10 @@ fn an_agent_that_is_named_opens_a_task_for_a_person_of_an_outside_issuer() {
     assert!(!events.contains(&token));
 }
 
-#[test]
-fn a_persons_token_is_worth_nothing_elsewhere_and_to_nobody_else() {
-    let mut corp = Corp::start();
+/// Tokens that open nothing: what is wrong, the claims, how it is signed, and the code that says so.
+fn worthless(elsewhere: &str) -> [(&'static str, Value, Value, &'static str); 9] {
     let now = SystemClock.wall().as_secs();
-    let good = corp.token(&json!({}), &json!({}));
-    let cases = [
+    [
         (
             "another audience",
             json!({ "aud": "other" }),
@@ -152,7 +146,7 @@ fn a_persons_token_is_worth_nothing_elsewhere_and_to_nobody_else() {
         ),
         (
             "another issuer",
-            json!({ "iss": corp.issuers.url("github") }),
+            json!({ "iss": elsewhere }),
             json!({}),
             "token_invalid",
         ),
@@ -175,10 +169,16 @@ fn a_persons_token_is_worth_nothing_elsewhere_and_to_nobody_else() {
             json!({ "alg": "none" }),
             "token_invalid",
         ),
-    ];
-    for (what, other, how, code) in cases {
+    ]
+}
+
+#[test]
+fn a_persons_token_is_worth_nothing_elsewhere_and_to_nobody_else() {
+    let mut corp = Corp::start();
+    let good = corp.token(&json!({}), &json!({}));
+    for (what, other, how, code) in worthless(&corp.issuers.url("github")) {
         let token = corp.token(&other, &how);
-        let answer = corp.exchange(&corp.world.agent, &token, &[]);
+        let answer = exchange(&corp.world.agent, &token, &[]);
         let (status, refused) = answer.expect_err(what);
         assert_eq!(
             (status, refused["error"].as_str(), refused["code"].as_str()),
@@ -215,12 +215,12 @@ fn a_persons_token_is_worth_nothing_elsewhere_and_to_nobody_else() {
             ),
         ),
     ] {
-        let (_, refused) = corp.exchange(agent, &good, &[more]).expect_err(what);
+        let (_, refused) = exchange(agent, &good, &[more]).expect_err(what);
         assert_eq!(refused["error"], error, "{what}: {refused}");
     }
     // Not for an agent that is not named, not as evidence of a workload, not at the gateway.
     let stranger = Agent::elsewhere(node, "stranger");
-    let (_, refused) = corp.exchange(&stranger, &good, &[]).expect_err("stranger");
+    let (_, refused) = exchange(&stranger, &good, &[]).expect_err("stranger");
     assert_eq!(refused["code"], "not_permitted", "{refused}");
     let evidence = attest(node.ready("console"), &shown("corp", &good));
     assert_eq!(evidence, (400, "invalid_input".to_owned()));

@@ -158,7 +158,7 @@ pub(super) struct Bench {
     pub(super) publications: Publications,
     pub(super) receipts: Arc<TestReceipts>,
     pub(super) log: Arc<Log>,
-    clock: Arc<TestClock>,
+    pub(super) clock: Arc<TestClock>,
     outbox: JoinHandle<()>,
     _dir: tempfile::TempDir,
 }

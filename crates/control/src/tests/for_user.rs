@@ -141,9 +141,8 @@ async fn nobody_opens_a_task_for_a_person_without_being_there() {
         );
     }
     let user = vec![Subject::User(good.user.clone())];
-    let revoked = bench
-        .control
-        .revoke(&admin(), user, "INC-4".into(), Wait::All);
+    let who = admin();
+    let revoked = bench.control.revoke(&who, user, "INC-4".into(), Wait::All);
     revoked.await.unwrap();
     let refused = bench.control.open_for_user(good).await.unwrap_err();
     assert_eq!(refused.code, Code::Revoked);

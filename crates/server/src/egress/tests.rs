@@ -87,14 +87,11 @@ async fn the_credential_goes_out_and_never_comes_back() {
     assert!(looked > 5);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_request_is_decided_and_what_is_refused_never_leaves() {
-    let bench = Bench::start().await;
+/// Requests, and how each is answered: the status and the code.
+fn requests(bench: &Bench) -> Vec<(reqwest::RequestBuilder, u16, &'static str)> {
     let client = &bench.running.client;
-    let (_, other): (Secret<String>, RunToken) = RunToken::draw(&SystemRng);
-    assert!(!other.is(&bench.token));
     let gateway = bench.running.node.addresses().gateway_url.clone();
-    for (request, status, code) in [
+    vec![
         (bench.get("api/only/x"), 200, ""),
         (bench.get("api/never"), 403, "forbidden"),
         (bench.get("unpermitted/x"), 403, "no_permit"),
@@ -161,18 +158,10 @@ async fn each_request_is_decided_and_what_is_refused_never_leaves() {
             "egress_upstream",
         ),
         (
-            bench.get("api/a%252%65%252%65/b"),
-            400,
-            "egress_bad_request",
-        ),
-        (
             bench.get("api/x").header("x-to", &b"caf\xe9"[..]),
             400,
             "egress_bad_request",
         ),
-        (bench.get("api/a%2fb"), 400, "egress_bad_request"),
-        (bench.get("api/a%252e%252e/b"), 400, "egress_bad_request"),
-        (bench.get("api//b"), 400, "egress_bad_request"),
         (
             bench.get("api/x").header("max-forwards", "1"),
             400,
@@ -188,11 +177,28 @@ async fn each_request_is_decided_and_what_is_refused_never_leaves() {
             413,
             "egress_too_large",
         ),
-    ] {
+    ]
+}
+
+async fn the_path_has_one_reading(bench: &Bench) {
+    for path in ["a%2fb", "a%252e%252e/b", "a%252%65%252%65/b", "/b"] {
+        let answer = Answer::of(bench.get(&format!("api/{path}"))).await;
+        let found = (answer.status, answer.body["code"].as_str());
+        assert_eq!(found, (400, Some("egress_bad_request")), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_request_is_decided_and_what_is_refused_never_leaves() {
+    let bench = Bench::start().await;
+    let (_, other): (Secret<String>, RunToken) = RunToken::draw(&SystemRng);
+    assert!(!other.is(&bench.token));
+    for (request, status, code) in requests(&bench) {
         let answer = Answer::of(request).await;
         let found = answer.body["code"].as_str().unwrap_or_default();
         assert_eq!((answer.status, found), (status, code), "{answer:?}");
     }
+    the_path_has_one_reading(&bench).await;
     let sent = bench.site.requests();
     let paths: Vec<&str> = sent
         .iter()

@@ -35,7 +35,7 @@ pub(crate) async fn findings(store: &Store) {
     let rest = read(store, move |db| {
         db.findings(&FindingFilter::default(), Some(second.id), 2)
     });
-    assert_eq!(rest.await, [first.clone()]);
+    assert_eq!(rest.await, std::slice::from_ref(&first));
     let found = read(store, |db| db.finding_of("github-pat", "fp_a")).await;
     assert_eq!(found, Some(first.clone()));
     assert_eq!(read(store, |db| db.finding_of("x", "fp_a")).await, None);
