@@ -301,6 +301,8 @@ fn one_answer_is_for_the_next_calls_alike() {
     files["workspace.cedar"] = json!(text.replace("@valid(\"5m\")", "@standing(\"2\")"));
     publish(node, &files);
     let (_, client) = world.session();
+    // What the server answers labels the task, and with another label people are asked again.
+    client.ok("read_file", r#"{"path":"notes/plan.md"}"#);
 
     let decision = client.refused("update_order", SHIP);
     let id = decision["approval"].as_str().unwrap();
@@ -328,7 +330,7 @@ fn one_answer_is_for_the_next_calls_alike() {
     // Another status is another call; another id is one of the two.
     client.refused("update_order", r#"{"id":8,"status":"lost"}"#);
     client.ok("update_order", r#"{"id":8,"status":"shipped"}"#);
-    client.ok("update_order", r#"{"status":"shipped","id":9}"#);
+    client.ok("update_order", r#"{"status":"shipped","id":6}"#);
     let spent = client.refused("update_order", r#"{"id":10,"status":"shipped"}"#);
     assert_eq!(spent["code"], "approval_required", "{spent}");
     assert_eq!(world.tools.ran("update_order").len(), 3);

@@ -274,7 +274,7 @@ impl Delegator {
             .within(&held)
             .map_err(|widening| widening.problem())?;
         if let Some(server) = &ask.server
-            && !child.scope.names_server(server.as_str())
+            && (tx.server(server)?.is_none() || !child.scope.names_server(server.as_str()))
         {
             let message = format!("the delegated scope has no grant on a server `{server}`");
             return refuse(Code::ResourceUnknown, message, "ask for another resource");

@@ -13,6 +13,7 @@ mod secret_reflected;
 mod tool_drifted;
 mod window;
 
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use bailiwick_audit::Log;
@@ -31,11 +32,13 @@ const BATCH: usize = 1_024;
 const LOOK_BACK: Duration = Duration::from_hours(1);
 /// Events that a start looks back at most.
 const MAX_BACK: u64 = 100_000;
+/// Things that detectors which only observe remember to have told; beyond it they tell them again.
+const MAX_TOLD: usize = 10_000;
 /// Wait after a round that failed.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// What a detector does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// The task's risk is at least this from now on.
     Raise(TaskId, Risk),
@@ -69,34 +72,86 @@ trait Detector: Send {
     fn forget(&mut self, _: TaskId) {}
 }
 
-/// All detectors, with what they remember.
-pub struct Detectors(Vec<Box<dyn Detector>>);
+/// Names of the detectors.
+pub const NAMES: [&str; 6] = [
+    "denied_streak",
+    "secret_reflected",
+    "chain_depth",
+    "impossible_instance",
+    "tool_drifted",
+    "rubber_stamp",
+];
 
-impl Default for Detectors {
-    fn default() -> Self {
-        Self(vec![
+/// Detectors that do less than they could; each name is one of [`NAMES`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Restraint {
+    /// They tell the owner, once of each thing, and raise nothing.
+    pub observe: BTreeSet<String>,
+    /// They do not look.
+    pub off: BTreeSet<String>,
+}
+
+/// All detectors, with what they remember.
+pub struct Detectors {
+    watching: Vec<Box<dyn Detector>>,
+    observe: BTreeSet<String>,
+    /// What was told by those that only observe.
+    told: HashSet<(&'static str, Effect)>,
+}
+
+impl Detectors {
+    /// Those that are not switched off.
+    pub fn new(restraint: &Restraint) -> Self {
+        let all: [Box<dyn Detector>; NAMES.len()] = [
             Box::new(denied_streak::DeniedStreak::default()),
             Box::new(secret_reflected::SecretReflected),
             Box::new(chain_depth::ChainDepth::default()),
             Box::new(impossible_instance::ImpossibleInstance::default()),
             Box::new(tool_drifted::ToolDrifted::default()),
             Box::new(rubber_stamp::RubberStamp::default()),
-        ])
+        ];
+        let watching = NAMES.into_iter().zip(all);
+        Self {
+            watching: watching
+                .filter(|(name, _)| !restraint.off.contains(*name))
+                .map(|(_, detector)| detector)
+                .collect(),
+            observe: restraint.observe.clone(),
+            told: HashSet::new(),
+        }
     }
-}
 
-impl Detectors {
     /// Takes the next event of the record.
     pub fn step(&mut self, at: Timestamp, event: &Event) -> Vec<Signal> {
         if let Some(task) = looked_at(event) {
-            for detector in &mut self.0 {
+            for detector in &mut self.watching {
                 detector.forget(task);
             }
         }
-        let detectors = self.0.iter_mut();
-        detectors
+        let watching = self.watching.iter_mut();
+        let signals: Vec<Signal> = watching
             .filter_map(|detector| detector.step(at, event))
+            .collect();
+        signals
+            .into_iter()
+            .filter_map(|signal| self.restrained(signal))
             .collect()
+    }
+
+    /// What is left of a signal whose detector only observes: nothing if that was told before.
+    fn restrained(&mut self, signal: Signal) -> Option<Signal> {
+        if !self.observe.contains(signal.detector) {
+            return Some(signal);
+        }
+        if self.told.len() >= MAX_TOLD {
+            self.told.clear();
+        }
+        let told = self.told.insert((signal.detector, signal.effect));
+        told.then(|| Signal {
+            effect: Effect::Tell,
+            why: format!("observed only: {}", signal.why),
+            ..signal
+        })
     }
 }
 
@@ -116,10 +171,10 @@ const SYSTEM: &str = "system";
 
 impl Control {
     /// Follows the record until `stop`.
-    pub async fn monitor(&self, log: &Log, stop: impl Future<Output = ()>) {
+    pub async fn monitor(&self, log: &Log, restraint: &Restraint, stop: impl Future<Output = ()>) {
         tokio::pin!(stop);
         let mut grown = log.watch();
-        let mut detectors = Detectors::default();
+        let mut detectors = Detectors::new(restraint);
         let since = self.now().minus(LOOK_BACK);
         let mut entries = log.read(log.size().saturating_sub(MAX_BACK));
         loop {

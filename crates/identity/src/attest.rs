@@ -48,7 +48,7 @@ pub enum AttestError {
         source: std::io::Error,
     },
     /// The executable is over the bound that is hashed.
-    #[error("the executable of process {0} is over 256 MiB")]
+    #[error("the executable of process {0} is over 1 GiB")]
     TooLarge(u32),
 }
 

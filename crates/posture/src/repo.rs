@@ -102,6 +102,11 @@ pub struct Outcome {
     objects: Vec<gix::ObjectId>,
 }
 
+/// Whether a directory is, or is part of, what looks like a repository, also one that cannot be opened.
+fn is_of_a_repository(path: &Path) -> bool {
+    path.join("HEAD").exists() || path.ancestors().any(|up| up.join(".git").exists())
+}
+
 /// Scans the repository or plain directory at `path`.
 pub fn scan(engine: &Engine, path: &Path, options: &Options) -> Result<Outcome, RepoError> {
     let unreadable = |error| RepoError::Directory(path.to_owned(), error);
@@ -117,7 +122,11 @@ pub fn scan(engine: &Engine, path: &Path, options: &Options) -> Result<Outcome, 
         Err(reason) if options.objects == Objects::Index => {
             return Err(RepoError::Index(path, reason));
         }
-        Err(reason) => outcome.coverage.missed("git history", reason),
+        // A plain directory has no history that was missed.
+        Err(reason) if is_of_a_repository(&path) => {
+            outcome.coverage.missed("git history", reason);
+        }
+        Err(_) => {}
     }
     if options.work_tree {
         tree::scan(engine, &path, tracked.as_ref(), options, &mut outcome);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bailiwick_audit::Log;
 use bailiwick_control::Control;
+use bailiwick_control::monitors::Restraint;
 use bailiwick_core::name::NodeName;
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
@@ -65,6 +66,8 @@ pub struct App {
     pub index: Arc<Indexer>,
     /// The keys that sign its checkpoints.
     pub log_keys: Arc<LogKeys>,
+    /// Monitors that do less than they could.
+    pub monitors: Restraint,
     /// Signs statements over bundles of evidence.
     pub evidence: Arc<NoteSigner>,
     /// The key that others verify them with, in text form.

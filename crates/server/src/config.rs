@@ -16,6 +16,7 @@ use std::time::Duration;
 use bailiwick_audit::seal::Payload;
 use bailiwick_broker::Template;
 use bailiwick_broker::backend::{AccountOf, BackendAt};
+use bailiwick_control::monitors::Restraint;
 use bailiwick_control::sessions::SessionLives;
 use bailiwick_core::Timestamp;
 use bailiwick_core::client::ClientId;
@@ -59,6 +60,8 @@ pub struct Config {
     pub approval_wait: Duration,
     /// Who is told of what people should know of.
     pub webhook: Option<WebhookTo>,
+    /// Monitors that do less than they could.
+    pub monitors: Restraint,
     /// The audit log.
     pub audit: Audit,
     /// User ids that may use the admin socket, besides the node's own and root.

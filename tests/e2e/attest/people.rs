@@ -103,7 +103,14 @@ fn an_agent_that_is_named_opens_a_task_for_a_person_of_an_outside_issuer() {
     let other = exchange(agent, &token, &[]).unwrap();
     assert_ne!(task_of(&other), task_of(&answer));
     // Whoever revokes the person revokes it, and nothing more is opened.
-    node.cli(&["revoke", "user", "user:corp:alice", "--reason", "left"]);
+    node.cli(&[
+        "revoke",
+        "user",
+        "user:corp:alice",
+        "--reason",
+        "left",
+        "--yes",
+    ]);
     let after = session.post(br#"{"jsonrpc":"2.0","id":9,"method":"tools/list"}"#);
     after.expect(401);
     let (_, refused) = exchange(agent, &token, &words).expect_err("revoked");
@@ -167,7 +174,7 @@ fn worthless(elsewhere: &str) -> [(&'static str, Value, Value, &'static str); 9]
             "unsigned",
             json!({}),
             json!({ "alg": "none" }),
-            "token_invalid",
+            "invalid_input",
         ),
     ]
 }

@@ -150,7 +150,8 @@ impl ForUser {
             );
             return refuse(Code::NoIdentity, message, "attest again");
         }
-        if !task.scope.names_server(self.server.as_str()) {
+        let there = tx.server(&self.server)?.is_some();
+        if !there || !task.scope.names_server(self.server.as_str()) {
             let message = format!("the scope has no grant on a server `{}`", self.server);
             return refuse(Code::ResourceUnknown, message, "ask for another resource");
         }

@@ -9,11 +9,16 @@ use bailiwick_core::label::Labels;
 use super::*;
 
 /// Events of one story, a clock in seconds, and the signals so far.
-#[derive(Default)]
 struct Story {
     detectors: Detectors,
     events: u128,
     signals: Vec<(&'static str, Effect)>,
+}
+
+impl Default for Story {
+    fn default() -> Self {
+        Self::under(&Restraint::default())
+    }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -29,6 +34,14 @@ fn instance() -> InstanceId {
 }
 
 impl Story {
+    fn under(restraint: &Restraint) -> Self {
+        Self {
+            detectors: Detectors::new(restraint),
+            events: 0,
+            signals: Vec::new(),
+        }
+    }
+
     fn tell(&mut self, second: i64, kind: EventType, fill: impl FnOnce(&mut Event)) -> &mut Self {
         self.events += 1;
         let mut event = Event::new(EventId::from_bits(self.events), kind);
@@ -322,4 +335,19 @@ fn what_is_remembered_has_a_bound() {
         window.add(&10_099, at(102), ());
     }
     assert_eq!(window.of(&10_099, at(102)).count(), 256);
+}
+
+#[test]
+fn a_detector_may_only_observe_or_not_look() {
+    let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let mut story = Story::under(&Restraint {
+        observe: of(&["denied_streak"]),
+        off: of(&["tool_drifted"]),
+    });
+    for second in 0..30 {
+        story.refused(second, &format!("t{}", second % 4), "no_permit");
+    }
+    // Once that its risk would have been raised, once that it would have been fenced.
+    let told = ("denied_streak", Effect::Tell);
+    assert_eq!(story.signals, [told, told]);
 }

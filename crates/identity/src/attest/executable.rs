@@ -11,7 +11,7 @@ use rustix::fs::fstat;
 use super::AttestError;
 
 /// Larger executables are refused, so that a caller cannot keep the node busy.
-const MAX_EXECUTABLE: u64 = 256 << 20;
+const MAX_EXECUTABLE: u64 = 1 << 30;
 /// Digests remembered.
 const CACHED: usize = 1_024;
 

@@ -135,7 +135,7 @@ fn giant_binary() {
     std::fs::copy("/bin/sleep", &copy).unwrap();
     // A hole behind the program takes no room on the disk, and would keep the node reading.
     let file = std::fs::File::options().write(true).open(&copy).unwrap();
-    file.set_len((256 << 20) + 1).unwrap();
+    file.set_len((1 << 30) + 1).unwrap();
     drop(file);
     let child = Command::new(&copy).arg("60").spawn().unwrap();
     let process = super::Process::open(child.id()).unwrap();

@@ -204,7 +204,7 @@ fn a_case_that_cannot_be_run_says_what_it_lacks() {
     refused(
         &format!("{call}\nexpect = {{ outcom = \"deny\" }}"),
         &expect![[r#"
-            Test tests/t.toml:unknown field `outcom`, expected one of `outcome`, `code`, `policies`, `reasons`, `obligations`, `all_of`, `any_of`, `quorum`
+            Test tests/t.toml:unknown field `outcom`, expected one of `outcome`, `code`, `policies`, `reasons`, `obligations`, `all_of`, `any_of`, `quorum`, `standing`
               help: did you mean `outcome`?
         "#]],
     );

@@ -182,7 +182,7 @@ fn annotations_are_a_closed_list() {
     check(
         "@id(\"x\") @reason(\"r\") @quorum(\"2\")\nforbid (principal, action, resource);",
         &expect![[r#"
-            p.cedar:1:23: @quorum and @valid say how a step-up is approved, and this policy has none
+            p.cedar:1:23: @quorum, @valid and @standing say how a step-up is approved, and this policy has none
               help: add @step_up("approval:<who>") or remove it
         "#]],
     );

@@ -187,6 +187,12 @@ keys! {
     NotifyWebhook "notify" "webhook" Table "" "{url = \"https://…\", secret_file = \"…\"}, http only for loopback"
         "Who is told of what people should know of (approvals asked for, answered and closed, notices that policy gives, what went wrong), as Standard Webhooks. The file has `whsec_` and the base64 of 24 to 64 bytes. [How-to](../how-to/be-told.md)."
         "None: it takes a receiver of yours.";
+    MonitorsObserve "monitors" "observe" Texts "" "names of [monitors](../how-to/watch-agents.md)"
+        "Monitors that tell the owner, once of each thing, and raise no risk."
+        "All of them act: what they fire on no agent should do.";
+    MonitorsOff "monitors" "off" Texts "" "names of [monitors](../how-to/watch-agents.md)"
+        "Monitors that do not look."
+        "All of them look.";
     Segment "audit" "segment" Size "64MiB" "2MiB to 1GiB, a multiple of 4KiB"
         "Bytes of one segment of the audit log's write-ahead log."
         "Allocated ahead of time; large enough that a new one is rare.";
@@ -246,7 +252,7 @@ keys! {
 /// Sections in the order of the documents.
 pub const SECTIONS: &[&str] = &[
     "node", "store", "identity", "oauth", "console", "gateway", "broker", "egress", "approval",
-    "notify", "audit", "admin", "log",
+    "notify", "monitors", "audit", "admin", "log",
 ];
 
 /// The keys of one section.

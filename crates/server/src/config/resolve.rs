@@ -23,6 +23,7 @@ mod backends;
 mod connectors;
 mod elsewhere;
 mod issuers;
+mod monitors;
 
 /// Longest runtime directory: a socket's path has at most 107 bytes, and `/workload.sock` has to fit.
 const MAX_RUNTIME_DIR: usize = 90;
@@ -49,6 +50,7 @@ pub(super) fn resolve(
     let connectors = connectors::connectors(&mut reader, base);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
     let webhook = elsewhere::webhook(&mut reader, base);
+    let monitors = monitors::restraint(&mut reader);
     let audit = audit(&mut reader, base);
     let admin_uids = reader.uids(Key::AdminUids);
     let log = log(&mut reader);
@@ -74,6 +76,7 @@ pub(super) fn resolve(
         connectors: connectors?,
         approval_wait: approval_wait?,
         webhook: webhook?,
+        monitors: monitors?,
         audit: audit?,
         admin_uids: admin_uids?,
         log: log?,

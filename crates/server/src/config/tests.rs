@@ -77,6 +77,10 @@ fn an_empty_document_is_all_defaults() {
                 connectors: [],
                 approval_wait: 120s,
                 webhook: None,
+                monitors: Restraint {
+                    observe: {},
+                    off: {},
+                },
                 audit: Audit {
                     segment: 67108864,
                     publish_every: 1s,
@@ -198,6 +202,10 @@ filter = "warn,bailiwick_enforce=debug"
                 connectors: [],
                 approval_wait: 1s,
                 webhook: None,
+                monitors: Restraint {
+                    observe: {},
+                    off: {},
+                },
                 audit: Audit {
                     segment: 2097152,
                     publish_every: 100ms,

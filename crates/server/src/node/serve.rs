@@ -159,7 +159,8 @@ fn watched<E: std::fmt::Display>(
 
 /// Follows the record for what no task should do.
 async fn monitor(app: Arc<App>, stop: CancellationToken) -> &'static str {
-    app.control.monitor(&app.log, stop.cancelled_owned()).await;
+    let stopped = stop.cancelled_owned();
+    app.control.monitor(&app.log, &app.monitors, stopped).await;
     "monitors"
 }
 

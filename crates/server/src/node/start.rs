@@ -148,6 +148,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         gateway,
         sign_ins: sign_ins(&config, &addresses, &state)?,
         published_clients: published_clients(&config, &state)?,
+        monitors: config.monitors.clone(),
         discovery: Discovery::new(http, broker, listeners.paths.scratch.clone()),
         store: state.store.clone(),
         log: Arc::clone(&state.log),
