@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::bad_tokens::payload;
 use crate::harness::http::{self, Place};
 use crate::harness::{Agent, Mcp, World};
+use crate::ship::until;
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -167,11 +168,14 @@ fn an_agent_hands_on_a_part_of_its_task_and_takes_it_back() {
         (401, &json!("token_invalid")),
         "{refused}"
     );
-    let refusals = world.node.events();
-    let refusals = refusals
-        .iter()
-        .filter(|event| event["type"] == "delegation.refused");
-    assert!(refusals.count() >= 2);
+    // Nobody waits for these to be carried to the record.
+    until("refused delegations on record", &world.node, || {
+        let events = world.node.events();
+        let refused = events
+            .iter()
+            .filter(|event| event["type"] == "delegation.refused");
+        refused.count() >= 2
+    });
 
     // The parent's end is the child's.
     world
