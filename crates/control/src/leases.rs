@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bailiwick_broker::{Differences, LeasesOf, Standing, Taken};
+use bailiwick_core::chain::Chain;
 use bailiwick_core::decision::Decision;
 use bailiwick_core::event::{DecisionRef, EventType};
 use bailiwick_core::fence::Subject;
@@ -15,6 +16,7 @@ use bailiwick_core::{Code, Digest, Fault, Problem};
 use bailiwick_policy::act::{self, Told};
 use bailiwick_store::{LeaseFilter, StoreError, facts};
 
+use crate::reevaluate::CAUSE;
 use crate::tasks::{About, unknown};
 use crate::{Actor, Control, Operation};
 
@@ -40,6 +42,13 @@ pub struct Shown {
     pub scope_digest: Digest,
 }
 
+/// A task, its chain, and the newest change when both were read.
+struct Held {
+    task: Task,
+    chain: Chain,
+    seq: u64,
+}
+
 /// A credential to be taken.
 #[derive(Debug, Clone)]
 pub struct Take {
@@ -56,37 +65,22 @@ pub struct Take {
 impl Control {
     /// Leases a credential to a process that is to hold it itself. What this resolves with is durably on record; a refusal is too.
     pub async fn take_lease(&self, by: Holder, ask: Take) -> Result<Taken, Problem> {
-        let (id, at) = (by.task, self.now());
-        let read = self.parts.store.read(move |rows| {
-            let task = rows.task(id)?.ok_or_else(|| unknown(id))?;
-            let chain = facts::chain(rows, &task).ok_or_else(|| unknown(id))?;
-            Ok::<_, StoreError>((task, chain, facts::epoch(rows)?, rows.head()))
-        });
-        let (task, chain, epoch, seq) = read.await.map_err(|error| error.problem())?;
-        by.check(&task, epoch)?;
+        let held = self.held(&by).await?;
         let mut want = Wanted {
             server: None,
             credential: ask.credential,
-            task: task.id,
+            task: held.task.id,
             instance: by.instance,
-            agent: task.agent.clone(),
+            agent: held.task.agent.clone(),
             cause: None,
             delivery: ask.delivery,
             ttl: ask.ttl,
             idempotency_key: ask.idempotency_key,
-            lineage: by.token.map(|token| token.lineage).unwrap_or_default(),
+            lineage: by.shown_lineage(),
             decision: None,
         };
-        let policy = self.parts.policy.current().await?;
-        let about = About {
-            policy: &policy,
-            task: &task,
-            chain: &chain,
-            now: at,
-            seq,
-        };
         // What nothing makes has nothing that policy could be asked about; the broker says so.
-        if let Some(said) = self.lease_said(&about, &want) {
+        if let Some(said) = self.said_now(&held, &want).await? {
             want.decision = Some(DecisionRef::of(&said, 0));
             if let Some(problem) = act::refusal(&said) {
                 self.parts.broker.refused(&want, problem.code).await;
@@ -94,13 +88,70 @@ impl Control {
             }
         }
         match self.parts.broker.take(want.clone()).await {
-            Ok(taken) => Ok(taken),
+            Ok(taken) => {
+                self.still_leased(&by, &want, held.seq, taken.lease.id)
+                    .await?;
+                Ok(taken)
+            }
             Err(error) => {
                 let problem = error.problem();
                 self.parts.broker.refused(&want, problem.code).await;
                 Err(problem)
             }
         }
+    }
+
+    /// Decides once more if something has changed since change `decided`, and ends the lease if it is no longer allowed. What changes from
+    /// now on finds the lease in the store.
+    pub(crate) async fn still_leased(
+        &self,
+        by: &Holder,
+        want: &Wanted,
+        decided: u64,
+        lease: LeaseId,
+    ) -> Result<(), Problem> {
+        let still = async {
+            let held = self.held(by).await?;
+            if held.seq == decided {
+                return Ok(());
+            }
+            let said = self.said_now(&held, want).await?;
+            said.as_ref().and_then(act::refusal).map_or(Ok(()), Err)
+        };
+        let Err(problem) = still.await else {
+            return Ok(());
+        };
+        self.end_leases(&[LeasesOf::Lease(lease)], CAUSE).await;
+        Err(problem)
+    }
+
+    async fn held(&self, by: &Holder) -> Result<Held, Problem> {
+        let id = by.task;
+        let read = self.parts.store.read(move |rows| {
+            let task = rows.task(id)?.ok_or_else(|| unknown(id))?;
+            let chain = facts::chain(rows, &task).ok_or_else(|| unknown(id))?;
+            let held = Held {
+                task,
+                chain,
+                seq: rows.head(),
+            };
+            Ok::<_, StoreError>((held, facts::epoch(rows)?))
+        });
+        let (held, epoch) = read.await.map_err(|error| error.problem())?;
+        by.check(&held.task, epoch)?;
+        Ok(held)
+    }
+
+    async fn said_now(&self, held: &Held, want: &Wanted) -> Result<Option<Decision>, Problem> {
+        let policy = self.parts.policy.current().await?;
+        let about = About {
+            policy: &policy,
+            task: &held.task,
+            chain: &held.chain,
+            now: self.now(),
+            seq: held.seq,
+        };
+        Ok(self.lease_said(&about, want))
     }
 
     /// What policy says to a task having a credential; none if nothing makes such a one for an agent to hold.
@@ -224,6 +275,11 @@ impl Control {
 }
 
 impl Holder {
+    fn shown_lineage(&self) -> Vec<Subject> {
+        let token = self.token.as_ref();
+        token.map(|token| token.lineage.clone()).unwrap_or_default()
+    }
+
     fn check(&self, task: &Task, epoch: u64) -> Result<(), Problem> {
         let refuse = |code, message: &str, help: &str| Err(Problem::new(code, message, help));
         let Some(token) = &self.token else {

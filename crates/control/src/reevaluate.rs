@@ -30,7 +30,7 @@ pub const MAX_BEHIND: usize = 8_192;
 /// Where the place up to which changes were worked off is kept.
 const PLACE: &str = "reevaluated";
 /// What leases that end this way are said to have ended by.
-const CAUSE: &str = "no_longer_allowed";
+pub(crate) const CAUSE: &str = "no_longer_allowed";
 /// Wait after a round that failed.
 const RETRY: Duration = Duration::from_secs(1);
 

@@ -3,11 +3,12 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bailiwick_core::Code;
 use bailiwick_core::agent::Agent;
 use bailiwick_core::approval::{Approval, ApprovalState};
 use bailiwick_core::event::{Event, EventType};
 use bailiwick_core::id::{InstanceId, LeaseId};
-use bailiwick_core::lease::{Delivery, Lease, LeaseClass, LeaseState};
+use bailiwick_core::lease::{Delivery, Lease, LeaseClass, LeaseState, Wanted};
 use bailiwick_core::risk::Risk;
 use bailiwick_core::task::{Task, TaskState};
 use bailiwick_policy::BundleSource;
@@ -15,6 +16,7 @@ use bailiwick_store::StoreError;
 use futures_util::future::BoxFuture;
 
 use super::bench_node::{Bench, admin, open, question};
+use crate::leases::Holder;
 use crate::reevaluate::{Judge, MAX_BEHIND, Reevaluated};
 use crate::tasks::OpenTask;
 
@@ -229,6 +231,41 @@ async fn a_lease_falls_with_its_permission_and_its_task_goes_on() {
     let revoked = bench.newest(EventType::LeaseRevoking).await;
     let published = bench.newest(EventType::PolicyPublished).await;
     assert_eq!(revoked.cause, Some(published.id));
+}
+
+/// Between the decision and the lease something changes: whoever works changes off has looked before there was a lease.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_was_decided_before_a_change_is_decided_once_more() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    bench.policy(LOW_ONLY).await;
+    let by = Holder {
+        task: task.id,
+        instance: InstanceId::from_bits(1),
+        token: None,
+    };
+    let want = Wanted {
+        server: Some("files".parse().unwrap()),
+        credential: "files-key".parse().unwrap(),
+        task: task.id,
+        instance: by.instance,
+        agent: task.agent.clone(),
+        cause: None,
+        delivery: Delivery::Inject,
+        ttl: None,
+        idempotency_key: None,
+        lineage: Vec::new(),
+        decision: None,
+    };
+    let head = || bench.store.read(|rows| Ok::<_, StoreError>(rows.head()));
+    let decided = head().await.unwrap();
+    let lease = bench.leased(&task, 1).await;
+    let again = bench.control.still_leased(&by, &want, decided, lease).await;
+    again.unwrap();
+    bench.risk(&task, Risk::High).await;
+    let again = bench.control.still_leased(&by, &want, decided, lease).await;
+    assert_eq!(again.unwrap_err().code, Code::Forbidden);
+    assert_ne!(bench.lease_state(lease).await.0, LeaseState::Active);
 }
 
 /// What would need a person by now is not asked about: it ends (decision 29).
