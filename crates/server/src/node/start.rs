@@ -1,20 +1,20 @@
 //! Starting a node, in order: addresses, directories, seal, store, log, replica, authority, broker, control, gateway, listeners.
 
+mod broker;
+mod point;
+
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_audit::{Log, Recorder};
-use bailiwick_broker::backend::StaticSecret;
-use bailiwick_broker::{Backends, Broker, Parts as BrokerParts};
+use bailiwick_broker::Broker;
 use bailiwick_control::outbox::Outbox;
 use bailiwick_control::points::Points;
 use bailiwick_control::policies::Publications;
 use bailiwick_control::revocation::Receipts;
 use bailiwick_control::{Control, Parts as ControlParts};
-use bailiwick_core::feed::LEASE;
-use bailiwick_core::name::CredentialName;
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
 use bailiwick_crypto::note::NoteSigner;
@@ -22,12 +22,12 @@ use bailiwick_crypto::pop::{Authorities, Challenges};
 use bailiwick_crypto::seal::Seal;
 use bailiwick_crypto::system::{SystemClock, SystemRng};
 use bailiwick_enforce::policies::Policies;
-use bailiwick_enforce::{Budgets, Gateway, Live, Ports, Replica, Settings};
+use bailiwick_enforce::{Gateway, Ports, Settings};
 use bailiwick_identity::authority::{Authority, Lives, Parts as AuthorityParts};
-use bailiwick_store::{Observer, Store, StoreError};
+use bailiwick_store::{Store, StoreError};
 use prometheus_client::metrics::info::Info;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -37,16 +37,12 @@ use super::log_keys::LogKeys;
 use super::log_metrics::LogMetrics;
 use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, People, Triggers};
 use super::serve::{Serving, serve};
-use super::snapshot::{self, Follower};
-use super::{
-    Addresses, Node, StartError, connectors, elsewhere, keys, log, restored, store, usage,
-};
+use super::{Addresses, Node, StartError, connectors, elsewhere, keys, log, restored, store};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::egress::Ways;
 use crate::erasures::Waiting;
-use crate::feed::{Feed, Parts as FeedParts, Tail};
 use crate::indexer::{self, Indexer};
 use crate::issuers::Issuers;
 use crate::login::Login;
@@ -54,6 +50,8 @@ use crate::published_clients::PublishedClients;
 use crate::sign_ins::SignIns;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
+use broker::broker;
+use point::{Point, follow};
 
 /// What listens.
 pub(super) struct Listeners {
@@ -75,14 +73,6 @@ pub(super) struct State {
     epoch: u64,
     pub(super) clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
-}
-
-/// What decides.
-struct Point {
-    replica: Arc<Replica>,
-    budgets: Arc<Budgets>,
-    identities: watch::Receiver<u64>,
-    feed: Arc<Feed>,
 }
 
 #[expect(
@@ -193,12 +183,6 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     })
 }
 
-/// Cuts what is live when the database has not answered for too long.
-async fn watch(replica: Arc<Replica>, stop: CancellationToken) -> &'static str {
-    stop.run_until_cancelled_owned(replica.watch_lease()).await;
-    "lease"
-}
-
 /// Outside issuers whose tokens are evidence, as the configuration names them.
 fn issuers(config: &Config, addresses: &Addresses, state: &State) -> Result<Issuers, StartError> {
     Ok(Issuers::new(
@@ -225,57 +209,6 @@ fn pop_authorities(config: &Config) -> Result<Option<Authorities>, StartError> {
         source,
     })?;
     Ok(Some(Authorities::from_pem(&pem)?))
-}
-
-/// The broker, with what a stop left half done put in order; it looks after leases as long as the node runs.
-async fn broker(
-    config: &Config,
-    state: &State,
-    outbox: &Arc<Outbox>,
-    tasks: &mut JoinSet<&'static str>,
-    stop: &CancellationToken,
-) -> Result<Broker, StartError> {
-    let broker = Broker::new(BrokerParts {
-        store: state.store.clone(),
-        seal: Arc::clone(&state.seal),
-        journal: outbox.clone(),
-        backends: backends(config, state)?,
-        clock: Arc::clone(&state.clock),
-        rng: Arc::clone(&state.rng),
-    });
-    broker.recover().await?;
-    let (running, stop) = (broker.clone(), stop.clone());
-    tasks.spawn(async move {
-        running.run(stop.cancelled_owned()).await;
-        "broker"
-    });
-    Ok(broker)
-}
-
-/// What credentials are made at, beside the seal.
-fn backends(config: &Config, state: &State) -> Result<Backends, StartError> {
-    let values = StaticSecret::new(state.store.clone(), Arc::clone(&state.seal));
-    let values = Arc::new(values);
-    let mut backends = Backends {
-        credentials: config.broker.credentials.clone(),
-        ..Backends::default()
-    };
-    for (name, at) in &config.broker.backends {
-        let here = |credential: &CredentialName| {
-            let template = config.broker.credentials.get(credential);
-            template.is_some_and(|template| template.backend == *name)
-        };
-        let accounts = config.broker.accounts.iter();
-        let accounts = accounts.filter(|(credential, _)| here(credential));
-        let accounts = accounts.map(|(name, account)| (name.clone(), account.clone()));
-        let backend = at.open(&accounts.collect(), &values);
-        let backend = backend.map_err(|source| StartError::Backend {
-            name: name.clone(),
-            source,
-        })?;
-        backends.remotes.insert(name.clone(), backend);
-    }
-    Ok(backends)
 }
 
 /// The outbox, carried into the log until nothing fills it any more.
@@ -384,64 +317,6 @@ async fn open(config: &Config, http: &reqwest::Client) -> Result<State, StartErr
 
 /// What articles 19 and 26 of the EU AI Act call at least six months.
 const SIX_MONTHS: Duration = Duration::from_hours(183 * 24);
-
-async fn follow(
-    config: &Config,
-    state: &State,
-    tasks: &mut JoinSet<&'static str>,
-    stop: &CancellationToken,
-) -> Result<Point, StartError> {
-    // Where others write to the database too, what is known of it is good for a while only.
-    let shared = config.store.is_some();
-    let (live, clock) = (Arc::new(Live::default()), Arc::clone(&state.clock));
-    let replica = Arc::new(if shared {
-        Replica::leased(live, clock)
-    } else {
-        Replica::new(live)
-    });
-    let (follower, identities) = Follower::new(Arc::clone(&replica));
-    state.store.observe(Arc::new(follower));
-    let tail = Arc::new(Tail::new(shared));
-    state.store.observe(Arc::clone(&tail) as Arc<dyn Observer>);
-    tail.begins(state.store.head());
-    let asked = state.clock.monotonic();
-    snapshot::load(&state.store, &replica).await?;
-    replica.hold(asked.saturating_add(LEASE));
-    if shared {
-        tasks.spawn(watch(Arc::clone(&replica), stop.clone()));
-    }
-    let open = state.store.read(|rows| rows.open_tasks()).await;
-    let open: Vec<_> = open
-        .map_err(|error: StoreError| error)?
-        .iter()
-        .map(|task| task.id)
-        .collect();
-    let budgets = Arc::new(Budgets::default());
-    let (log, counters) = (Arc::clone(&state.log), Arc::clone(&budgets));
-    blocking(move || usage::restore(&log, &open, &counters)).await??;
-    Ok(Point {
-        replica,
-        budgets,
-        identities,
-        feed: feed(config, state, tail).await?,
-    })
-}
-
-/// The feed for points elsewhere.
-async fn feed(config: &Config, state: &State, tail: Arc<Tail>) -> Result<Arc<Feed>, StartError> {
-    let points = state.store.read(|rows| rows.points()).await;
-    Ok(Arc::new(Feed::new(FeedParts {
-        store: state.store.clone(),
-        tail,
-        points: points.map_err(|error: StoreError| error)?,
-        key: Arc::new(
-            keys::head_key(&state.store, &state.seal, state.clock.wall(), &*state.rng).await?,
-        ),
-        epoch: state.epoch,
-        node: config.node.name.clone(),
-        clock: Arc::clone(&state.clock),
-    })))
-}
 
 async fn authority(
     config: &Config,
