@@ -6,6 +6,8 @@
 mod harness;
 
 #[cfg(test)]
+mod artefacts;
+#[cfg(test)]
 mod attest;
 #[cfg(test)]
 mod audit_chain;

@@ -9,9 +9,9 @@ use crate::context::Context;
 use crate::failure::Failure;
 use crate::output::{Color, Format, Out};
 use crate::{
-    Outcome, accounts, agents, approvals, audit, backends, clients, completion, config, demo,
-    evidence, fences, findings, init, items, join_tokens, keys, leases, mcp, points, policies,
-    revocations, run, scan, secrets, serve, servers, store, svid, tasks, tools, witness,
+    Outcome, accounts, agents, approvals, artefacts, audit, backends, clients, completion, config,
+    demo, evidence, fences, findings, init, items, join_tokens, keys, leases, mcp, points,
+    policies, revocations, run, scan, secrets, serve, servers, store, svid, tasks, tools, witness,
 };
 
 /// Identity, just-in-time authority, decisions and a provable record for AI agents.
@@ -144,6 +144,9 @@ pub(crate) enum Command {
     /// What scans found and reported: who answers for it, until when, and how it ends.
     #[command(subcommand)]
     Finding(findings::FindingCommand),
+    /// Reports about the code that agents run: scans, provenance, bills of materials; what policy may ask for.
+    #[command(subcommand)]
+    Artefact(artefacts::ArtefactCommand),
     /// What the node shows of a framework (OWASP Agentic and NHI, MAESTRO, NIST AI RMF): each claim with what was measured, or not covered.
     Evidence(evidence::EvidenceArgs),
     /// Runs a witness: cosigns checkpoints of logs, each only if it continues the one before.
@@ -191,6 +194,7 @@ impl Command {
             Self::Audit(command) => audit::run(context, *command).await,
             Self::Scan(command) => scan::run(context, &command).await,
             Self::Finding(command) => findings::run(context, command).await,
+            Self::Artefact(command) => artefacts::run(context, command).await,
             Self::Evidence(args) => evidence::run(context, args).await,
             Self::Witness(args) => witness::run(context, args).await,
             Self::Svid(command) => svid::run(context, command).await,

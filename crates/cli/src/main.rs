@@ -6,6 +6,7 @@ mod accounts;
 mod agent_auth;
 mod agents;
 mod approvals;
+mod artefacts;
 mod audit;
 mod backends;
 mod client;

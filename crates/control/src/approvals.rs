@@ -12,8 +12,8 @@ use bailiwick_core::event::{
 };
 use bailiwick_core::id::{ApprovalId, EventId};
 use bailiwick_core::{Code, Digest, Fault, Problem, Timestamp};
-use bailiwick_policy::Bundle;
 use bailiwick_policy::act::{self, Act, Told};
+use bailiwick_policy::{Bundle, Facts};
 use bailiwick_store::{ApprovalFilter, MAX_PAGE, StoreError, Tx, facts};
 use serde_json::Value;
 
@@ -326,6 +326,7 @@ fn may_approve(
         chain: &chain,
         now,
         seq: tx.head(),
+        facts: Facts::default(),
     };
     let tool = approval.tool.to_string();
     let input = [

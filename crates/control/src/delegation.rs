@@ -16,6 +16,7 @@ use bailiwick_core::{Code, Digest, Fault, Problem};
 use bailiwick_policy::act::{self, Act, Told};
 use bailiwick_store::{StoreError, Tx, facts};
 
+use crate::artefacts::known_of;
 use crate::tasks::{About, OpenTask, Opened, Opening, about, check_request, unknown};
 use crate::tools::Refusal;
 use crate::{Actor, Control};
@@ -179,6 +180,7 @@ impl Control {
                 chain: &chain,
                 now,
                 seq: tx.head(),
+                facts: known_of(tx, &task, now)?,
             };
             let input = [("audience", Told::Text(&audience))];
             let agent = task.agent.as_str();

@@ -11,6 +11,7 @@ use bailiwick_core::name::{ItemKind, ServerName};
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Code, Digest, Fault, Problem};
 use bailiwick_crypto::hash::item_id;
+use bailiwick_policy::Facts;
 use bailiwick_policy::act::{self, Act, Told};
 use bailiwick_store::{StoreError, Tx, facts};
 
@@ -189,6 +190,7 @@ impl Control {
                     chain: &chain,
                     now,
                     seq: tx.head(),
+                    facts: Facts::default(),
                 };
                 let input = [("label", Told::Text(wish.label.as_str()))];
                 let decision = asked.decide(Act::Declassify, &who, &item.key.to_string(), &input);

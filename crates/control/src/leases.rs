@@ -13,9 +13,11 @@ use bailiwick_core::lease::{Delivery, Lease, Wanted};
 use bailiwick_core::name::{BackendName, CredentialName};
 use bailiwick_core::task::Task;
 use bailiwick_core::{Code, Digest, Fault, Problem};
+use bailiwick_policy::Facts;
 use bailiwick_policy::act::{self, Told};
 use bailiwick_store::{LeaseFilter, StoreError, facts};
 
+use crate::artefacts::known_of;
 use crate::reevaluate::CAUSE;
 use crate::tasks::{About, unknown};
 use crate::{Actor, Control, Operation};
@@ -47,6 +49,7 @@ struct Held {
     task: Task,
     chain: Chain,
     seq: u64,
+    facts: Facts,
 }
 
 /// A credential to be taken.
@@ -126,11 +129,12 @@ impl Control {
     }
 
     async fn held(&self, by: &Holder) -> Result<Held, Problem> {
-        let id = by.task;
+        let (id, now) = (by.task, self.now());
         let read = self.parts.store.read(move |rows| {
             let task = rows.task(id)?.ok_or_else(|| unknown(id))?;
             let chain = facts::chain(rows, &task).ok_or_else(|| unknown(id))?;
             let held = Held {
+                facts: known_of(rows, &task, now)?,
                 task,
                 chain,
                 seq: rows.head(),
@@ -150,6 +154,7 @@ impl Control {
             chain: &held.chain,
             now: self.now(),
             seq: held.seq,
+            facts: held.facts.clone(),
         };
         Ok(self.lease_said(&about, want))
     }

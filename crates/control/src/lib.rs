@@ -6,6 +6,7 @@ pub mod access;
 pub mod accounts;
 pub mod agents;
 pub mod approvals;
+pub mod artefacts;
 pub mod audit;
 pub mod binding;
 pub mod clients;
@@ -41,6 +42,7 @@ use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::{ApprovalId, Id, Kind, TaskId};
 use bailiwick_core::{Clock, Problem, Rng, Timestamp};
 use bailiwick_policy::Bundle;
+use bailiwick_posture::artefact::Signer;
 use bailiwick_store::{Journal, Store};
 use futures_util::future::BoxFuture;
 use tokio::sync::{Semaphore, broadcast};
@@ -100,6 +102,8 @@ pub struct Parts {
     pub max_depth: usize,
     /// How long people stay signed in at the console.
     pub sessions: SessionLives,
+    /// Who signs reports about code.
+    pub signers: Vec<Signer>,
 }
 
 /// The control plane of one node. Cheap to clone.

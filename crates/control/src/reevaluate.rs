@@ -101,13 +101,14 @@ impl Control {
         judge: &dyn Judge,
         place: Option<u64>,
     ) -> Result<Reevaluated, Problem> {
+        let now = self.now();
         let read = self.parts.store.read(move |rows| {
             let place = match place {
                 Some(place) => place,
                 None => kept(rows)?,
             };
             let (upto, due) = due(rows, place)?;
-            Ok::<_, StoreError>((upto, Affected::by(rows, &due)?, due.is_empty()))
+            Ok::<_, StoreError>((upto, Affected::by(rows, &due, now)?, due.is_empty()))
         });
         let (upto, affected, idle) = read.await.map_err(|error| error.problem())?;
         let mut done = Reevaluated {

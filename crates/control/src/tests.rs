@@ -2,6 +2,7 @@
 
 mod accounts;
 mod approvals;
+mod artefacts;
 mod bench_node;
 mod blast;
 mod delegation;

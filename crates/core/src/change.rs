@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Digest;
 use crate::agent::Agent;
+use crate::artefact::ArtefactEvidence;
 use crate::definition::Tool;
 use crate::fence::Fence;
 use crate::id::EventId;
@@ -48,6 +49,8 @@ pub enum ChangeBody {
     ToolRemoved(ToolRef),
     /// Something that tools name took labels, or a person took one off.
     Item(Item),
+    /// What is known of the code that agents run changed; where nothing is left, it says nothing.
+    Evidence(ArtefactEvidence),
     /// A fence was set or lifted.
     Fence(Fence),
     /// A policy bundle became the active one; its text is fetched by digest.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 use crate::client::ClientId;
+use crate::digest::Digest;
 use crate::id::InstanceId;
 use crate::name::AgentName;
 use crate::selector::Selector;
@@ -93,6 +94,14 @@ impl Instance {
             Place::Process { pid, pid_start } => Some((pid, pid_start)),
             Place::Remote(_) => None,
         }
+    }
+
+    /// SHA-256 of the executable, as it was attested.
+    pub fn code(&self) -> Option<Digest> {
+        self.selectors.iter().find_map(|selector| match selector {
+            Selector::Sha256(digest) => Some(*digest),
+            _ => None,
+        })
     }
 
     /// Whether `bailiwick run` started it: it stands for all processes of the launch, and ends with that.

@@ -5,6 +5,7 @@
 pub mod account;
 pub mod agent;
 pub mod approval;
+pub mod artefact;
 pub mod binding;
 pub mod budget;
 pub mod chain;

@@ -17,7 +17,7 @@ pub enum Trigger {
     Server(ServerName),
     /// A tool's definition, effect or binding changed.
     Tool(ToolRef),
-    /// Policy, its workflows among it, or how far it is enforced.
+    /// Policy, its workflows among it, how far it is enforced, or what is known of somebody's code.
     Everything,
 }
 
@@ -37,7 +37,9 @@ impl Trigger {
             ChangeBody::ServerRemoved(name) => Some(Self::Server(name.clone())),
             ChangeBody::Tool(tool) => Some(Self::Tool(tool.tool.clone())),
             ChangeBody::ToolRemoved(tool) => Some(Self::Tool(tool.clone())),
-            ChangeBody::Policy(_) | ChangeBody::Rollout(_) => Some(Self::Everything),
+            ChangeBody::Policy(_) | ChangeBody::Rollout(_) | ChangeBody::Evidence(_) => {
+                Some(Self::Everything)
+            }
             ChangeBody::Task(_)
             | ChangeBody::Agent(_)
             | ChangeBody::Instance(_)

@@ -12,6 +12,7 @@ mod corpora;
 pub mod cosignature;
 pub mod csr;
 pub mod dpop;
+pub mod dsse;
 pub mod fingerprint;
 #[cfg(test)]
 mod fixture;

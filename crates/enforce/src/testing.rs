@@ -187,6 +187,12 @@ impl World {
             .unwrap()
     }
 
+    /// The process that acts.
+    pub(crate) fn instance(&self) -> Instance {
+        let view = self.replica.view(|state| state.caller(TASK, INSTANCE));
+        Instance::clone(&view.unwrap().unwrap().instance)
+    }
+
     pub(crate) fn tool(name: &str, effect: Effect, state: ToolState) -> Tool {
         let definition = definition(name);
         let seen = seen_tool(&check(definition.as_bytes(), &Limits::ENVELOPE).unwrap()).unwrap();

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use bailiwick_core::artefact::ArtefactEvidence;
+use bailiwick_core::time::Timestamp;
 use cedar_policy_core::ast::Value;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
@@ -36,7 +38,7 @@ pub struct Facts {
     /// What the process that calls was attested to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attested: Option<Attested>,
-    /// What scans say of the agent.
+    /// What is known of the code that the process runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
     /// Seconds since the task's last call.
@@ -84,13 +86,16 @@ macro_rules! facts {
             }
 
             fn value(&self) -> Value {
-                Value::record([$((stringify!($field), self.$field.value()),)*], None)
+                let members = [$((stringify!($field), self.$field.value()),)*];
+                let known = members.into_iter().filter_map(|(name, value)| Some((name, value?)));
+                Value::record(known, None)
             }
         }
     )*};
 }
 
 type Texts = BTreeSet<String>;
+type Maybe = Option<u64>;
 
 /// Ids of items: `server/kind/name`; of all that a server keeps, `server/server`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -192,14 +197,31 @@ facts! {
         /// What any of them carries.
         labels: Texts,
     }
-    /// What scans say of the agent.
+    /// What is known of the code that the process runs, by its attested digest.
     Evidence {
-        /// Seconds since the last scan.
-        scan_age_s: u64,
-        /// Findings of high severity that are open.
-        open_high: u64,
-        /// Where its code comes from, as attested.
+        /// `none`, `submitted`, or `signed`: by a builder whose key is configured.
         provenance: String,
+        /// Seconds since the newest scan ended; absent if there was none.
+        scan_age_s: Maybe,
+        /// What scans found of critical severity, and nobody has accepted.
+        open_critical: u64,
+        /// Of high severity.
+        open_high: u64,
+        /// Whether it is known what it is made of.
+        sbom: bool,
+    }
+}
+
+impl Evidence {
+    /// As it stands at `now`.
+    pub fn of(known: &ArtefactEvidence, now: Timestamp) -> Self {
+        Self {
+            provenance: known.provenance.as_str().to_owned(),
+            scan_age_s: known.scanned_at.map(|end| now.since(end).as_secs()),
+            open_critical: known.open.critical,
+            open_high: known.open.high,
+            sbom: known.sbom,
+        }
     }
 }
 
@@ -249,7 +271,10 @@ impl Facts {
             ("history", self.history.as_ref().map(History::value)),
             ("attested", self.attested.as_ref().map(Attested::value)),
             ("evidence", self.evidence.as_ref().map(Evidence::value)),
-            ("arg_effects", self.arg_effects.as_ref().map(Texts::value)),
+            (
+                "arg_effects",
+                self.arg_effects.as_ref().and_then(Texts::value),
+            ),
             ("items", self.items.as_ref().map(Items::value)),
         ];
         members
@@ -272,14 +297,15 @@ impl Facts {
         let members = [("idle_s", self.idle_s), ("denied", self.denied)];
         members
             .into_iter()
-            .filter_map(|(name, number)| Some((name, number?.value())))
+            .filter_map(|(name, number)| Some((name, number?.value()?)))
     }
 }
 
 /// What a member of a fact can be.
 trait Fact {
     fn kind() -> serde_json::Value;
-    fn value(&self) -> Value;
+    /// None: it is absent.
+    fn value(&self) -> Option<Value>;
 }
 
 impl Fact for bool {
@@ -287,8 +313,8 @@ impl Fact for bool {
         json!({"type": "Boolean"})
     }
 
-    fn value(&self) -> Value {
-        Value::from(*self)
+    fn value(&self) -> Option<Value> {
+        Some(Value::from(*self))
     }
 }
 
@@ -297,8 +323,18 @@ impl Fact for u64 {
         json!({"type": "Long"})
     }
 
-    fn value(&self) -> Value {
-        i64::try_from(*self).unwrap_or(i64::MAX).into()
+    fn value(&self) -> Option<Value> {
+        Some(i64::try_from(*self).unwrap_or(i64::MAX).into())
+    }
+}
+
+impl Fact for Maybe {
+    fn kind() -> serde_json::Value {
+        optional(u64::kind())
+    }
+
+    fn value(&self) -> Option<Value> {
+        self.as_ref().and_then(u64::value)
     }
 }
 
@@ -307,8 +343,8 @@ impl Fact for String {
         json!({"type": "String"})
     }
 
-    fn value(&self) -> Value {
-        Value::from(self.as_str())
+    fn value(&self) -> Option<Value> {
+        Some(Value::from(self.as_str()))
     }
 }
 
@@ -317,8 +353,9 @@ impl Fact for Texts {
         json!({"type": "Set", "element": {"type": "String"}})
     }
 
-    fn value(&self) -> Value {
-        Value::set(self.iter().map(|text| Value::from(text.as_str())), None)
+    fn value(&self) -> Option<Value> {
+        let texts = self.iter().map(|text| Value::from(text.as_str()));
+        Some(Value::set(texts, None))
     }
 }
 
@@ -327,9 +364,9 @@ impl Fact for ItemIds {
         json!({"type": "Set", "element": {"type": "Entity", "name": "Item"}})
     }
 
-    fn value(&self) -> Value {
+    fn value(&self) -> Option<Value> {
         let ids = self.0.iter().filter_map(|id| item(id));
-        Value::set(ids.map(Value::from), None)
+        Some(Value::set(ids.map(Value::from), None))
     }
 }
 

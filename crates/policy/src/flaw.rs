@@ -35,6 +35,8 @@ pub enum FlawCode {
     Type,
     /// Arithmetic on arguments in a forbid.
     Overflow,
+    /// A permit that rests on what is known of the code.
+    EvidenceInPermit,
     /// A text that is another than it looks.
     LookAlike,
     /// Conditions that cannot hold.

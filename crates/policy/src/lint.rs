@@ -1,6 +1,7 @@
 //! What is wrong with policies that Cedar takes for good: rules that cannot be enforced, that never apply, or that let more
 //! through than their author can have meant. Asked when a bundle is checked or published, not when it is compiled for calls.
 
+mod evidence;
 mod facts;
 mod names;
 mod overflow;
@@ -64,6 +65,7 @@ pub(crate) fn lint(subject: &Subject<'_>) -> Found {
     reach::lint(subject, &mut found);
     for rule in subject.rules {
         overflow::lint(subject, rule, &mut found);
+        evidence::lint(subject, rule, &mut found);
         if facts::lint(subject, rule, &mut found) && rule.impossible {
             let message = format!(
                 "policy `{}` never applies: its conditions exclude each other",

@@ -4,6 +4,7 @@
 //! leaves this crate: a find carries a digest, a length and what its validator knows to be public. What could not be read
 //! is said ([`coverage::Gap`]).
 
+pub mod artefact;
 pub mod coverage;
 pub mod evidence;
 pub mod process;

@@ -62,12 +62,25 @@ pub struct Config {
     pub webhook: Option<WebhookTo>,
     /// Monitors that do less than they could.
     pub monitors: Restraint,
+    /// Whose signatures count on reports about code.
+    pub signers: Vec<SignerAt>,
     /// The audit log.
     pub audit: Audit,
     /// User ids that may use the admin socket, besides the node's own and root.
     pub admin_uids: Vec<u32>,
     /// What the node tells about itself on standard error.
     pub log: Log,
+}
+
+/// Somebody who signs reports about code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignerAt {
+    /// Its name.
+    pub name: String,
+    /// The file of its public key in PEM.
+    pub key_file: PathBuf,
+    /// The builder that its provenance has to name.
+    pub builder: Option<String>,
 }
 
 /// This node.

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod agents;
 pub mod approvals;
+pub mod artefacts;
 pub mod attest;
 pub mod audit;
 pub mod backends;
@@ -161,6 +162,7 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
         .merge(blast_radius::routes(app))
         .merge(evidence::routes(app))
         .merge(findings::routes(app))
+        .merge(artefacts::routes(app))
         .merge(privacy::routes(app))
         .merge(tiles::routes(app))
         .merge(health::routes())

@@ -1,5 +1,6 @@
 //! What every engine has to do, as functions on an empty [`crate::Store`]; `each!` lists them.
 
+mod artefacts;
 mod authority;
 mod clients;
 mod feed;
@@ -9,6 +10,7 @@ mod people;
 mod registry;
 mod tasks;
 
+pub(crate) use artefacts::artefacts;
 pub(crate) use authority::{approvals, fences, lease_versions, revocations, signing_keys, tokens};
 pub(crate) use clients::{oauth_clients, vouchers};
 pub(crate) use feed::{
@@ -28,7 +30,7 @@ macro_rules! each {
         $with! {
             agents instances remote_instances join_tokens points servers_and_tools items policies
             task_trees task_rules task_ends approvals fences revocations lease_versions signing_keys tokens
-            findings accounts sessions erasures pseudonyms sealed_values outbox meta oauth_clients vouchers
+            findings artefacts accounts sessions erasures pseudonyms sealed_values outbox meta oauth_clients vouchers
             changes_name_their_events feed_has_no_gap observers_see_commits_in_order rolled_back_leaves_nothing snapshots
         }
     };

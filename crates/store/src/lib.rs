@@ -9,6 +9,7 @@
 mod accounts;
 mod agents;
 mod approvals;
+mod artefacts;
 mod batch;
 mod clients;
 mod directory;
@@ -55,6 +56,7 @@ mod conformance;
 pub use accounts::{Accounts, AccountsMut, ApiToken};
 pub use agents::{Agents, AgentsMut};
 pub use approvals::{ApprovalFilter, Approvals, ApprovalsMut};
+pub use artefacts::{Artefacts, ArtefactsMut};
 pub use clients::{Clients, ClientsMut};
 pub use erasures::{Erasures, ErasuresMut, Spoken, Words};
 pub use error::{OpenError, StoreError};

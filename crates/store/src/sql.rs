@@ -7,6 +7,7 @@
 mod accounts;
 mod agents;
 mod approvals;
+mod artefacts;
 mod clients;
 mod connection;
 mod erasures;

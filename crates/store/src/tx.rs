@@ -1,12 +1,13 @@
 //! What a closure handed to [`crate::Store`] can do: all noun traits in one object.
 
 use crate::{
-    Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Clients, ClientsMut,
-    Erasures, ErasuresMut, Feed, Fences, FencesMut, Findings, FindingsMut, Instances, InstancesMut,
-    Items, ItemsMut, JoinTokens, JoinTokensMut, Keys, KeysMut, Leases, LeasesMut, Meta, MetaMut,
-    Outbox, OutboxMut, Points, PointsMut, Policies, PoliciesMut, Revocations, RevocationsMut,
-    Secrets, SecretsMut, Servers, ServersMut, Sessions, SessionsMut, SpentMut, Tasks, TasksMut,
-    Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut, Vouchers, VouchersMut,
+    Accounts, AccountsMut, Agents, AgentsMut, Approvals, ApprovalsMut, Artefacts, ArtefactsMut,
+    Clients, ClientsMut, Erasures, ErasuresMut, Feed, Fences, FencesMut, Findings, FindingsMut,
+    Instances, InstancesMut, Items, ItemsMut, JoinTokens, JoinTokensMut, Keys, KeysMut, Leases,
+    LeasesMut, Meta, MetaMut, Outbox, OutboxMut, Points, PointsMut, Policies, PoliciesMut,
+    Revocations, RevocationsMut, Secrets, SecretsMut, Servers, ServersMut, Sessions, SessionsMut,
+    SpentMut, Tasks, TasksMut, Tokens, TokensMut, Tools, ToolsMut, Users, UsersMut, Vouchers,
+    VouchersMut,
 };
 
 /// Everything that can be read, as of one commit.
@@ -22,6 +23,7 @@ pub trait Reads:
     + Approvals
     + Fences
     + Findings
+    + Artefacts
     + Revocations
     + Leases
     + Secrets
@@ -55,6 +57,7 @@ pub trait Tx:
     + ApprovalsMut
     + FencesMut
     + FindingsMut
+    + ArtefactsMut
     + RevocationsMut
     + LeasesMut
     + SecretsMut

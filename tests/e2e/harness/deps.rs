@@ -27,6 +27,11 @@ pub(crate) fn exports(program: &str) -> PathBuf {
     installed(&format!(".deps/exports/bin/{program}"))
 }
 
+/// A program of the environment in which bandit and securesystemslib are.
+pub(crate) fn artefacts(program: &str) -> PathBuf {
+    installed(&format!(".deps/artefacts/bin/{program}"))
+}
+
 /// aics-tlog, asked about the log in a directory.
 pub(crate) fn tlog_verify(dir: &Path, vkey: &str) -> Command {
     let mut command = tlog("python");

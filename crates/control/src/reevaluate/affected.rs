@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bailiwick_core::Timestamp;
 use bailiwick_core::agent::Agent;
 use bailiwick_core::approval::Approval;
 use bailiwick_core::chain::Chain;
@@ -10,7 +11,10 @@ use bailiwick_core::lease::{Lease, LeaseState};
 use bailiwick_core::name::AgentName;
 use bailiwick_core::task::{Task, TaskState};
 use bailiwick_core::trigger::Trigger;
+use bailiwick_policy::Facts;
 use bailiwick_store::{Reads, StoreError, facts};
+
+use crate::artefacts::known_of;
 
 use super::Due;
 
@@ -32,9 +36,11 @@ pub(super) struct TaskAgain {
     pub(super) task: Task,
     /// None if something above it is missing, which is no authority.
     pub(super) chain: Option<Chain>,
+    /// What is known of its process.
+    pub(super) facts: Facts,
     /// None if its agent was removed.
     pub(super) agent: Option<Agent>,
-    pub(super) parent: Option<(Task, Option<Chain>)>,
+    pub(super) parent: Option<(Task, Option<Chain>, Facts)>,
     /// The event that has the task itself looked at; none if nothing has.
     pub(super) itself: Option<By>,
     pub(super) leases: Vec<(Lease, Option<EventId>)>,
@@ -43,7 +49,7 @@ pub(super) struct TaskAgain {
 
 impl Affected {
     /// What these changes concern. Of several the first is the cause.
-    pub(super) fn by(rows: &dyn Reads, due: &[Due]) -> Result<Self, StoreError> {
+    pub(super) fn by(rows: &dyn Reads, due: &[Due], now: Timestamp) -> Result<Self, StoreError> {
         let mut affected = Self {
             seq: rows.head(),
             ..Self::default()
@@ -66,7 +72,7 @@ impl Affected {
                 .filter(|(trigger, _)| trigger.concerns(&task, chain.iter()))
                 .collect();
             if !of_task.is_empty() {
-                affected.tasks.extend(again(rows, task, &of_task)?);
+                affected.tasks.extend(again(rows, task, &of_task, now)?);
             }
         }
         Ok(affected)
@@ -90,7 +96,12 @@ fn tasks(rows: &dyn Reads, due: &[Due]) -> Result<Vec<Task>, StoreError> {
     Ok(named)
 }
 
-fn again(rows: &dyn Reads, task: Task, due: &[&Due]) -> Result<Option<TaskAgain>, StoreError> {
+fn again(
+    rows: &dyn Reads,
+    task: Task,
+    due: &[&Due],
+    now: Timestamp,
+) -> Result<Option<TaskAgain>, StoreError> {
     let at = |lease: &Lease| {
         let mut due = due.iter();
         let found = due.find(|(trigger, _)| match (trigger, &lease.server) {
@@ -120,13 +131,17 @@ fn again(rows: &dyn Reads, task: Task, due: &[&Due]) -> Result<Option<TaskAgain>
         return Ok(None);
     }
     let parent = match task.parent {
-        Some(id) => rows.task(id)?.map(|parent| {
-            let chain = facts::chain(rows, &parent);
-            (parent, chain)
-        }),
+        Some(id) => match rows.task(id)? {
+            Some(parent) => {
+                let known = known_of(rows, &parent, now)?;
+                Some((parent.clone(), facts::chain(rows, &parent), known))
+            }
+            None => None,
+        },
         None => None,
     };
     Ok(Some(TaskAgain {
+        facts: known_of(rows, &task, now)?,
         chain: facts::chain(rows, &task),
         agent: rows.agent(&task.agent)?,
         parent,

@@ -51,6 +51,7 @@ impl Control {
                     chain,
                     now,
                     seq,
+                    facts: again.facts.clone(),
                 });
                 let allowed = about.is_some_and(|about| {
                     wanted(lease).is_some_and(|want| {
@@ -84,7 +85,7 @@ impl Control {
         if task.parent.is_none() {
             return Ok(());
         }
-        let (parent, chain) = again
+        let (parent, chain, known) = again
             .parent
             .as_ref()
             .ok_or("what it was delegated from is gone")?;
@@ -101,6 +102,7 @@ impl Control {
             chain: chain.as_ref().ok_or("the chain above it is not complete")?,
             now: self.now(),
             seq,
+            facts: known.clone(),
         };
         let life = task.expires_at.since(task.created_at).as_secs();
         let decision = about.delegate(&task.agent, life);

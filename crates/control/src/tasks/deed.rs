@@ -10,7 +10,7 @@ use bailiwick_core::risk::Risk;
 use bailiwick_core::task::Task;
 use bailiwick_core::{Problem, Timestamp};
 use bailiwick_policy::act::{self, Act, Asked, Told};
-use bailiwick_policy::{Bundle, NO_FACTS};
+use bailiwick_policy::{Bundle, Facts};
 use bailiwick_store::Tx;
 use bailiwick_store::facts;
 
@@ -51,6 +51,7 @@ impl Deed {
             chain: &chain,
             now,
             seq: tx.head(),
+            facts: Facts::default(),
         };
         let decision = asked.decide(act, who, &task.id.to_string(), &[input]);
         match act::refusal(&decision) {
@@ -69,6 +70,8 @@ pub(crate) struct About<'a> {
     pub(crate) now: Timestamp,
     /// Newest change of the store.
     pub(crate) seq: u64,
+    /// What is known of the process that acts.
+    pub(crate) facts: Facts,
 }
 
 impl About<'_> {
@@ -125,7 +128,7 @@ impl About<'_> {
             usage: &NOTHING_USED,
             now: self.now,
             performs: PERFORMS,
-            facts: &NO_FACTS,
+            facts: &self.facts,
             versions: Versions {
                 bundle: Some(self.policy.version()),
                 task: self.task.version,

@@ -14,12 +14,13 @@ use bailiwick_core::task::{MAX_REQUEST_BYTES, Request, Task, TaskState};
 use bailiwick_core::{Code, Fault, Problem, Timestamp};
 use bailiwick_crypto::hash::scope_digest;
 use bailiwick_policy::act;
-use bailiwick_policy::{Bundle, Stage};
+use bailiwick_policy::{Bundle, Facts, Stage};
 use bailiwick_store::Tx;
 use bailiwick_store::facts;
 
 use super::deed::About;
 use super::{OpenTask, unknown};
+use crate::artefacts::known_of;
 use crate::tools::Refusal;
 
 /// A task in the making: everything that does not depend on the store.
@@ -157,18 +158,20 @@ impl Opening {
         parent: Option<&Task>,
     ) -> Result<Decision, Refusal> {
         let life_s = task.expires_at.since(self.now).as_secs();
-        let about = |task, chain| About {
+        let about = |task, chain, facts| About {
             policy: &self.policy,
             task,
             chain,
             now: self.now,
             seq: tx.head(),
+            facts,
         };
         match parent {
-            None => Ok(about(task, chain).open(life_s)),
+            None => Ok(about(task, chain, Facts::default()).open(life_s)),
             Some(parent) => {
                 let above = facts::chain(tx, parent).ok_or_else(|| unknown(parent.id))?;
-                Ok(about(parent, &above).delegate(&task.agent, life_s))
+                let known = known_of(tx, parent, self.now)?;
+                Ok(about(parent, &above, known).delegate(&task.agent, life_s))
             }
         }
     }

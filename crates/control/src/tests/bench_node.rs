@@ -301,6 +301,7 @@ impl Bench {
                 idle: Duration::from_mins(30),
                 absolute: Duration::from_hours(12),
             },
+            signers: Vec::new(),
         });
         let running = tokio::spawn(async move { outbox.run(std::future::pending()).await });
         let bench = Self {

@@ -80,6 +80,8 @@ event_types! {
     LeaseOrphaned "lease.orphaned";
     ScanCompleted "scan.completed";
     FindingChanged "finding.changed";
+    ArtefactRecorded "artefact.recorded";
+    ArtefactRemoved "artefact.removed";
     AdminChanged "admin.changed";
     AdminRefused "admin.refused";
     LogOpened "log.opened";

@@ -132,7 +132,8 @@ impl LocalDecider {
         };
         let lease = || {
             let credential = standing.credential()?;
-            let on = On::rows(&rows, &compiled.bundle, standing.known());
+            let known = standing.known().again(&rows.view, self.clock.wall());
+            let on = On::rows(&rows, &compiled.bundle, &known);
             self.lease_again(&on, (&rows.server.name, credential))
         };
         falls.or_else(lease).map_or(Again::Stands, Again::Falls)
@@ -255,6 +256,7 @@ impl LocalDecider {
             return Err((Code::ToolUnknown, "definition", words, String::new()));
         };
         let now = self.clock.wall();
+        let known = call.known.again(&rows.view, now);
         let decision = compiled.bundle.decide(&Input {
             agent: &rows.view.agent,
             instance: Some(&rows.view.instance),
@@ -267,8 +269,8 @@ impl LocalDecider {
             now,
             discharged,
             performs: PERFORMS,
-            usage: &call.known.usage,
-            facts: &call.known.facts,
+            usage: &known.usage,
+            facts: &known.facts,
             versions: rows.versions,
         });
         Ok(enforced(decision, &rows.rollout, now))
@@ -292,6 +294,7 @@ impl LocalDecider {
         {
             return Some(refusal.2);
         }
+        let known = standing.known.again(&rows.view, self.clock.wall());
         standing.what.iter().find_map(|what| {
             let fetch = Fetch {
                 caller: &standing.caller,
@@ -301,7 +304,7 @@ impl LocalDecider {
             };
             match in_stage(&fetch, rows, compiled) {
                 Some((_, _, reason, _)) => Some(reason),
-                None => match self.said(fetch.what, rows, compiled, &standing.known) {
+                None => match self.said(fetch.what, rows, compiled, &known) {
                     decision if decision.outcome == Outcome::Allow => None,
                     decision => Some(words(Ok(decision))),
                 },

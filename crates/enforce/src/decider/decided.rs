@@ -7,7 +7,7 @@ use bailiwick_core::decision::{Decision, Outcome, Versions};
 use bailiwick_core::definition::Tool;
 use bailiwick_core::server::Server;
 use bailiwick_core::{Code, Effect, Problem, Timestamp};
-use bailiwick_policy::Facts;
+use bailiwick_policy::{Evidence, Facts};
 
 use super::LocalDecider;
 use super::rows::Rows;
@@ -61,6 +61,18 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// As it was told then, but for what is known of the process's code: that may have changed.
+    pub(super) fn again(&self, view: &View, now: Timestamp) -> Self {
+        let evidence = view.evidence.as_ref();
+        Self {
+            facts: Facts {
+                evidence: evidence.map(|known| Evidence::of(known, now)),
+                ..self.facts.clone()
+            },
+            usage: self.usage,
+        }
+    }
+
     /// Without what is known of one call and its arguments: what is done for it is no second question about these.
     pub(super) fn of_caller(&self) -> Self {
         Self {

@@ -6,8 +6,7 @@ use bailiwick_core::Timestamp;
 use bailiwick_core::budget::{Budget, Usage};
 use bailiwick_core::json::Leaves;
 use bailiwick_core::scope;
-use bailiwick_core::selector::Selector;
-use bailiwick_policy::{Attested, BudgetLeft, Facts, FirstUse, History, Items, Session};
+use bailiwick_policy::{Attested, BudgetLeft, Evidence, Facts, FirstUse, History, Items, Session};
 
 use super::decided::Known;
 use super::rows::Rows;
@@ -125,6 +124,7 @@ fn whatever_is_done(
             waiting: doings.waiting.values().filter(|end| **end > now).count() as u64,
         }),
         attested: attested(view, now),
+        evidence: view.evidence.as_ref().map(|known| Evidence::of(known, now)),
         idle_s: doings
             .last
             .filter(|_| whole)
@@ -151,16 +151,10 @@ fn attested(view: &View, now: Timestamp) -> Option<Attested> {
     if instance.client.is_some() {
         return None;
     }
-    let digest = instance
-        .selectors
-        .iter()
-        .find_map(|selector| match selector {
-            Selector::Sha256(digest) => Some(digest.to_string()),
-            _ => None,
-        });
+    let code = instance.code();
     Some(Attested {
         kind: instance.place.attestor().as_str().to_owned(),
-        digest: digest.unwrap_or_default(),
+        digest: code.map(|code| code.to_string()).unwrap_or_default(),
         age_s: seconds_since(now, instance.attested_at),
     })
 }

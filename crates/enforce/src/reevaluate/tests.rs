@@ -5,17 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bailiwick_core::approval::ApprovalState;
+use bailiwick_core::artefact::ArtefactEvidence;
 use bailiwick_core::binding::Binding;
 use bailiwick_core::change::{Change, ChangeBody};
 use bailiwick_core::definition::ToolState;
 use bailiwick_core::event::{Event, EventType, ParentRole, Status};
 use bailiwick_core::fence::Subject;
 use bailiwick_core::id::EventId;
+use bailiwick_core::instance::Instance;
 use bailiwick_core::json::{Limits, check};
 use bailiwick_core::risk::Risk;
+use bailiwick_core::selector::Selector;
 use bailiwick_core::task::Task;
 use bailiwick_core::trigger::Trigger;
-use bailiwick_core::{Clock, Code, Effect, Timestamp};
+use bailiwick_core::{Clock, Code, Digest, Effect, Timestamp};
 use serde_json::{Value, json};
 
 use super::{Backlog, LATE, MAX_WAITING, Side};
@@ -98,6 +101,38 @@ async fn a_stage_that_caps_less_cuts_what_goes_on_in_mid_call() {
     assert_eq!(world.decided_again(plan, CAUSE).await, 1);
     assert_eq!(code(&pipe.next().await), "call_cut");
     assert_eq!(result(&world).cause, Some(CAUSE));
+}
+
+/// A report about the code that a process runs ends what that process does, and no other's.
+#[tokio::test]
+async fn a_report_about_its_code_cuts_what_a_process_does() {
+    let world = World::new().await;
+    let own = Digest([9; 32]);
+    let instance = world.instance();
+    world.commit(ChangeBody::Instance(Instance {
+        selectors: vec![Selector::Sha256(own)],
+        ..instance
+    }));
+    world.label("scanned");
+    world.gateway.decide_again().await;
+    let mut pipe = running(&world).await;
+    let found = |code: Digest, high: u64| {
+        let mut evidence = ArtefactEvidence::nothing(code);
+        evidence.scanned_at = Some(world.task().created_at);
+        evidence.open.high = high;
+        ChangeBody::Evidence(evidence)
+    };
+    assert_eq!(world.decided_again(found(own, 0), CAUSE).await, 0);
+    let other = found(Digest([8; 32]), 3);
+    assert_eq!(world.decided_again(other, CAUSE).await, 0);
+    assert_eq!(world.decided_again(found(own, 1), CAUSE).await, 1);
+    assert_eq!(code(&pipe.next().await), "call_cut");
+    assert_eq!(result(&world).cause, Some(CAUSE));
+    // Who was not attested by its code is not known to be clean.
+    world.commit(ChangeBody::Instance(world.instance()));
+    world.gateway.decide_again().await;
+    pipe.send(&call(2, "get")).await;
+    assert_eq!(code(&pipe.next().await), "forbidden");
 }
 
 #[tokio::test]

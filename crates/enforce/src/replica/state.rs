@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use bailiwick_core::agent::Agent;
+use bailiwick_core::artefact::ArtefactEvidence;
 use bailiwick_core::budget::Budget;
 use bailiwick_core::chain::{Chain, Link};
 use bailiwick_core::change::{Change, ChangeBody};
@@ -34,6 +35,7 @@ pub struct State {
     servers: HashMap<ServerName, Arc<Server>>,
     tools: HashMap<ServerName, BTreeMap<ToolName, Arc<Tool>>>,
     items: Items,
+    evidence: HashMap<Digest, ArtefactEvidence>,
     fences: FenceSet,
     policy: Option<Digest>,
     rollout: Arc<Rollout>,
@@ -57,6 +59,8 @@ pub struct View {
     pub chain: Chain,
     /// The task's budget and its ancestors'.
     pub budgets: Vec<(TaskId, Budget)>,
+    /// What is known of the code that the process runs; none if it was not attested by its code.
+    pub evidence: Option<ArtefactEvidence>,
 }
 
 impl State {
@@ -109,6 +113,13 @@ impl State {
                 }
             }
             ChangeBody::Item(item) => self.items.put(item),
+            ChangeBody::Evidence(evidence) => {
+                if evidence.is_empty() {
+                    self.evidence.remove(&evidence.code);
+                } else {
+                    self.evidence.insert(evidence.code, evidence);
+                }
+            }
             ChangeBody::Fence(fence) => self.put_fence(fence),
             ChangeBody::Policy(version) => {
                 self.registry += 1;
@@ -241,6 +252,7 @@ impl State {
                 "ask its owner to enable it",
             ));
         }
+        let evidence = process.code().map(|code| self.known_of(code));
         let mut links = vec![self.link(row).ok_or_else(|| unknown("owner"))?];
         let mut budgets = vec![(row.id, *row.scope.budget())];
         let mut root = row;
@@ -266,7 +278,14 @@ impl State {
             above,
             chain,
             budgets,
+            evidence,
         })
+    }
+
+    /// What is known of an executable, which may be nothing.
+    fn known_of(&self, code: Digest) -> ArtefactEvidence {
+        let known = self.evidence.get(&code).cloned();
+        known.unwrap_or_else(|| ArtefactEvidence::nothing(code))
     }
 
     fn link(&self, task: &Task) -> Option<Link> {

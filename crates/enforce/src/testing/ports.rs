@@ -350,6 +350,15 @@ forbid (principal, action in Bailiwick::Action::"use", resource)
 when { context.bw.task.labels.contains("no-pii") && context.bw has items && context.bw.items.labels.contains("pii") };
 "#;
 
+/// With the label `scanned`, nothing runs in which a scan found something of high severity.
+const SCANNED: &str = r#"
+@id("test/scanned")
+@reason("This code was not found clean.")
+forbid (principal, action in Bailiwick::Action::"use", resource)
+when { context.bw.task.labels.contains("scanned") }
+unless { context.bw has evidence && context.bw.evidence.open_high == 0 };
+"#;
+
 /// With the label `far`, what policy knows of a caller keeps it from resources.
 const FAR: &str = r#"
 @id("test/far")
@@ -430,6 +439,9 @@ impl PolicySource for BasePolicy {
             .files
             .insert("asks.cedar".to_owned(), ASKS.to_owned());
         source.files.insert("far.cedar".to_owned(), FAR.to_owned());
+        source
+            .files
+            .insert("scanned.cedar".to_owned(), SCANNED.to_owned());
         source
             .files
             .insert("about.cedar".to_owned(), ABOUT.to_owned());

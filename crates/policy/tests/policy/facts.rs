@@ -2,7 +2,9 @@
 
 use bailiwick_core::Code;
 use bailiwick_core::decision::Outcome;
-use bailiwick_policy::{Bundle, Facts, FlawCode, ItemIds, Items, Provenance, Recorded, Step};
+use bailiwick_policy::{
+    Bundle, Evidence, Facts, FlawCode, ItemIds, Items, Provenance, Recorded, Step,
+};
 
 use crate::world::{Given, VERSION, WORLD, bundle, compile, registry};
 
@@ -25,7 +27,6 @@ fn a_fact_must_be_asked_for_before_it_is_used() {
         "context.bw.provenance.saturated",
         "context.bw.first_use.destination",
         "context.bw.attested.age_s < 3600",
-        "context.bw.evidence.open_high == 0",
         "context.bw.session.network == \"loopback\"",
         "context.bw.budget_left.calls > 3",
         "context.bw.history.tools.contains(\"s/w\")",
@@ -58,6 +59,76 @@ fn a_fact_must_be_asked_for_before_it_is_used() {
         assert_eq!(
             Given::call("s/r", "{}").decide(&bundle).code,
             Some(Code::NoPermit),
+            "{condition}"
+        );
+    }
+}
+
+/// What a careful operator writes about code: scanned within an hour, nothing high found, built by somebody known.
+const CLEAN: &str = r#"
+@id("clean") @reason("r")
+forbid (principal, action, resource) unless {
+  context.bw has evidence && context.bw.evidence.provenance == "signed" && context.bw.evidence.open_high == 0
+  && context.bw.evidence has scan_age_s && context.bw.evidence.scan_age_s < 3600
+};"#;
+
+#[test]
+fn what_is_known_of_code_can_only_forbid() {
+    let bundle = compile(&format!("{READ}{CLEAN}")).unwrap();
+    let outcome = |evidence: Option<Evidence>| {
+        let given = Given {
+            facts: Facts {
+                evidence,
+                ..Facts::default()
+            },
+            ..Given::call("s/r", "{}")
+        };
+        given.decide(&bundle).outcome
+    };
+    let known = |provenance: &str, scan_age_s: Option<u64>, open_high: u64| {
+        Some(Evidence {
+            provenance: provenance.to_owned(),
+            scan_age_s,
+            open_high,
+            ..Evidence::default()
+        })
+    };
+    assert_eq!(outcome(known("signed", Some(3_599), 0)), Outcome::Allow);
+    for denied in [
+        None,
+        known("signed", None, 0),
+        known("signed", Some(3_600), 0),
+        known("signed", Some(10), 1),
+        known("submitted", Some(10), 0),
+    ] {
+        assert_eq!(outcome(denied.clone()), Outcome::Deny, "{denied:?}");
+    }
+    // It is asked for first, as any fact, and so is the age of a scan that may not have been.
+    for missing in [
+        "context.bw has evidence && ",
+        "context.bw.evidence has scan_age_s\n  && ",
+    ] {
+        let text = CLEAN
+            .replace(missing, "")
+            .replace("context.bw.evidence has scan_age_s && ", "");
+        let errors = compile(&format!("{READ}{text}")).unwrap_err();
+        assert_eq!(errors.flaws[0].code, FlawCode::OptionalAttribute);
+    }
+    // No permit may rest on it, not even where it only asks whether there is any.
+    for condition in [
+        "when { context.bw has evidence && context.bw.evidence.open_high == 0 }",
+        "when { context.bw has evidence }",
+        "unless { context.bw has evidence && context.bw.evidence.sbom }",
+        "when { context.input has path && (if context.bw has evidence then true else false) }",
+    ] {
+        let text = format!(
+            "@id(\"p\") @reason(\"r\")\npermit (principal, action == Bailiwick::Action::\"s/r\", resource) {condition};"
+        );
+        let checked = Bundle::compile(&bundle(&text), VERSION, &registry(WORLD));
+        let errors = checked.map(drop).unwrap_err();
+        assert_eq!(
+            errors.flaws[0].code,
+            FlawCode::EvidenceInPermit,
             "{condition}"
         );
     }

@@ -57,6 +57,14 @@ fn a_good_bundle_has_no_warnings() {
 }
 
 #[test]
+fn permits_that_rest_on_what_is_known_of_code() {
+    check(
+        &permit("context.bw has evidence && context.bw.evidence.open_high == 0"),
+        &expect![[""]],
+    );
+}
+
+#[test]
 fn arithmetic_on_arguments_in_a_forbid() {
     check(
         &forbid("context.input has n && context.input.n * 2 > 100"),

@@ -193,6 +193,9 @@ keys! {
     MonitorsOff "monitors" "off" Texts "" "names of [monitors](../how-to/watch-agents.md)"
         "Monitors that do not look."
         "All of them look.";
+    PostureSigners "posture" "signers" Tables "" "{name, key_file, builder?}, at most 64"
+        "Whose signatures count on reports about code ([how-to](../how-to/ask-about-code.md)): a public key in PEM (Ed25519, P-256, P-384 or RSA), and for SLSA provenance the `builder.id` that it has to name. A relative path starts at the configuration file."
+        "None: then every report counts as brought by somebody, and no provenance as signed.";
     Segment "audit" "segment" Size "64MiB" "2MiB to 1GiB, a multiple of 4KiB"
         "Bytes of one segment of the audit log's write-ahead log."
         "Allocated ahead of time; large enough that a new one is rare.";
@@ -252,7 +255,7 @@ keys! {
 /// Sections in the order of the documents.
 pub const SECTIONS: &[&str] = &[
     "node", "store", "identity", "oauth", "console", "gateway", "broker", "egress", "approval",
-    "notify", "monitors", "audit", "admin", "log",
+    "notify", "monitors", "posture", "audit", "admin", "log",
 ];
 
 /// The keys of one section.

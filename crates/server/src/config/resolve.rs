@@ -24,6 +24,7 @@ mod connectors;
 mod elsewhere;
 mod issuers;
 mod monitors;
+mod posture;
 
 /// Longest runtime directory: a socket's path has at most 107 bytes, and `/workload.sock` has to fit.
 const MAX_RUNTIME_DIR: usize = 90;
@@ -51,6 +52,7 @@ pub(super) fn resolve(
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
     let webhook = elsewhere::webhook(&mut reader, base);
     let monitors = monitors::restraint(&mut reader);
+    let signers = posture::signers(&mut reader, base);
     let audit = audit(&mut reader, base);
     let admin_uids = reader.uids(Key::AdminUids);
     let log = log(&mut reader);
@@ -77,6 +79,7 @@ pub(super) fn resolve(
         approval_wait: approval_wait?,
         webhook: webhook?,
         monitors: monitors?,
+        signers: signers?,
         audit: audit?,
         admin_uids: admin_uids?,
         log: log?,

@@ -169,7 +169,8 @@ fn narrows(body: &ChangeBody) -> bool {
         | ChangeBody::Rollout(_)
         | ChangeBody::TokenKeys(_)
         // What an item carries holds back who reads it, as what a task carries does the task.
-        | ChangeBody::Item(_) => true,
+        | ChangeBody::Item(_)
+        | ChangeBody::Evidence(_) => true,
         ChangeBody::Agent(agent) => !agent.enabled,
         ChangeBody::Instance(instance) => instance.state != InstanceState::Live,
         ChangeBody::Task(task) => task.state != TaskState::Open || !task.labels.is_empty(),

@@ -144,6 +144,16 @@ pub enum StartError {
     /// The file of authorities is none.
     #[error("[identity] x509pop_ca cannot be used")]
     Pop(#[from] bailiwick_crypto::pop::PopError),
+    /// The key of a signer cannot be read.
+    #[error("the key of signer {name} in {} cannot be used: {why}", path.display())]
+    Signer {
+        /// Which.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// A backend cannot be used.
     #[error("backend {name} of [[broker.backends]] cannot be used")]
     Backend {
@@ -176,6 +186,7 @@ impl Fault for StartError {
             | Self::NoDatabase
             | Self::Issuers(_)
             | Self::Authorities { .. }
+            | Self::Signer { .. }
             | Self::Pop(_)
             | Self::NameTwice(_)
             | Self::Connector(_)
@@ -245,6 +256,9 @@ impl Fault for StartError {
             Self::Place(error) => error.help(),
             Self::Authorities { .. } => "name a file that the node may read".to_owned(),
             Self::Pop(error) => error.help(),
+            Self::Signer { .. } => {
+                "name a file with one public key in PEM (BEGIN PUBLIC KEY) as `key_file` of [[posture.signers]]".to_owned()
+            }
             Self::Backend { .. } => {
                 "look at its `url`, and at its `ca_file` if it is not on this machine".to_owned()
             }

@@ -56,6 +56,8 @@ pub(crate) fn everything(rows: &dyn Reads) -> Result<(Vec<ChangeBody>, u64), Sto
     all.extend(rows.servers()?.into_iter().map(ChangeBody::Server));
     all.extend(rows.tools(None)?.into_iter().map(ChangeBody::Tool));
     all.extend(rows.items(None)?.into_iter().map(ChangeBody::Item));
+    let evidence = rows.all_artefact_evidence()?;
+    all.extend(evidence.into_iter().map(ChangeBody::Evidence));
     all.extend(rows.live_instances()?.into_iter().map(ChangeBody::Instance));
     // Open tasks carry authority. The newest of the others let a late caller hear that its task has ended, not that it never was.
     let open = rows.open_tasks()?;

@@ -17,6 +17,7 @@ use bailiwick_control::revocation::Receipts;
 use bailiwick_control::{Control, Parts as ControlParts};
 use bailiwick_core::{Clock, Rng};
 use bailiwick_crypto::dpop::Guard;
+use bailiwick_crypto::dsse::PublicKey;
 use bailiwick_crypto::note::NoteSigner;
 use bailiwick_crypto::pop::{Authorities, Challenges};
 use bailiwick_crypto::seal::Seal;
@@ -24,6 +25,7 @@ use bailiwick_crypto::system::{SystemClock, SystemRng};
 use bailiwick_enforce::policies::Policies;
 use bailiwick_enforce::{Gateway, Ports, Settings};
 use bailiwick_identity::authority::{Authority, Lives, Parts as AuthorityParts};
+use bailiwick_posture::artefact::Signer;
 use bailiwick_store::{Store, StoreError};
 use prometheus_client::metrics::info::Info;
 use tokio::net::{TcpListener, UnixListener};
@@ -39,7 +41,7 @@ use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, Peo
 use super::serve::{Serving, serve};
 use super::{Addresses, Node, StartError, connectors, elsewhere, keys, log, restored, store};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
-use crate::config::Config;
+use crate::config::{Config, SignerAt};
 use crate::discovery::Discovery;
 use crate::egress::Ways;
 use crate::erasures::Waiting;
@@ -107,7 +109,9 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         rng: Arc::clone(&state.rng),
         max_depth: config.oauth.max_depth,
         sessions: config.sessions,
+        signers: signers(&config)?,
     });
+    control.recheck_artefacts().await?;
     restored::end_the_past(&state.store, &control, &authority).await?;
     let gateway = gateway(
         &config,
@@ -209,6 +213,25 @@ fn pop_authorities(config: &Config) -> Result<Option<Authorities>, StartError> {
         source,
     })?;
     Ok(Some(Authorities::from_pem(&pem)?))
+}
+
+/// Whose signatures count on reports about code.
+fn signers(config: &Config) -> Result<Vec<Signer>, StartError> {
+    let signer = |at: &SignerAt| {
+        let unfit = |why: String| StartError::Signer {
+            name: at.name.clone(),
+            path: at.key_file.clone(),
+            why,
+        };
+        let pem = std::fs::read(&at.key_file).map_err(|error| unfit(error.to_string()))?;
+        let key = PublicKey::from_pem(&pem).map_err(|error| unfit(error.to_string()))?;
+        Ok(Signer {
+            name: at.name.clone(),
+            key,
+            builder: at.builder.clone(),
+        })
+    };
+    config.signers.iter().map(signer).collect()
 }
 
 /// The outbox, carried into the log until nothing fills it any more.

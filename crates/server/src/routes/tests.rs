@@ -43,6 +43,7 @@ fn sample(path: &str) -> String {
         .replace("{server}", "nowhere")
         .replace("{tool}", "nothing")
         .replace("{digest}", &digest)
+        .replace("{subject}", &digest)
         .replace("{version}", &digest)
 }
 

@@ -12,4 +12,5 @@ pub(crate) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_change_events.sql"),
     include_str!("migrations/0008_nodes.sql"),
     include_str!("migrations/0009_findings.sql"),
+    include_str!("migrations/0010_artefacts.sql"),
 ];

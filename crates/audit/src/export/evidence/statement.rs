@@ -3,16 +3,13 @@
 use std::collections::BTreeMap;
 
 use bailiwick_core::Digest;
+use bailiwick_crypto::dsse::{Envelope, IN_TOTO, pae};
 use bailiwick_crypto::note::{NoteError, NoteSigner, NoteVerifier};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::export::ExportError;
 
-/// Media type of the payload (in-toto Attestation Framework, envelope layer).
-const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// What the predicate means: `docs/reference/exports.md`.
 const PREDICATE_TYPE: &str = "urn:bailiwick:evidence:1";
@@ -40,17 +37,12 @@ pub(super) fn envelope(
 ) -> Result<Vec<u8>, ExportError> {
     let mut signatures = Vec::new();
     if let Some(signer) = signer {
-        let signature = signer.key().sign(&encoded(PAYLOAD_TYPE, statement));
-        signatures.push(Signature {
-            keyid: signer.name().to_owned(),
-            sig: STANDARD.encode(signature.map_err(NoteError::from)?),
-        });
+        let signature = signer.key().sign(&pae(IN_TOTO, statement));
+        let signature = signature.map_err(NoteError::from)?;
+        signatures.push((signer.name().to_owned(), signature.to_vec()));
     }
-    Ok(serde_json::to_vec(&Envelope {
-        payload: STANDARD.encode(statement),
-        payload_type: PAYLOAD_TYPE.to_owned(),
-        signatures,
-    })?)
+    let envelope = Envelope::of(statement, IN_TOTO, signatures);
+    Ok(serde_json::to_vec(&envelope)?)
 }
 
 /// Why a statement is not believed.
@@ -75,22 +67,11 @@ pub(super) struct Said {
 /// Opens an envelope. With keys, one of them must have signed it.
 pub(super) fn open(envelope: &[u8], keys: &[NoteVerifier]) -> Result<Said, Refusal> {
     let envelope: Envelope = serde_json::from_slice(envelope).map_err(|_| Refusal::Form)?;
-    let payload = STANDARD
-        .decode(&envelope.payload)
-        .map_err(|_| Refusal::Form)?;
-    if envelope.payload_type != PAYLOAD_TYPE {
-        return Err(Refusal::Form);
-    }
-    let signed = encoded(PAYLOAD_TYPE, &payload);
+    let opened = envelope.open(IN_TOTO).map_err(|_| Refusal::Form)?;
     let mut by = None;
     for key in keys {
-        for signature in envelope
-            .signatures
-            .iter()
-            .filter(|one| one.keyid == key.name())
-        {
-            let bytes = STANDARD.decode(&signature.sig).map_err(|_| Refusal::Form)?;
-            if !key.verify_bytes(&signed, &bytes) {
+        for (_, signature) in opened.signatures().filter(|(name, _)| *name == key.name()) {
+            if !key.verify_bytes(opened.signed(), signature) {
                 return Err(Refusal::BadSignature);
             }
             by = Some(key.name().to_owned());
@@ -99,7 +80,8 @@ pub(super) fn open(envelope: &[u8], keys: &[NoteVerifier]) -> Result<Said, Refus
     if by.is_none() && !keys.is_empty() {
         return Err(Refusal::Unsigned);
     }
-    let statement: Statement = serde_json::from_slice(&payload).map_err(|_| Refusal::Form)?;
+    let statement: Statement =
+        serde_json::from_slice(opened.payload()).map_err(|_| Refusal::Form)?;
     if statement.kind != STATEMENT_TYPE || statement.predicate_type != PREDICATE_TYPE {
         return Err(Refusal::Form);
     }
@@ -111,26 +93,6 @@ pub(super) fn open(envelope: &[u8], keys: &[NoteVerifier]) -> Result<Said, Refus
         }
     }
     Ok(Said { hashes, by })
-}
-
-/// Pre-authentication encoding (DSSE v1 §Signature Definition).
-fn encoded(kind: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {kind} {} ", kind.len(), body.len());
-    [head.as_bytes(), body].concat()
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope {
-    payload: String,
-    payload_type: String,
-    signatures: Vec<Signature>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Signature {
-    keyid: String,
-    sig: String,
 }
 
 #[derive(Deserialize)]
