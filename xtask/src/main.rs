@@ -5,6 +5,7 @@ mod bench;
 mod chaos;
 mod codegen;
 mod console;
+mod fuzz;
 mod kill;
 mod tidy;
 
@@ -47,6 +48,8 @@ enum Task {
     Agentdojo(agentdojo::Plan),
     /// Kill a log under many writers at random moments, and check that it kept every receipt
     Kill(kill::Plan),
+    /// Fuzz the parsers of hostile input, led by coverage, from their corpora on
+    Fuzz(fuzz::Plan),
     /// Kill what is named under load at random moments, and check from outside that nothing is left behind
     Chaos {
         /// What
@@ -83,6 +86,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Bench { name } => bench::run(name.as_deref(), &mut out)?,
         Task::Agentdojo(plan) => agentdojo::run(&plan)?,
         Task::Kill(plan) => kill::run(plan, &mut out)?,
+        Task::Fuzz(plan) => fuzz::run(&repository(), &plan)?,
         Task::Chaos { chaos } => chaos::run(chaos, &mut out)?,
     };
     out.flush()?;
