@@ -4,6 +4,7 @@ mod accounts;
 mod approvals;
 mod bench_node;
 mod blast;
+mod cascade;
 mod delegation;
 mod for_user;
 mod labels;
