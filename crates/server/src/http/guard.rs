@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use bailiwick_audit::{Class, Recorder};
@@ -92,20 +92,43 @@ pub(crate) async fn who(
     headers: &HeaderMap,
 ) -> Result<(Actor, Option<Session>), Refused> {
     if let Via::Admin(peer) = via {
-        return Ok((admin(app, peer).await?, None));
+        return Ok((admin(app, peer, method).await?, None));
     }
-    if headers.contains_key(AUTHORIZATION) {
-        let token = bearer(headers).ok_or_else(not_signed_in)?;
-        let actor = app.control.authenticate(token.expose()).await?;
-        return Ok((actor.ok_or_else(not_signed_in)?, None));
+    if let Some(shown) = headers.get(AUTHORIZATION) {
+        let actor = match bearer(headers) {
+            Some(token) => app.control.authenticate(token.expose()).await?,
+            None => None,
+        };
+        return match actor {
+            Some(actor) => Ok((actor, None)),
+            None => Err(stranger(app, shown, method).await),
+        };
     }
     let found = session::actor(app, method, headers).await?;
     let (actor, session) = found.ok_or_else(not_signed_in)?;
     Ok((actor, Some(session)))
 }
 
+/// What somebody is told whose authorization is no account's. An agent that tries its own token is on record.
+async fn stranger(app: &App, shown: &HeaderValue, method: &Method) -> Refused {
+    let token = shown.to_str().ok().and_then(|shown| shown.split_once(' '));
+    let Some((_, token)) = token else {
+        return not_signed_in();
+    };
+    let Ok(claims) = app.gateway.introspect(token).await else {
+        return not_signed_in();
+    };
+    let agent = Actor::agent(&claims.act.sub);
+    record_refusal(app, &agent, method.as_str(), Code::PeerIsAgent);
+    Refused::new(
+        Code::PeerIsAgent,
+        format!("the token is that of {}, an agent", claims.act.sub),
+        "an agent's token is good for its tool server alone; ask a person",
+    )
+}
+
 /// The peer's user, if it may use the admin socket and is no agent: an agent under the same user id must not get that user's rights.
-async fn admin(app: &App, peer: &Peer) -> Result<Actor, Refused> {
+async fn admin(app: &App, peer: &Peer, method: &Method) -> Result<Actor, Refused> {
     if !app.admin_uids.contains(&peer.uid) {
         return Err(Refused::new(
             Code::NotPermitted,
@@ -113,8 +136,12 @@ async fn admin(app: &App, peer: &Peer) -> Result<Actor, Refused> {
             "list the user in [admin] uids and restart the node, or use an account's token over TCP",
         ));
     }
-    not_an_agent(app, peer).await?;
-    Ok(Actor::unix(peer.uid))
+    let actor = Actor::unix(peer.uid);
+    if let Err(refused) = not_an_agent(app, peer).await {
+        record_refusal(app, &actor, method.as_str(), refused.0.code);
+        return Err(refused);
+    }
+    Ok(actor)
 }
 
 /// Refuses a peer that is an agent, descends from one, or is of a launch.
