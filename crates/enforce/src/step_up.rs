@@ -320,3 +320,6 @@ fn call_digest(waiting: &Waiting<'_>, decided: &Decided, duties: &[Obligation]) 
     );
     Some(domain_digest("bailiwick/call/v1", whole.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests;

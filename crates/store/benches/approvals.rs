@@ -11,15 +11,21 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use bailiwick_core::agent::Agent;
 use bailiwick_core::approval::{Approval, ApprovalState};
 use bailiwick_core::id::{ApprovalId, TaskId};
+use bailiwick_core::label::Labels;
 use bailiwick_core::risk::Risk;
+use bailiwick_core::scope::{Bounds, Draft};
+use bailiwick_core::task::{Request, RequestSource, Task, TaskState};
 use bailiwick_core::{Clock as _, Digest, Effect, Timestamp};
 use bailiwick_crypto::system::SystemClock;
-use bailiwick_store::{ApprovalFilter, ApprovalsMut as _, Options, Store, StoreError};
+use bailiwick_store::{ApprovalFilter, Options, Store, StoreError};
 
 use timing::percentile;
 
+/// The task of every one of them.
+const TASK: TaskId = TaskId::from_bits(1);
 /// Approvals of one page, as the API gives them unless asked for fewer.
 const PAGE: usize = 100;
 /// p99 of a page.
@@ -53,8 +59,10 @@ fn main() -> Result<()> {
 
 async fn fill(store: &Store, many: usize) -> Result<()> {
     let all: Result<Vec<Approval>> = (1..=many as u128).map(pending).collect();
-    let all = all?;
+    let (all, (agent, task)) = (all?, working()?);
     let write = store.write(move |tx| {
+        tx.put_agent(&agent)?;
+        tx.put_task(&task)?;
         for one in &all {
             tx.put_approval(one)?;
         }
@@ -85,6 +93,52 @@ async fn read(store: &Store, many: usize) -> Result<Vec<Duration>> {
     }
 }
 
+/// What all of them are of.
+fn working() -> Result<(Agent, Task)> {
+    let ceiling: Draft = serde_json::from_str(
+        r#"{"grants":[{"server":["files"],"tool":["*"],"effects":["write"]}]}"#,
+    )?;
+    let ceiling = ceiling.fill(&Bounds::WIDEST)?;
+    let at = Timestamp::from_secs(1_800_000_000);
+    let agent = Agent {
+        name: "coder".parse()?,
+        owner: "team-dev".parse()?,
+        selectors: vec!["unix:uid=1000".parse()?],
+        ceiling: ceiling.clone(),
+        base_risk: Risk::Low,
+        launch_uids: Vec::new(),
+        enabled: true,
+        created_at: at,
+        version: 1,
+    };
+    let task = Task {
+        id: TASK,
+        parent: None,
+        ancestors: Vec::new(),
+        agent: agent.name.clone(),
+        instance: None,
+        user: "user:local:anna".parse()?,
+        user_pseudonym: "usr_anna".to_owned(),
+        request: Request {
+            text: "write it down".to_owned(),
+            source: RequestSource::User,
+        },
+        workflow: "default".parse()?,
+        stage: "run".parse()?,
+        scope_digest: Digest([3; 32]),
+        scope: ceiling,
+        risk: Risk::Low,
+        labels: Labels::default(),
+        lineage: Vec::new(),
+        created_at: at,
+        expires_at: Timestamp::from_secs(1_900_000_000),
+        state: TaskState::Open,
+        born_seq: 1,
+        version: 1,
+    };
+    Ok((agent, task))
+}
+
 /// One of a call with 2 KiB of arguments.
 fn pending(number: u128) -> Result<Approval> {
     let mut digest = [0; 32];
@@ -92,7 +146,7 @@ fn pending(number: u128) -> Result<Approval> {
     Ok(Approval {
         id: ApprovalId::from_bits(number),
         call_digest: Digest(digest),
-        task: TaskId::from_bits(number / 32),
+        task: TASK,
         agent: "coder".parse()?,
         user: "user:local:anna".parse()?,
         opened_by: Some("anna".to_owned()),

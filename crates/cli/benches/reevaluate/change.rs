@@ -9,7 +9,7 @@ use bailiwick_crypto::system::SystemClock;
 use serde_json::{Value, json};
 
 use crate::harness::world::open_task;
-use crate::harness::{Agent, Mcp, Node, agent};
+use crate::harness::{Agent, DEADLINE, Mcp, Node, agent};
 use crate::waiting::{PER_SESSION, Reached, SERVERS, call, ends};
 
 /// What was measured.
@@ -91,10 +91,17 @@ impl Metered {
         })
     }
 
-    /// What the longest of the changes since then took, if all but one took no time.
+    /// What the changes since then took, once they are counted: all but one of them take no time.
     fn since(&self, node: &Node) -> Result<Duration> {
-        let now = Self::read(node)?;
-        ensure!(now.changes > self.changes, "no change was decided again");
-        Ok(Duration::from_secs_f64(now.seconds - self.seconds))
+        let until = SystemClock.monotonic() + DEADLINE;
+        loop {
+            let now = Self::read(node)?;
+            if now.changes > self.changes {
+                return Ok(Duration::from_secs_f64(now.seconds - self.seconds));
+            }
+            let late = SystemClock.monotonic() >= until;
+            ensure!(!late, "no change was decided again");
+            std::thread::yield_now();
+        }
     }
 }
