@@ -1,6 +1,7 @@
 //! A task ends while tasks below it work, each with a lease and a call on each server.
 
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -42,7 +43,7 @@ pub(crate) fn measure(
             let waiting: Vec<_> = clients.iter().map(|client| call(scope, client)).collect();
             reached.wait(came, clients.len())?;
             ensure!(
-                !waiting.iter().any(|call| call.is_finished()),
+                !waiting.iter().any(ScopedJoinHandle::is_finished),
                 "a call ended by itself"
             );
             let before = SystemClock.monotonic();

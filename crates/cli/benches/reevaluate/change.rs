@@ -1,6 +1,7 @@
 //! Calls of many tasks that go on when their tool is found to do more than they may.
 
 use std::sync::Arc;
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -45,7 +46,7 @@ pub(crate) fn measure(
             let waiting: Vec<_> = all.map(|client| call(scope, client)).collect();
             reached.wait(came, calls)?;
             ensure!(
-                !waiting.iter().any(|call| call.is_finished()),
+                !waiting.iter().any(ScopedJoinHandle::is_finished),
                 "a call ended by itself"
             );
             let metered = Metered::read(node)?;

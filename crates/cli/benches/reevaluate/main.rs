@@ -4,7 +4,9 @@
 //!
 //! Without `--bench` (as `cargo test --benches` starts it) each is measured with a few only.
 
+#[cfg(test)]
 mod cascade;
+#[cfg(test)]
 mod change;
 #[cfg(test)]
 #[path = "../gateway/harness.rs"]
@@ -14,6 +16,7 @@ mod harness;
 #[expect(dead_code, reason = "the bench needs one end of it")]
 mod http;
 #[path = "../../../../xtask/src/bench/timing.rs"]
+#[expect(dead_code, reason = "what is timed here runs in other threads")]
 mod timing;
 #[cfg(test)]
 mod waiting;

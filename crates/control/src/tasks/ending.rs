@@ -105,9 +105,9 @@ impl Ending {
                 continue;
             }
             tx.put_task(&task)?;
+            end_client(tx, &task)?;
             self.tell(tx, &task, to)?;
             self.hand_up(tx, &task)?;
-            end_client(tx, &task)?;
             ended.approvals += self.void_approvals(tx, task.id)?;
             let broker = &self.control.parts.broker;
             let of = [LeasesOf::Task(task.id)];

@@ -76,7 +76,8 @@ async fn check(
         Err(refused) => return refused.into_response(),
     };
     if let Err(problem) = actor.may(operation) {
-        record_refusal(&app, &actor, request.method().as_str(), problem.code);
+        let op = request.method().as_str();
+        record_refusal(&app, &actor, op, problem.code, Class::Narrow);
         return Refused(problem).into_response();
     }
     request.extensions_mut().insert(actor);
@@ -119,7 +120,14 @@ async fn stranger(app: &App, shown: &HeaderValue, method: &Method) -> Refused {
         return not_signed_in();
     };
     let agent = Actor::agent(&claims.act.sub);
-    record_refusal(app, &agent, method.as_str(), Code::PeerIsAgent);
+    // No agent gets at the room that is kept for what narrows.
+    record_refusal(
+        app,
+        &agent,
+        method.as_str(),
+        Code::PeerIsAgent,
+        Class::Grant,
+    );
     Refused::new(
         Code::PeerIsAgent,
         format!("the token is that of {}, an agent", claims.act.sub),
@@ -138,7 +146,8 @@ async fn admin(app: &App, peer: &Peer, method: &Method) -> Result<Actor, Refused
     }
     let actor = Actor::unix(peer.uid);
     if let Err(refused) = not_an_agent(app, peer).await {
-        record_refusal(app, &actor, method.as_str(), refused.0.code);
+        let (op, code) = (method.as_str(), refused.0.code);
+        record_refusal(app, &actor, op, code, Class::Grant);
         return Err(refused);
     }
     Ok(actor)
@@ -200,7 +209,7 @@ fn not_signed_in() -> Refused {
     )
 }
 
-fn record_refusal(app: &App, actor: &Actor, op: &str, code: Code) {
+fn record_refusal(app: &App, actor: &Actor, op: &str, code: Code, class: Class) {
     let mut event = Event::new(
         EventId::new(&*app.clock, &*app.rng),
         EventType::AdminRefused,
@@ -215,5 +224,5 @@ fn record_refusal(app: &App, actor: &Actor, op: &str, code: Code) {
         evidence: Evidence::Observed,
     });
     // Taken at once if there is room; a refusal has already taken effect and waits for nothing.
-    drop(app.log.record(event, Class::Narrow));
+    drop(app.log.record(event, class));
 }
