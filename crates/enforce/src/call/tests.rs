@@ -375,7 +375,7 @@ async fn wait_for_outcome(world: &World, status: Status) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), there)
+    tokio::time::timeout(Duration::from_secs(10), there)
         .await
         .unwrap();
 }
