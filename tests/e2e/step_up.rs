@@ -325,7 +325,7 @@ fn an_agent_answers_no_approval_with_its_own_token() {
         ("POST", format!("{path}/approve"), Some(&vote)),
     ] {
         let (status, refused) = over_tcp(node, &own, method, &path, body);
-        assert_eq!((status, &refused["code"]), (403, &json!("peer_is_agent")));
+        assert_eq!((status, &refused["code"]), (401, &json!("not_signed_in")));
     }
     // It is no account's, whatever becomes of it afterwards.
     let (status, refused) = over_tcp(node, &format!("{own}x"), "GET", &path, None);

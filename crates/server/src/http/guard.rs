@@ -110,29 +110,17 @@ pub(crate) async fn who(
     Ok((actor, Some(session)))
 }
 
-/// What somebody is told whose authorization is no account's. An agent that tries its own token is on record.
+/// What anybody is told whose authorization is no account's. An agent that tries its own token is on record.
 async fn stranger(app: &App, shown: &HeaderValue, method: &Method) -> Refused {
     let token = shown.to_str().ok().and_then(|shown| shown.split_once(' '));
-    let Some((_, token)) = token else {
-        return not_signed_in();
-    };
-    let Ok(claims) = app.gateway.introspect(token).await else {
-        return not_signed_in();
-    };
-    let agent = Actor::agent(&claims.act.sub);
-    // No agent gets at the room that is kept for what narrows.
-    record_refusal(
-        app,
-        &agent,
-        method.as_str(),
-        Code::PeerIsAgent,
-        Class::Grant,
-    );
-    Refused::new(
-        Code::PeerIsAgent,
-        format!("the token is that of {}, an agent", claims.act.sub),
-        "an agent's token is good for its tool server alone; ask a person",
-    )
+    if let Some((_, token)) = token
+        && let Ok(claims) = app.gateway.introspect(token).await
+    {
+        let (agent, op) = (Actor::agent(&claims.act.sub), method.as_str());
+        // No agent gets at the room that is kept for what narrows.
+        record_refusal(app, &agent, op, Code::PeerIsAgent, Class::Grant);
+    }
+    not_signed_in()
 }
 
 /// The peer's user, if it may use the admin socket and is no agent: an agent under the same user id must not get that user's rights.
