@@ -142,7 +142,10 @@ fn code_that_was_not_found_clean_does_nothing_until_it_is() {
     let denied = || {
         let denied = client.refused(READ.0, READ.1);
         assert_eq!(denied["code"], "forbidden", "{denied}");
-        assert_eq!(denied["help"], "Have it built by the pipeline, and scanned.");
+        assert_eq!(
+            denied["help"],
+            "Have it built by the pipeline, and scanned."
+        );
     };
     denied();
 

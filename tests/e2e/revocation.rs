@@ -12,7 +12,7 @@ use crate::harness::world::{demo_policy, publish};
 use crate::harness::{Mcp, World, deps, node};
 
 /// Starts the long export and gives its stream once it runs.
-fn exporting(client: &Mcp<'_>) -> Events {
+pub(crate) fn exporting(client: &Mcp<'_>) -> Events {
     let response = client.start_call("export_all", "{}");
     assert_eq!(response.header("content-type"), Some("text/event-stream"));
     let mut events = response.events();
@@ -26,7 +26,7 @@ fn cut(events: Events) {
     ends_with(events, "revoked");
 }
 
-fn ends_with(mut events: Events, code: &str) {
+pub(crate) fn ends_with(mut events: Events, code: &str) {
     let last = events.find(|event| event["method"] != "notifications/progress");
     if let Some(last) = last {
         assert_eq!(
@@ -38,7 +38,7 @@ fn ends_with(mut events: Events, code: &str) {
 }
 
 /// What the gateway says to the caller now, which must be a refusal.
-fn refused(client: &Mcp<'_>) -> (u16, Value) {
+pub(crate) fn refused(client: &Mcp<'_>) -> (u16, Value) {
     let response = client.start_call("list_files", "{}");
     let (status, challenge) = (response.status, response.headers("www-authenticate"));
     let said = response.json();

@@ -8,7 +8,9 @@ use serde_json::{Value, json};
 
 use crate::harness::http::{self, Place};
 use crate::harness::world::{demo_policy, publish};
-use crate::harness::{DEADLINE, Mcp, Node, Setup, World};
+use crate::harness::{Agent, DEADLINE, Mcp, Node, Setup, World};
+use crate::revocation::{self, ends_with, exporting};
+use crate::ship::until;
 
 /// The arguments of the order, written as no serialiser would.
 pub(crate) const SHIP: &str = r#"{ "status" :"shipped",  "id": 7 }"#;
@@ -226,9 +228,17 @@ fn an_approval_that_comes_too_late_for_the_caller_serves_the_same_call_later() {
         "--yes",
     ]);
 
-    // Another call is not the one that was approved.
-    let other = client.refused("update_order", r#"{"id":8,"status":"shipped"}"#);
-    assert_ne!(other["approval"], json!(first));
+    // Another call is not the one that was approved: not in a byte, not in the order of its keys, not if it looks the same.
+    for other in [
+        r#"{ "status" :"shipped",  "id": 8 }"#,
+        r#"{ "id": 7, "status" :"shipped" }"#,
+        r#"{"status":"shipped","id":7}"#,
+        "{ \"status\" :\"\u{455}hipped\",  \"id\": 7 }",
+    ] {
+        let asked = client.refused("update_order", other);
+        assert_eq!(asked["code"], "approval_required", "{asked}");
+        assert_ne!(asked["approval"], json!(first), "{other}");
+    }
     assert_eq!(world.tools.calls(), 0);
 
     client.ok("update_order", SHIP);
@@ -236,6 +246,101 @@ fn an_approval_that_comes_too_late_for_the_caller_serves_the_same_call_later() {
     let again = client.refused("update_order", SHIP);
     assert_ne!(again["approval"], json!(first), "an approval served twice");
     assert_eq!(world.tools.calls(), 1);
+}
+
+/// What would need a person by now is cut, not kept (decision 29). The agent calls again, is asked to wait for a person, and goes on.
+#[test]
+fn what_needs_a_person_by_now_is_cut_and_goes_through_once_approved() {
+    let world = World::with(&Setup {
+        approval_wait: "1s",
+        ..Setup::default()
+    });
+    let (_, client) = world.session();
+    let stream = exporting(&client);
+    let mut files = demo_policy();
+    files["exports.cedar"] = json!(
+        r#"@id("exports/ask") @reason("Exports need a person today.") @step_up("approval:operator") forbid (principal, action == Bailiwick::Action::"workspace/export_all", resource);"#
+    );
+    publish(&world.node, &files);
+    ends_with(stream, "call_cut");
+    let asked = client.refused("export_all", "{}");
+    assert_eq!(asked["code"], "approval_required", "{asked}");
+    let id = asked["approval"].as_str().unwrap();
+    let approve = ["approval", "approve", id, "--reason", "today too", "--yes"];
+    world.node.cli(&approve);
+    drop(exporting(&client));
+    assert_eq!(world.tools.ran("export_all").len(), 2);
+}
+
+/// Asked, answered, used: the node is killed after each step, and the answer serves one call all the same.
+#[test]
+fn an_approval_outlives_kill_nine_at_each_step_and_serves_one_call() {
+    let mut world = World::with(&Setup {
+        approval_wait: "1s",
+        ..Setup::default()
+    });
+    let task = world.task();
+    let call = |world: &World| {
+        let agent = Agent::of(&world.node);
+        Mcp::open(&agent, "workspace", &task).call("update_order", SHIP)
+    };
+    let decision = |answer: &Value| answer["result"]["_meta"]["bailiwick/decision"].clone();
+    let asked = decision(&call(&world));
+    assert_eq!(asked["code"], "approval_required", "{asked}");
+    let id = asked["approval"].as_str().unwrap();
+    let killed = |world: &mut World| {
+        world.node.kill_nine();
+        world.node.start_again();
+        world.node.cli(&["approval", "show", id])["approval"]["state"].clone()
+    };
+    assert_eq!(killed(&mut world), "pending");
+    let approve = ["approval", "approve", id, "--reason", "as agreed", "--yes"];
+    world.node.cli(&approve);
+    assert_eq!(killed(&mut world), "approved");
+    let answer = call(&world);
+    assert_eq!(answer["result"]["isError"], json!(false), "{answer}");
+    assert_eq!(killed(&mut world), "consumed");
+    let again = decision(&call(&world));
+    assert_eq!(again["code"], "approval_required", "{again}");
+    assert_ne!(again["approval"], json!(id));
+    assert_eq!(world.tools.ran("update_order"), [SHIP]);
+}
+
+/// What an agent holds is good for its tool server. With it, it can neither see nor answer what it asked for, and its try is on record.
+#[test]
+fn an_agent_answers_no_approval_with_its_own_token() {
+    let world = World::with(&Setup {
+        approval_wait: "1s",
+        ..Setup::default()
+    });
+    let (task, client) = world.session();
+    let node = &world.node;
+    let asked = client.refused("update_order", SHIP);
+    let path = format!("/v1/approvals/{}", asked["approval"].as_str().unwrap());
+    let shown = node.api("GET", &path, None);
+    let vote = json!({ "reason": "it is fine", "shown_digest": shown["shown_digest"] });
+    let own = world.agent.token(&task, "workspace").unwrap();
+    for (method, path, body) in [
+        ("GET", path.clone(), None),
+        ("POST", format!("{path}/approve"), Some(&vote)),
+    ] {
+        let (status, refused) = over_tcp(node, &own, method, &path, body);
+        assert_eq!((status, &refused["code"]), (401, &json!("not_signed_in")));
+    }
+    // It is no account's, whatever becomes of it afterwards.
+    let (status, refused) = over_tcp(node, &format!("{own}x"), "GET", &path, None);
+    assert_eq!((status, &refused["code"]), (401, &json!("not_signed_in")));
+    assert_eq!(node.api("GET", &path, None)["approval"]["state"], "pending");
+    assert_eq!(world.tools.calls(), 0);
+    until("the agent's tries are on record", node, || {
+        let tries = node.events().into_iter().filter(|event| {
+            let by_agent = event["actor"].as_str().unwrap_or_default();
+            event["type"] == "admin.refused"
+                && event["outcome"]["code"] == "peer_is_agent"
+                && by_agent.starts_with("spiffe://")
+        });
+        tries.count() == 2
+    });
 }
 
 #[test]
@@ -248,6 +353,8 @@ fn who_leaves_can_do_nothing_and_nothing_goes_on_for_them() {
     let open = json!({ "agent": "tester", "user": "user:local:zoe", "request": "for zoe" });
     let other = node.api("POST", "/v1/tasks", Some(&open))["id"].clone();
     let other = other.as_str().unwrap();
+    let (working, client) = world.session();
+    let stream = exporting(&client);
     let sees = || over_tcp(node, &anna, "GET", "/v1/tasks", None).0;
     assert_eq!(sees(), 200);
     let changed = node.cli(&["account", "roles", "anna", "--role", "approver"]);
@@ -258,11 +365,32 @@ fn who_leaves_can_do_nothing_and_nothing_goes_on_for_them() {
     assert_eq!(sees(), 401);
     let state = |task: &str| node.cli(&["task", "show", task])["state"].clone();
     assert_eq!(
-        (state(&task), state(other)),
-        (json!("revoked"), json!("open"))
+        [state(&task), state(&working), state(other)],
+        ["revoked", "revoked", "open"]
+    );
+    ends_with(stream, "call_cut");
+    assert_eq!(revocation::refused(&client).1["code"], "revoked");
+    let open = json!({ "agent": "tester", "user": "user:local:anna", "request": "go on" });
+    let refused = node.request("POST", "/v1/tasks", Some(open.to_string().as_bytes()));
+    let (status, refused) = (refused.status, refused.json());
+    assert_eq!(
+        (status, &refused["code"]),
+        (409, &json!("conflict")),
+        "{refused}"
     );
     node.cli(&["account", "enable", "anna"]);
     assert_eq!(sees(), 401, "its token came back");
+    assert_eq!(state(&working), "revoked", "its task came back");
+    // From the cut back to its cause.
+    let events = node.events();
+    let cut = events
+        .iter()
+        .find(|event| event["outcome"]["status"] == "cut");
+    let ended = node.event(cut.unwrap()["cause"].as_str().unwrap());
+    assert_eq!(ended["type"], "task.ended");
+    let disabled = node.event(ended["cause"].as_str().unwrap());
+    assert_eq!(disabled["change"]["after"], "disabled approver");
+    world.task();
     let told = node.events().into_iter();
     let told = told.filter(|event| event["change"]["kind"] == "account");
     let after: Vec<Value> = told.map(|event| event["change"]["after"].clone()).collect();

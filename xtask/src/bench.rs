@@ -29,6 +29,7 @@ const BENCHES: &[Bench] = &[
     product::INDEX,
     product::GATEWAY,
     product::SCAN,
+    product::REEVALUATE,
     product::REVOKE,
     tidy::BENCH,
 ];

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use bailiwick_core::account::{Account, Role};
 use bailiwick_core::event::{ChangeRef, EventType};
-use bailiwick_core::fence::Subject;
 use bailiwick_core::name::{AccountName, UserId};
+use bailiwick_core::task::TaskState;
 use bailiwick_core::{Code, Digest, Fault, Problem, Secret, Timestamp};
 use bailiwick_crypto::hash::sha256;
 use bailiwick_crypto::system::random;
 use bailiwick_store::{ApiToken, StoreError, Tx};
 
-use crate::revocation::Wait;
+use crate::tasks::Ended;
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 
@@ -81,8 +81,8 @@ impl Control {
         Ok(account)
     }
 
-    /// Changes an account's roles, or whether it can do anything. One that is disabled has no token and no session any more, and what goes on
-    /// for its person is revoked; disabling it again carries out what a stop kept from being carried out.
+    /// Changes an account's roles, or whether it can do anything. When one is disabled, its tokens, its sessions and every task of its
+    /// person end in the same transaction; enabling it brings nothing back.
     pub async fn change_account(
         &self,
         actor: &Actor,
@@ -94,6 +94,7 @@ impl Control {
             return Err(no_role());
         }
         let event = self.event(EventType::AdminChanged, actor, "accounts.change");
+        let ending = self.ending(actor, "accounts.disabled").caused_by(event.id);
         let (control, who) = (self.clone(), actor.clone());
         let written = self.parts.store.write(move |tx| {
             let mut account = tx.account_named(&name)?.ok_or_else(|| unknown(&name))?;
@@ -105,15 +106,7 @@ impl Control {
             }
             account.enabled = change.enabled.unwrap_or(account.enabled);
             tx.put_account(&account)?;
-            if !account.enabled {
-                tx.remove_api_tokens_of(account.id)?;
-                tx.remove_login_codes_of(account.id)?;
-                for session in tx.sessions_of(account.id)? {
-                    tx.remove_session(session.id)?;
-                }
-            }
             let mut event = event.clone();
-            control.void_answers_of(tx, &who, account.name.as_str(), event.id)?;
             event.change = Some(ChangeRef {
                 kind: "account".to_owned(),
                 id: account.id.to_string(),
@@ -121,41 +114,21 @@ impl Control {
                 after: Some(in_words(&account)),
             });
             control.parts.journal.push(tx, &event)?;
-            Ok::<_, Refusal>(account)
+            control.void_answers_of(tx, &who, account.name.as_str(), event.id)?;
+            let mut ended = Ended::default();
+            if !account.enabled {
+                shut_out(tx, &account)?;
+                for task in tx.open_tasks_of_user(&UserId::of_account(&account.name))? {
+                    ending.tree(tx, task.id, TaskState::Revoked, &mut ended)?;
+                }
+            }
+            Ok::<_, Refusal>((account, ended))
         });
-        let account = written.await.map_err(Refusal::problem)?;
+        let (account, ended) = written.await.map_err(Refusal::problem)?;
         // Taking away waits for nothing but its own commit.
-        if !account.enabled {
-            self.ends_for(actor, &account).await?;
-        }
+        self.ended(&ended).await;
         self.settled().await?;
         Ok(account)
-    }
-
-    /// Revokes what goes on for the person of an account.
-    async fn ends_for(&self, actor: &Actor, account: &Account) -> Result<(), Problem> {
-        let user = format!("user:local:{}", account.name).parse();
-        let user: UserId = user.map_err(|_| unknown(&account.name).problem())?;
-        let reason = format!("the account {} was disabled", account.name);
-        let order = self.order(actor, vec![Subject::User(user)], reason);
-        self.carry_out(order, Wait::None).await.map(drop)
-    }
-
-    /// Revokes what still goes on for people whose accounts are disabled: a stop may have come between the two.
-    pub(crate) async fn end_for_disabled(&self) -> Result<(), Problem> {
-        let found = self.parts.store.read(|rows| {
-            let tasks = rows.open_tasks()?;
-            let mut accounts = rows.accounts()?;
-            accounts.retain(|account| {
-                let user = format!("user:local:{}", account.name);
-                !account.enabled && tasks.iter().any(|task| task.user.as_str() == user)
-            });
-            Ok::<_, StoreError>(accounts)
-        });
-        for account in found.await.map_err(|error| error.problem())? {
-            self.ends_for(&Actor::system(), &account).await?;
-        }
-        Ok(())
     }
 
     /// All accounts, by name.
@@ -254,6 +227,32 @@ pub(crate) fn usable(tx: &dyn Tx, name: &AccountName) -> Result<Account, StoreEr
             kind: "enabled account",
             key: name.to_string(),
         })
+}
+
+/// Nothing that an account was given before lets anybody in.
+fn shut_out(tx: &mut dyn Tx, account: &Account) -> Result<(), StoreError> {
+    tx.remove_api_tokens_of(account.id)?;
+    tx.remove_login_codes_of(account.id)?;
+    for session in tx.sessions_of(account.id)? {
+        tx.remove_session(session.id)?;
+    }
+    Ok(())
+}
+
+/// Whether the person of a task may be worked for: where they have an account here, while it is not disabled.
+pub(crate) fn may_be_worked_for(tx: &dyn Tx, user: &UserId) -> Result<(), Refusal> {
+    let account = user.account().map(|name| tx.account_named(&name));
+    match account.transpose()?.flatten() {
+        Some(account) if !account.enabled => {
+            let message = format!("the account of {user} is disabled");
+            let help = format!(
+                "nothing is done for this person until an admin enables it: `bailiwick account enable {}`",
+                account.name
+            );
+            Err(Problem::new(Code::Conflict, message, help).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 fn no_role() -> Problem {

@@ -1,11 +1,12 @@
 //! Approvals: asked for by an enforcement point, answered by people, used once (07, approval protocol).
 
+mod answering;
 mod asking;
 mod shown;
 mod standing;
 mod waiting;
 
-use bailiwick_core::approval::{Approval, ApprovalState, Vote};
+use bailiwick_core::approval::{Approval, ApprovalState};
 use bailiwick_core::decision::Decision;
 use bailiwick_core::event::{
     Action, ApprovalRef, DecisionRef, Event, EventType, Sealed, SealedClass,
@@ -20,22 +21,10 @@ use serde_json::Value;
 use crate::tasks::{About, about, sees_requests};
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
+pub use answering::Answer;
 use shown::shown;
 pub use standing::More;
 use standing::may_still_answer;
-
-/// A person's answer.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// Yes or no.
-    pub approve: bool,
-    /// In their words.
-    pub reason: String,
-    /// Digest of what they were shown; a no may come without.
-    pub shown_digest: Option<Digest>,
-    /// More calls that a yes is for.
-    pub more: Option<More>,
-}
 
 /// An approval with exactly what an approver is shown.
 #[derive(Debug, Clone)]
@@ -63,72 +52,6 @@ impl Control {
                     .consume(call_digest, now)
                     .map_err(|error| error.problem())?;
                 Ok(None)
-            },
-        )
-        .await
-    }
-
-    /// Counts a person's answer.
-    pub async fn answer(
-        &self,
-        actor: &Actor,
-        id: ApprovalId,
-        answer: Answer,
-    ) -> Result<Approval, Problem> {
-        actor.may(Operation::AnswerApprovals)?;
-        let Answer {
-            approve,
-            reason,
-            shown_digest,
-            more,
-        } = answer;
-        if shown_digest.is_none() && approve {
-            return Err(Problem::new(
-                Code::InvalidInput,
-                "an approval needs the digest of what was shown",
-                "send `shown_digest` as GET /v1/approvals/{id} gave it",
-            ));
-        }
-        let (now, account) = (self.now(), actor.name.clone());
-        // Only a yes asks policy: nobody is kept from saying no.
-        let policy = if approve {
-            Some(self.parts.policy.current().await?)
-        } else {
-            None
-        };
-        let mut sealed = vec![seal("/reason", reason.clone().into_bytes())];
-        sealed.extend(shown_digest.map(|digest| seal("/shown", digest.to_string().into_bytes())));
-        sealed.extend(more.as_ref().map(|more| seal("/standing", more.in_words())));
-        self.transition(
-            id,
-            EventType::ApprovalAnswered,
-            actor,
-            "approvals.answer",
-            sealed,
-            move |approval, tx| {
-                let current = shown(tx, approval)?.1;
-                if shown_digest.is_some_and(|digest| digest != current) {
-                    return Err(bailiwick_core::approval::ApprovalError::Changed.problem());
-                }
-                let vote = Vote {
-                    account: account.clone(),
-                    approve,
-                    reason: reason.clone(),
-                    shown_digest: current,
-                    at: now,
-                };
-                let decision = match &policy {
-                    Some(policy) => Some(may_approve(policy, tx, &account, approval, now)?),
-                    None => None,
-                };
-                if !approve && approval.state != ApprovalState::Pending && approval.withdraw() {
-                    return Ok(None);
-                }
-                approval.vote(vote).map_err(|error| error.problem())?;
-                if let Some(more) = &more {
-                    approval.standing = Some(more.of(approval, tx)?);
-                }
-                Ok(decision)
             },
         )
         .await

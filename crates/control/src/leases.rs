@@ -279,6 +279,15 @@ impl Control {
     }
 }
 
+impl Control {
+    /// Takes credentials away of leases that serve nobody any more. A failure is logged and mended by the sweeper.
+    pub(crate) async fn finish_leases(&self, leases: &[LeaseId]) {
+        if let Err(error) = self.parts.broker.finish(leases).await {
+            tracing::error!(%error, "leases that ended could not be taken away yet");
+        }
+    }
+}
+
 impl Holder {
     fn shown_lineage(&self) -> Vec<Subject> {
         let token = self.token.as_ref();

@@ -12,7 +12,7 @@ use bailiwick_core::task::{Task, TaskState};
 use bailiwick_core::{Fault, Problem};
 use bailiwick_store::{ApprovalFilter, MAX_PAGE, Reads, StoreError, Tx};
 
-use crate::tasks::about;
+use crate::tasks::{Ended, about};
 use crate::tools::Refusal;
 use crate::{Actor, Control};
 
@@ -87,10 +87,7 @@ impl Control {
         self.carry();
         let tasks: Vec<Subject> = found.iter().map(|one| Subject::Task(one.task)).collect();
         self.parts.cutter.cut(&tasks);
-        if let Err(error) = self.parts.broker.finish(&leases).await {
-            // They serve nobody; the sweeper goes on with them.
-            tracing::error!(%error, "leases of ended tasks could not be taken away yet");
-        }
+        self.finish_leases(&leases).await;
         Ok(found)
     }
 
@@ -144,16 +141,11 @@ impl Control {
                 }
             }
             Left::Child(id) => {
-                let ending = self.ending(actor, "leftovers.end").caused_by(cause);
-                let (ended, _) = ending.tree(tx, *id, TaskState::Revoked)?;
-                for task in ended {
-                    for lease in tx.live_leases_of_task(task)? {
-                        let broker = &self.parts.broker;
-                        if broker.revoke_lease(tx, lease.id, "task_ended", Some(cause))? {
-                            leases.push(lease.id);
-                        }
-                    }
-                }
+                let ending = self.ending(actor, "leftovers.end").leases_by("task_ended");
+                let mut ended = Ended::default();
+                let ending = ending.caused_by(cause);
+                ending.tree(tx, *id, TaskState::Revoked, &mut ended)?;
+                leases.extend(ended.leases);
             }
             // Cut after the commit.
             Left::Stream(_) => {}

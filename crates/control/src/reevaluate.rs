@@ -7,12 +7,11 @@
 mod affected;
 mod fallen;
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bailiwick_core::approval::Approval;
 use bailiwick_core::change::Change;
-use bailiwick_core::id::{ApprovalId, EventId, LeaseId, TaskId};
+use bailiwick_core::id::{ApprovalId, EventId};
 use bailiwick_core::task::TaskState;
 use bailiwick_core::trigger::Trigger;
 use bailiwick_core::{Fault, Problem};
@@ -20,6 +19,7 @@ use bailiwick_store::{MAX_PAGE, Reads, StoreError};
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
+use crate::tasks::Ended;
 use crate::tools::Refusal;
 use crate::{Actor, Control};
 use affected::Affected;
@@ -127,21 +127,15 @@ impl Control {
     async fn fell(&self, upto: u64, fallen: Fallen) -> Result<Reevaluated, Problem> {
         let control = self.clone();
         let write = self.parts.store.write(move |tx| {
-            let mut tasks = BTreeSet::new();
-            let mut ending: Vec<(LeaseId, Option<EventId>)> = fallen.leases.clone();
+            let mut ended = Ended::default();
             for (id, event) in &fallen.tasks {
-                let end = control.ending(&Actor::system(), "reevaluate");
-                let (ids, _) = end.caused_by(*event).tree(tx, *id, TaskState::Revoked)?;
-                for id in &ids {
-                    let leases = tx.live_leases_of_task(*id)?;
-                    ending.extend(leases.iter().map(|lease| (lease.id, *event)));
-                }
-                tasks.extend(ids);
+                let ending = control.ending(&Actor::system(), "reevaluate");
+                let ending = ending.leases_by(CAUSE).caused_by(*event);
+                ending.tree(tx, *id, TaskState::Revoked, &mut ended)?;
             }
-            let mut leases = Vec::new();
-            for (id, event) in ending {
-                if control.parts.broker.revoke_lease(tx, id, CAUSE, event)? {
-                    leases.push(id);
+            for (id, event) in &fallen.leases {
+                if control.parts.broker.revoke_lease(tx, *id, CAUSE, *event)? {
+                    ended.leases.push(*id);
                 }
             }
             let mut approvals = 0;
@@ -149,28 +143,23 @@ impl Control {
                 approvals += usize::from(control.void_again(tx, *id, *version, *event)?);
             }
             tx.put_meta(PLACE, &upto.to_string())?;
-            Ok::<_, Refusal>((tasks, leases, approvals))
+            Ok::<_, Refusal>((ended, approvals))
         });
-        let (tasks, leases, approvals) = write.await.map_err(Refusal::problem)?;
-        self.carry();
-        let ids: Vec<TaskId> = tasks.iter().copied().collect();
-        self.cut_streams(&ids);
+        let (ended, approvals) = write.await.map_err(Refusal::problem)?;
         let done = Reevaluated {
             upto,
-            tasks: ids.len(),
-            leases: leases.len(),
+            tasks: ended.tasks.len(),
+            leases: ended.leases.len(),
             approvals,
         };
         if done.tasks + done.leases + done.approvals > 0 {
             tracing::info!(?done, "changes took permission from what was live");
         }
-        // They serve nobody from the commit on. What fails here the sweeper finishes.
-        let broker = self.parts.broker.clone();
-        tokio::spawn(async move {
-            if let Err(error) = broker.finish(&leases).await {
-                tracing::error!(%error, "leases that are no longer allowed could not be taken away yet");
-            }
-        });
+        // The next change does not wait for backends.
+        self.carry();
+        self.cut_streams(&ended.tasks);
+        let control = self.clone();
+        tokio::spawn(async move { control.finish_leases(&ended.leases).await });
         Ok(done)
     }
 

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+use bailiwick_broker::LeasesOf;
 use bailiwick_core::event::{ChangeRef, EventType, Sealed, SealedClass};
 use bailiwick_core::fence::{Fence, Subject};
 use bailiwick_core::id::{EventId, LeaseId, RevocationId, TaskId, TokenId};
@@ -23,7 +24,7 @@ use bailiwick_store::{RevocationRow, StoreError, facts};
 use crate::tasks::Ended;
 use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
-use plan::{instances, leases, tasks};
+use plan::{instances, leases, leases_of, tasks};
 pub use receipt::Receipts;
 pub use subtree::{Branch, MAX_BRANCHES, Subtree};
 
@@ -31,6 +32,8 @@ pub use subtree::{Branch, MAX_BRANCHES, Subtree};
 pub const MAX_SUBJECTS: usize = 64;
 /// Orders that wait to be stored.
 const MAX_UNSETTLED: usize = 256;
+/// What leases that end this way are said to have ended by.
+const CAUSE: &str = "revoked";
 /// A reason has at most this many bytes.
 const MAX_REASON: usize = 1_024;
 
@@ -218,7 +221,8 @@ impl Control {
 
     /// Fences, ended tasks, void approvals and their events, in one transaction.
     async fn commit(&self, order: Order) -> Result<Committed, Problem> {
-        let ending = self.ending(&order.actor, "revoke").caused_by(order.event);
+        let ending = self.ending(&order.actor, "revoke").leases_by(CAUSE);
+        let ending = ending.caused_by(order.event);
         let (control, created_at) = (self.clone(), self.now());
         let mut committed = self
             .parts
@@ -246,13 +250,15 @@ impl Control {
                     fences.push(fence);
                 }
                 let leases = leases(tx, &subjects)?;
-                let mut ended_ids = Vec::new();
+                let mut ended = Ended::default();
                 for task in tasks(tx, &subjects)? {
-                    let (ids, ended): (_, Ended) = ending.tree(tx, task.id, TaskState::Revoked)?;
-                    ended_ids.extend(ids);
-                    cut.tasks += ended.tasks;
-                    cut.approvals += ended.approvals;
+                    ending.tree(tx, task.id, TaskState::Revoked, &mut ended)?;
                 }
+                let own: Vec<LeasesOf> = subjects.iter().filter_map(leases_of).collect();
+                let broker = &control.parts.broker;
+                broker.revoke_leases(tx, &own, CAUSE, Some(order.event))?;
+                cut.tasks = ended.tasks.len() as u64;
+                cut.approvals = ended.approvals;
                 tx.put_revocation(&RevocationRow {
                     id: order.id,
                     subjects,
@@ -268,7 +274,7 @@ impl Control {
                 })?;
                 Ok::<_, Refusal>(Committed {
                     fences,
-                    tasks: ended_ids,
+                    tasks: ended.tasks,
                     leases,
                     cut,
                     at: created_at,

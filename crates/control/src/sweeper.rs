@@ -35,9 +35,6 @@ impl Control {
                 if let Err(problem) = self.end_leftovers(&Actor::system()).await {
                     tracing::error!(%problem, "it could not be looked for what outlived its task");
                 }
-                if let Err(problem) = self.end_for_disabled().await {
-                    tracing::error!(%problem, "what goes on for disabled accounts is not revoked yet");
-                }
             }
             if now.saturating_sub(pruned) >= PRUNE_EVERY {
                 pruned = now;

@@ -26,7 +26,7 @@ use crate::tools::Refusal;
 use crate::{Actor, Control, Operation};
 pub(crate) use deed::About;
 use deed::Deed;
-pub use ending::Ended;
+pub(crate) use ending::Ended;
 pub(crate) use opening::{Opened, Opening, check_request, root_scope};
 
 /// A task to open.
@@ -169,7 +169,7 @@ impl Control {
         op: &'static str,
     ) -> Result<Task, Problem> {
         let ending = self.ending(actor, op);
-        let (task, ids) = self
+        let (task, ended) = self
             .parts
             .store
             .write(move |tx| {
@@ -180,14 +180,14 @@ impl Control {
                 {
                     return Err(Refusal::Problem(refusal.problem()));
                 }
-                let (ids, _) = ending.tree(tx, id, state)?;
+                let mut ended = Ended::default();
+                ending.tree(tx, id, state, &mut ended)?;
                 let task = tx.task(id)?.ok_or_else(|| unknown(id))?;
-                Ok::<_, Refusal>((task, ids))
+                Ok::<_, Refusal>((task, ended))
             })
             .await
             .map_err(Refusal::problem)?;
-        self.carry();
-        self.cut_tasks(&ids, op).await;
+        self.ended(&ended).await;
         Ok(task)
     }
 
@@ -222,19 +222,6 @@ impl Control {
         self.parts.cutter.cut(&[Subject::Instance(instance)]);
         self.end_leases(&[LeasesOf::Instance(instance)], "instance exited")
             .await;
-    }
-
-    /// Streams and leases of ended tasks. The tasks themselves are dead already: the replica knew before the commit returned.
-    pub(crate) async fn cut_tasks(&self, ids: &[TaskId], cause: &str) -> (usize, u64) {
-        let streams = self.cut_streams(ids);
-        let of: Vec<LeasesOf> = ids.iter().copied().map(LeasesOf::Task).collect();
-        (streams, self.end_leases(&of, cause).await)
-    }
-
-    /// Calls and streams of ended tasks; how many there were.
-    pub(crate) fn cut_streams(&self, ids: &[TaskId]) -> usize {
-        let subjects: Vec<Subject> = ids.iter().copied().map(Subject::Task).collect();
-        self.parts.cutter.cut(&subjects)
     }
 
     /// Moves a task to another stage of its workflow.

@@ -5,6 +5,7 @@ mod approvals;
 mod artefacts;
 mod bench_node;
 mod blast;
+mod cascade;
 mod delegation;
 mod for_user;
 mod labels;

@@ -52,7 +52,7 @@ codes! {
     // who is asking
     NotSignedIn         "not_signed_in"         401 5 "No usable credential came with the request.";
     NotPermitted        "not_permitted"         403 5 "The account's roles do not include this operation.";
-    PeerIsAgent         "peer_is_agent"         403 5 "A live agent instance may not use the admin socket.";
+    PeerIsAgent         "peer_is_agent"         403 5 "An agent may use neither the admin socket nor the API.";
     SecondPerson        "second_person_required" 403 5 "The beneficiary of a call may not approve it.";
     NoIdentity          "no_identity"           403 5 "No registered agent matches the selectors of this process.";
     LoginRefused        "login_refused"         401 5 "A person could not be signed in; the message says why.";

@@ -84,6 +84,21 @@ names! {
         "Name of an enforcement point in another process than the node.";
 }
 
+impl UserId {
+    /// What the id of a person of this node begins with; the rest is the name of their account.
+    const LOCAL: &str = "user:local:";
+
+    /// The person of an account.
+    pub fn of_account(account: &AccountName) -> Self {
+        Self(format!("{}{account}", Self::LOCAL).into())
+    }
+
+    /// The account of a person of this node; none for people that are known elsewhere.
+    pub fn account(&self) -> Option<AccountName> {
+        self.as_str().strip_prefix(Self::LOCAL)?.parse().ok()
+    }
+}
+
 impl ToolName {
     /// What the name of a pinned prompt begins with. A tool whose server calls it so is none.
     pub const PROMPT: &str = "prompt:";

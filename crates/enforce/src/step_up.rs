@@ -8,7 +8,6 @@ use bailiwick_core::approval::{Approval, ApprovalState};
 use bailiwick_core::decision::{Obligation, Outcome};
 use bailiwick_core::event::EventType;
 use bailiwick_core::id::EventId;
-use bailiwick_core::json::{Limits, Numbers, check};
 use bailiwick_core::{Code, Digest, Fault};
 use bailiwick_crypto::hash::{domain_digest, sha256};
 use bytes::Bytes;
@@ -305,12 +304,12 @@ pub(crate) fn void(decided: &Decided) -> Refusal {
     refusal
 }
 
-/// SHA-256 over the canonical call: task, chain, server, tool, definition, arguments, duties. Numbers count as they are written, so that
-/// two amounts which one double stands for are two calls.
+/// SHA-256 over task, chain, server, tool, definition, duties and the very bytes of the arguments: what somebody approved is what they were
+/// shown, and a server may tell two spellings of one value apart (decision 43).
 fn call_digest(waiting: &Waiting<'_>, decided: &Decided, duties: &[Obligation]) -> Option<Digest> {
     let (view, tool) = (decided.view.as_ref()?, decided.tool.as_ref()?);
     let chain = sha256(&[&serde_json::to_vec(&view.chain).ok()?]);
-    let text = format!(
+    let whole = format!(
         r#"{{"task":"{}","chain":"{chain}","server":{},"tool":{},"definition":"{}","obligations":{},"arguments":{}}}"#,
         view.task.id,
         json!(tool.tool.server),
@@ -319,17 +318,8 @@ fn call_digest(waiting: &Waiting<'_>, decided: &Decided, duties: &[Obligation]) 
         json!(duties),
         waiting.call.arguments.as_str(),
     );
-    let canonical = check(text.as_bytes(), &LIMITS)
-        .ok()?
-        .canonical(Numbers::AsWritten)
-        .ok()?;
-    Some(domain_digest("bailiwick/call/v1", &canonical))
+    Some(domain_digest("bailiwick/call/v1", whole.as_bytes()))
 }
 
-/// The arguments were checked; what is put around them is ours.
-const LIMITS: Limits = Limits {
-    bytes: usize::MAX,
-    depth: 128,
-    members: usize::MAX,
-    caseless: false,
-};
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,8 @@ use crate::Observer;
 pub(crate) struct Observers {
     all: Mutex<Vec<Arc<dyn Observer>>>,
     head: AtomicU64,
+    /// Transactions of this process that were committed and changed something.
+    commits: AtomicU64,
     /// When the database was last known to be this process's, in microseconds of the clock that counts suspend.
     claimed: AtomicU64,
     /// Held while changes are told, so that two threads tell them in order and once.
@@ -31,6 +33,16 @@ impl Observers {
     /// The newest sequence that was told.
     pub(crate) fn head(&self) -> u64 {
         self.head.load(Ordering::Acquire)
+    }
+
+    /// One more transaction of this process is durable.
+    pub(crate) fn committed(&self) {
+        self.commits.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many transactions of this process changed something.
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Acquire)
     }
 
     /// Where telling begins: what is there when a store is opened is read, not told.

@@ -112,6 +112,14 @@ impl Store {
         }
     }
 
+    /// Durable commits of this process since it opened the store. Many writes can share one; what changed nothing is none.
+    pub fn commits(&self) -> u64 {
+        match self.engine.as_ref() {
+            Engine::Sqlite(engine) => engine.commits(),
+            Engine::Postgres(engine) => engine.commits(),
+        }
+    }
+
     fn submit(&self, job: Box<dyn Job>) -> Result<(), StoreError> {
         match self.engine.as_ref() {
             Engine::Sqlite(engine) => engine.submit(job),

@@ -47,6 +47,15 @@ pub(super) const SCAN: Bench = Bench {
     run: |figure| cargo::run("bailiwick-posture", "scan", figure),
 };
 
+/// A change until what it forbids is cut: a thousand calls, and a task with fifty below it; lists of many approvals.
+pub(super) const REEVALUATE: Bench = Bench {
+    name: "reevaluate",
+    run: |figure| {
+        cargo::run("bailiwick-cli", "reevaluate", figure)?;
+        cargo::run("bailiwick-store", "approvals", figure)
+    },
+};
+
 /// A revocation until it is everywhere: points that follow the feed, open streams, a dead point; a token with its proof.
 pub(super) const REVOKE: Bench = Bench {
     name: "revoke",

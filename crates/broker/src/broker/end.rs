@@ -5,6 +5,7 @@ use bailiwick_core::Timestamp;
 use bailiwick_core::event::{Event, EventType};
 use bailiwick_core::id::{EventId, LeaseId};
 use bailiwick_core::lease::{Evidence, Lease, LeaseState, LeaseStep};
+use bailiwick_core::name::BackendName;
 use bailiwick_core::task::Task;
 use bailiwick_store::{StoreError, Tx};
 
@@ -13,15 +14,19 @@ use crate::backend::Target;
 use crate::steps::{Side, Step};
 use crate::{ACKNOWLEDGE_LIMIT, CREATION_LIMIT, LeaseError, events};
 
+/// Leases that are noted as gone in one transaction.
+const BURIED_AT_ONCE: usize = 256;
+
 impl Broker {
-    /// Moves these leases to REVOKING, in the transaction that takes their authority away: from its commit on they serve no new call.
-    /// Gives those that are on their way out; hand them to [`Self::finish`] after the commit. The tasks below a task are the caller's
+    /// Moves these leases to REVOKING, in the transaction that takes their authority away, with the event of that, if there is one, as
+    /// their cause: from its commit on they serve no new call. Gives those that are on their way out; hand them to [`Self::finish`] after the commit. The tasks below a task are the caller's
     /// to name.
     pub fn revoke_leases(
         &self,
         tx: &mut dyn Tx,
         which: &[LeasesOf],
         cause: &str,
+        event: Option<EventId>,
     ) -> Result<Vec<LeaseId>, StoreError> {
         let live = match which {
             [] => Vec::new(),
@@ -34,7 +39,7 @@ impl Broker {
         for lease in live {
             if which.iter().any(|of| of.holds(&lease)) {
                 ending.push(lease.id);
-                self.revoke_one(tx, lease, cause, None)?;
+                self.revoke_one(tx, lease, cause, event)?;
             }
         }
         Ok(ending)
@@ -62,10 +67,12 @@ impl Broker {
     /// nobody, and is tried again by [`Self::sweep`].
     /// What was made elsewhere is taken away by [`Self::run`], which this wakes: a backend that does not answer delays nobody.
     pub async fn finish(&self, leases: &[LeaseId]) -> Result<usize, LeaseError> {
-        let mut gone = 0;
         for id in leases {
             self.inner.held.forget(*id);
-            gone += usize::from(self.finish_one(*id).await?);
+        }
+        let mut gone = 0;
+        for some in leases.chunks(BURIED_AT_ONCE) {
+            gone += self.finish_some(some.to_vec()).await?;
         }
         Ok(gone)
     }
@@ -79,7 +86,7 @@ impl Broker {
             .store
             .write(move |tx| {
                 broker
-                    .revoke_leases(tx, &which, &cause)
+                    .revoke_leases(tx, &which, &cause, None)
                     .map_err(LeaseError::from)
             })
             .await?;
@@ -163,47 +170,72 @@ impl Broker {
         self.inner.journal.push(tx, &event)
     }
 
-    async fn finish_one(&self, id: LeaseId) -> Result<bool, LeaseError> {
-        let read = self.inner.store.read(move |rows| rows.lease(id));
-        let Some(lease) = read.await.map_err(LeaseError::Store)? else {
-            return Ok(false);
-        };
-        if lease.state != LeaseState::Revoking {
-            return Ok(lease.state == LeaseState::Tombstone);
-        }
-        if let Some(remote) = &lease.remote {
-            match self.inner.desks.get(&remote.backend) {
-                Some(desk) => desk.wake.notify_one(),
-                None => {
-                    tracing::error!(lease = %id, backend = %remote.backend, "a revoked lease is at a backend that is not configured any more");
-                }
+    async fn finish_some(&self, ids: Vec<LeaseId>) -> Result<usize, LeaseError> {
+        let read = self.inner.store.read(move |rows| {
+            let leases = ids.iter().map(|id| rows.lease(*id));
+            leases.collect::<Result<Vec<Option<Lease>>, StoreError>>()
+        });
+        let leases = read.await.map_err(LeaseError::Store)?;
+        let (mut gone, mut ours) = (0, Vec::new());
+        for lease in leases.into_iter().flatten() {
+            match (lease.state, &lease.remote) {
+                (LeaseState::Tombstone, _) => gone += 1,
+                (LeaseState::Revoking, Some(remote)) => self.wake(lease.id, &remote.backend),
+                (LeaseState::Revoking, None) => ours.push(lease),
+                _ => {}
             }
-            return Ok(false);
         }
-        let target = Target {
+        let dead = self.verified_gone(&ours).await;
+        if dead.is_empty() {
+            return Ok(gone);
+        }
+        let broker = self.clone();
+        let write = self.inner.store.write(move |tx| {
+            let mut buried = 0;
+            for id in &dead {
+                buried += usize::from(broker.bury(tx, *id, None)?);
+            }
+            Ok::<_, LeaseError>(buried)
+        });
+        Ok(gone + write.await?)
+    }
+
+    fn wake(&self, lease: LeaseId, backend: &BackendName) {
+        match self.inner.desks.get(backend) {
+            Some(desk) => desk.wake.notify_one(),
+            None => {
+                tracing::error!(%lease, %backend, "a revoked lease is at a backend that is not configured any more");
+            }
+        }
+    }
+
+    /// Those of leases on sealed values whose values are gone here.
+    async fn verified_gone(&self, leases: &[Lease]) -> Vec<LeaseId> {
+        if leases.is_empty() {
+            return Vec::new();
+        }
+        let targets = leases.iter().map(|lease| Target {
             name: String::new(),
             credential: Some(lease.credential.clone()),
             serial: None,
-        };
-        match self
-            .inner
-            .values
-            .verify(std::slice::from_ref(&target))
-            .await
-        {
-            Ok(left) if left.iter().all(|left| left.absent && left.sessions == 0) => {}
-            Ok(_) => {
-                tracing::warn!(lease = %id, "the backend still knows a revoked lease; it is tried again");
-                return Ok(false);
-            }
+        });
+        let targets: Vec<Target> = targets.collect();
+        let left = match self.inner.values.verify(&targets).await {
+            Ok(left) => left,
             Err(error) => {
-                tracing::warn!(lease = %id, %error, "a revoked lease could not be taken away yet; it is tried again");
-                return Ok(false);
+                tracing::warn!(leases = leases.len(), %error, "revoked leases could not be taken away yet; it is tried again");
+                return Vec::new();
+            }
+        };
+        let mut dead = Vec::with_capacity(leases.len());
+        for (lease, left) in leases.iter().zip(left) {
+            if left.absent && left.sessions == 0 {
+                dead.push(lease.id);
+            } else {
+                tracing::warn!(lease = %lease.id, "the backend still knows a revoked lease; it is tried again");
             }
         }
-        let broker = self.clone();
-        let write = self.inner.store.write(move |tx| broker.bury(tx, id, None));
-        write.await
+        dead
     }
 
     pub(super) fn bury(

@@ -125,7 +125,7 @@ impl Broker {
             tracing::error!(backend = %desk.name, leases = ?found.lost, "accounts of active leases are gone; somebody else removed them");
             let broker = self.clone();
             let write = self.inner.store.write(move |tx| {
-                let ended = broker.revoke_leases(tx, &lost, "lost")?;
+                let ended = broker.revoke_leases(tx, &lost, "lost", None)?;
                 Ok::<_, StoreError>(ended)
             });
             write.await.map_err(LeaseError::Store)?;

@@ -215,7 +215,7 @@ impl Broker {
             .filter(same)
             .map(|lease| LeasesOf::Lease(lease.id))
             .collect();
-        Ok(self.revoke_leases(tx, &which, "replaced")?)
+        Ok(self.revoke_leases(tx, &which, "replaced", None)?)
     }
 
     async fn make_remote(

@@ -98,7 +98,7 @@ async fn what_is_revoked_in_a_transaction_is_gone_after_finish_and_serves_nobody
     let (broker, task) = (world.broker.clone(), world.task.id);
     let ending = world
         .store
-        .write(move |tx| broker.revoke_leases(tx, &[LeasesOf::Task(task)], "task_ended"))
+        .write(move |tx| broker.revoke_leases(tx, &[LeasesOf::Task(task)], "task_ended", None))
         .await
         .unwrap_or_else(|error: StoreError| panic!("{error}"));
     assert_eq!(ending, [leased.id]);

@@ -131,10 +131,9 @@ fn answers(live: &Approval, wanted: &Approval) -> bool {
 
 /// The name under which the user of a task would answer, where that is a person of this node.
 fn own_name(user: &UserId) -> Option<String> {
-    let text = user.as_str();
-    let account = text.strip_prefix("user:local:").map(str::to_owned);
+    let account = user.account().map(|account| account.to_string());
     account.or_else(|| {
-        text.strip_prefix("user:unix:")
-            .map(|uid| format!("uid:{uid}"))
+        let uid = user.as_str().strip_prefix("user:unix:")?;
+        Some(format!("uid:{uid}"))
     })
 }

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bailiwick_broker::LeasesOf;
 use bailiwick_core::event::EventType;
 use bailiwick_core::id::LeaseId;
 use bailiwick_core::receipt::{How, Leases, Point};
 use bailiwick_store::{Reach, RevocationRow, StoreError};
 
-use super::plan::leases_of;
 use super::{Committed, Cut, Order, RevocationReport, Wait};
 use crate::Control;
 
@@ -28,14 +26,11 @@ impl Control {
         mut report: RevocationReport,
         wait: Wait,
     ) -> RevocationReport {
-        let subjects = order.subjects();
         let elsewhere = self.parts.points.closed(report.seq, committed.since);
         let streams = self.cut_streams(&committed.tasks);
         report.cut.streams += u64::try_from(streams).unwrap_or(u64::MAX);
         let swept = self.parts.clock.monotonic().saturating_sub(committed.since);
-        let tasks = committed.tasks.iter().copied().map(LeasesOf::Task);
-        let of: Vec<LeasesOf> = tasks.chain(subjects.iter().filter_map(leases_of)).collect();
-        let (_, elsewhere) = tokio::join!(self.end_leases(&of, "revoked"), elsewhere);
+        let ((), elsewhere) = tokio::join!(self.finish_leases(&committed.leases), elsewhere);
         // The fence held here before it was durable.
         report.points = vec![Point {
             id: self.parts.point.clone(),

@@ -1,8 +1,11 @@
-//! The end of a task inside its transaction: its subtree, its approvals, the events that tell of it.
+//! The end of a task inside its transaction: its subtree, its approvals, its leases, the events that tell of it. Then what follows the
+//! commit.
 
+use bailiwick_broker::LeasesOf;
 use bailiwick_core::Timestamp;
 use bailiwick_core::event::{ChangeRef, EventType};
-use bailiwick_core::id::{EventId, TaskId};
+use bailiwick_core::fence::Subject;
+use bailiwick_core::id::{EventId, LeaseId, TaskId};
 use bailiwick_core::instance::InstanceState;
 use bailiwick_core::task::{Task, TaskState};
 use bailiwick_store::{StoreError, Tx};
@@ -12,23 +15,41 @@ use crate::tools::Refusal;
 use crate::{Actor, Control};
 
 /// What the end of a task, or of several, took with it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ended {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Ended {
     /// Tasks, the subtree included.
-    pub tasks: u64,
+    pub(crate) tasks: Vec<TaskId>,
     /// Pending and unused approvals.
-    pub approvals: u64,
+    pub(crate) approvals: u64,
+    /// Leases that serve nobody from the commit on.
+    pub(crate) leases: Vec<LeaseId>,
 }
 
 impl Control {
+    /// Ends tasks as something that somebody does, which the leases of these tasks are said to have ended by.
     pub(crate) fn ending(&self, actor: &Actor, op: &'static str) -> Ending {
         Ending {
             control: self.clone(),
             actor: actor.clone(),
             op,
+            lease_cause: op,
             cause: None,
             now: self.now(),
         }
+    }
+
+    /// What follows the commit that ended tasks: their calls and streams are cut, their credentials taken away. Their authority is gone
+    /// already.
+    pub(crate) async fn ended(&self, ended: &Ended) {
+        self.carry();
+        self.cut_streams(&ended.tasks);
+        self.finish_leases(&ended.leases).await;
+    }
+
+    /// Cuts calls and streams of ended tasks; how many there were.
+    pub(crate) fn cut_streams(&self, ids: &[TaskId]) -> usize {
+        let subjects: Vec<Subject> = ids.iter().copied().map(Subject::Task).collect();
+        self.parts.cutter.cut(&subjects)
     }
 }
 
@@ -37,6 +58,7 @@ pub(crate) struct Ending {
     control: Control,
     actor: Actor,
     op: &'static str,
+    lease_cause: &'static str,
     cause: Option<EventId>,
     now: Timestamp,
 }
@@ -50,15 +72,22 @@ impl Ending {
         }
     }
 
-    /// Ends every open task at and below `id`, deepest first, with its approvals. Tasks above an ended one stay as they are.
+    /// Names what leases are said to have ended by, where that is not what was done.
+    pub(crate) fn leases_by(self, lease_cause: &'static str) -> Self {
+        Self {
+            lease_cause,
+            ..self
+        }
+    }
+
+    /// Ends every open task at and below `id`, deepest first, with its approvals and leases. Tasks above an ended one stay as they are.
     pub(crate) fn tree(
         &self,
         tx: &mut dyn Tx,
         id: TaskId,
         state: TaskState,
-    ) -> Result<(Vec<TaskId>, Ended), Refusal> {
-        let mut ids = Vec::new();
-        let mut ended = Ended::default();
+        ended: &mut Ended,
+    ) -> Result<(), Refusal> {
         for known in tx.subtree(id)? {
             // What ended below it may have left its labels.
             let Some(mut task) = tx.task(known.id)? else {
@@ -76,27 +105,32 @@ impl Ending {
                 continue;
             }
             tx.put_task(&task)?;
-            self.hand_up(tx, &task)?;
-            ended.tasks += 1;
-            ids.push(task.id);
-            ended.approvals += self.void_approvals(tx, task.id)?;
             end_client(tx, &task)?;
-            let mut event = about(
-                self.control
-                    .event(EventType::TaskEnded, &self.actor, self.op),
-                tx,
-                &task,
-            );
-            event.cause = self.cause;
-            event.change = Some(ChangeRef {
-                kind: "task".to_owned(),
-                id: task.id.to_string(),
-                before: Some("open".to_owned()),
-                after: Some(to.as_str().to_owned()),
-            });
-            self.control.parts.journal.push(tx, &event)?;
+            self.tell(tx, &task, to)?;
+            self.hand_up(tx, &task)?;
+            ended.approvals += self.void_approvals(tx, task.id)?;
+            let broker = &self.control.parts.broker;
+            let of = [LeasesOf::Task(task.id)];
+            let leases = broker.revoke_leases(tx, &of, self.lease_cause, self.cause)?;
+            ended.leases.extend(leases);
+            ended.tasks.push(task.id);
         }
-        Ok((ids, ended))
+        Ok(())
+    }
+
+    fn tell(&self, tx: &mut dyn Tx, task: &Task, to: TaskState) -> Result<(), Refusal> {
+        let event = self
+            .control
+            .event(EventType::TaskEnded, &self.actor, self.op);
+        let mut event = about(event, tx, task);
+        event.cause = self.cause;
+        event.change = Some(ChangeRef {
+            kind: "task".to_owned(),
+            id: task.id.to_string(),
+            before: Some("open".to_owned()),
+            after: Some(to.as_str().to_owned()),
+        });
+        Ok(self.control.parts.journal.push(tx, &event)?)
     }
 
     /// What a task has read, the one that it worked for may know.

@@ -20,6 +20,7 @@ use bailiwick_store::facts;
 
 use super::deed::About;
 use super::{OpenTask, unknown};
+use crate::accounts::may_be_worked_for;
 use crate::artefacts::known_of;
 use crate::tools::Refusal;
 
@@ -59,6 +60,7 @@ impl Opening {
             let message = format!("agent {} is disabled", agent.name);
             return Err(Problem::new(Code::Conflict, message, "`bailiwick agent enable`").into());
         }
+        may_be_worked_for(tx, &open.user)?;
         let parent = match open.parent {
             Some(id) => Some(self.open_parent(tx, id)?),
             None => None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bailiwick_core::account::Role;
 use bailiwick_core::approval::{Approval, ApprovalState, Question};
 use bailiwick_core::event::EventType;
+use bailiwick_core::name::AccountName;
 use bailiwick_core::risk::Risk;
 use bailiwick_core::task::TaskState;
 use bailiwick_core::{Code, Digest};
@@ -99,6 +100,116 @@ async fn two_consumers_race_and_one_wins() {
         won += usize::from(race.await.unwrap());
     }
     assert_eq!(won, 1);
+}
+
+/// Of answers that contradict each other the first one counts, and the others are refused and on record.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_approvers_race_and_one_answer_counts() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let id = bench.control.ask(question(&task, 1)).await.unwrap().id;
+    let view = bench.control.approval(&admin(), id).await.unwrap();
+    let races = (0..16).map(|at| {
+        let (control, who) = (
+            bench.control.clone(),
+            person(&format!("person-{at}"), &[Role::Approver]),
+        );
+        let answer = Answer {
+            approve: at % 2 == 0,
+            ..yes(Some(view.shown_digest))
+        };
+        tokio::spawn(async move { control.answer(&who, id, answer).await })
+    });
+    let mut counted = Vec::new();
+    for race in races.collect::<Vec<_>>() {
+        counted.extend(race.await.unwrap().ok());
+    }
+    let [one] = counted.as_slice() else {
+        panic!("{counted:#?}")
+    };
+    let known = bench.control.approval(&admin(), id).await.unwrap().approval;
+    assert_eq!((known.state, &known.votes), (one.state, &one.votes));
+    assert_eq!(known.votes.len(), 1);
+    assert_eq!(bench.recorded(EventType::ApprovalAnswered).await, 1);
+    assert_eq!(bench.recorded(EventType::AdminRefused).await, 15);
+}
+
+/// An answer that does not count is on record with who gave it, to what, and why it did not count.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_count_is_on_record() {
+    let bench = Bench::new().await;
+    let task = bench.task().await;
+    let id = bench.control.ask(question(&task, 2)).await.unwrap().id;
+    let (alice, rita) = (
+        person("alice", &[Role::Approver]),
+        person("rita", &[Role::Approver]),
+    );
+    let refused = [
+        (&alice, Code::SecondPerson),
+        (&rita, Code::SecondPerson),
+        (&rita, Code::ApprovalVoid),
+    ];
+    answer(&bench, &rita, id).await.unwrap();
+    for (at, (who, code)) in refused.into_iter().enumerate() {
+        if at == 2 {
+            let task = task.id;
+            let ended = bench
+                .control
+                .end_task(&admin(), task, TaskState::Completed)
+                .await;
+            ended.unwrap();
+        }
+        assert_eq!(answer(&bench, who, id).await, Err(code));
+        let leaves = bench.leaves().await;
+        let event = &leaves.last().unwrap().event;
+        assert_eq!(event.kind, EventType::AdminRefused);
+        assert_eq!(event.actor.as_deref(), Some(who.name.as_str()));
+        assert_eq!(event.approval.as_ref().map(|known| known.id), Some(id));
+        let outcome = event.outcome.as_ref().unwrap();
+        assert_eq!(outcome.code.as_deref(), Some(code.as_str()));
+    }
+    let nothing = bailiwick_core::id::ApprovalId::from_bits(3);
+    let unknown = bench.control.answer(&rita, nothing, yes(Some(CALL))).await;
+    assert_eq!(unknown.unwrap_err().code, Code::NotFound);
+    assert_eq!(bench.recorded(EventType::AdminRefused).await, 3);
+}
+
+/// One account is one person, by whatever way they come in.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_person_through_two_logins_is_no_quorum() {
+    let bench = Bench::new().await;
+    let (control, admin) = (&bench.control, admin());
+    let rita: AccountName = "rita".parse().unwrap();
+    let roles = vec![Role::Approver];
+    let made = control.add_account(&admin, rita.clone(), roles);
+    made.await.unwrap();
+    let mut logins = Vec::new();
+    for _ in 0..2 {
+        let life = Duration::from_mins(5);
+        let (token, _) = control
+            .mint_token(&admin, rita.clone(), life)
+            .await
+            .unwrap();
+        logins.extend(control.authenticate(token.expose()).await.unwrap());
+        let (code, _) = control.mint_login_code(&admin, rita.clone()).await.unwrap();
+        let session = control.sign_in(code.expose()).await.unwrap();
+        let (cookie, page) = (session.cookie.expose(), session.page.expose());
+        let known = control.session_actor(cookie, page, true).await.unwrap();
+        logins.extend(known.map(|(actor, _)| actor));
+    }
+    let task = bench.task().await;
+    let id = control.ask(question(&task, 2)).await.unwrap().id;
+    let [first, others @ ..] = logins.as_slice() else {
+        panic!("nobody is signed in")
+    };
+    answer(&bench, first, id).await.unwrap();
+    assert_eq!(others.len(), 3);
+    for again in others {
+        assert_eq!(answer(&bench, again, id).await, Err(Code::SecondPerson));
+    }
+    let known = control.approval(&admin, id).await.unwrap().approval;
+    assert_eq!(known.state, ApprovalState::Pending);
+    assert_eq!(known.votes.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

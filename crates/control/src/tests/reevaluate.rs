@@ -59,7 +59,7 @@ impl Bench {
     }
 
     /// The newest event of a type.
-    async fn newest(&self, kind: EventType) -> Event {
+    pub(super) async fn newest(&self, kind: EventType) -> Event {
         let leaves = self.leaves().await;
         let mut events = leaves.into_iter().rev().map(|leaf| leaf.event);
         events.find(|event| event.kind == kind).unwrap()

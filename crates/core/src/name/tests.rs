@@ -1,6 +1,6 @@
 //! What each kind of name takes and refuses.
 
-use super::{AgentName, ServerName, ToolName, ToolRef, UserId};
+use super::{AccountName, AgentName, ServerName, ToolName, ToolRef, UserId};
 
 #[test]
 fn agent_names_are_dns_labels() {
@@ -51,5 +51,17 @@ fn users_name_their_issuer() {
         "user:local:a b",
     ] {
         assert!(bad.parse::<UserId>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_person_of_this_node_is_their_account() {
+    let anna: AccountName = "anna".parse().unwrap();
+    let user = UserId::of_account(&anna);
+    assert_eq!(user, "user:local:anna".parse().unwrap());
+    assert_eq!(user.account(), Some(anna));
+    for elsewhere in ["user:corp:anna", "user:unix:1000", "user:local:Anna"] {
+        let user: UserId = elsewhere.parse().unwrap();
+        assert_eq!(user.account(), None, "{elsewhere}");
     }
 }

@@ -1,6 +1,7 @@
 //! Whole calls, from a byte stream to the tool server's journal and back.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bailiwick_core::Code;
 use bailiwick_core::approval::ApprovalState;
@@ -247,6 +248,35 @@ async fn an_approved_call_runs_once_and_a_refused_one_never() {
     assert_eq!(world.tools.calls().len(), 1);
 }
 
+/// A yes is for the bytes that were shown (decision 43). What reads alike, or means the same, is another call.
+#[tokio::test]
+async fn approve_a_send_b_never_runs() {
+    const A: &str = r#"{"path":"anna","paths":["b"]}"#;
+    for b in [
+        r#"{"path":"anna","paths":["c"]}"#,
+        r#"{"path":"Anna","paths":["b"]}"#,
+        r#"{"path":"anna","paths":["b"] }"#,
+        r#"{"paths":["b"],"path":"anna"}"#,
+        // With an escape, with Cyrillic letters, with one that is not seen.
+        r#"{"path":"\u0061nna","paths":["b"]}"#,
+        "{\"path\":\"\u{430}nn\u{430}\",\"paths\":[\"b\"]}",
+        "{\"path\":\"anna\u{200b}\",\"paths\":[\"b\"]}",
+    ] {
+        let world = World::set_up(json!({ "calls": 50 }), |settings| {
+            settings.approval_wait = Duration::ZERO;
+        })
+        .await;
+        let mut pipe = Pipe::open(&world);
+        let with = |id, arguments| call(id, "put").replace("{}", arguments);
+        let asked = pipe.ask(&with(1, A)).await;
+        assert_eq!(code(&asked), "approval_required");
+        world.approver.answer(ApprovalState::Approved).await;
+        let other = pipe.ask(&with(2, b)).await;
+        assert_eq!(code(&other), "approval_required", "{b}");
+        assert!(world.tools.calls().is_empty(), "{b}");
+    }
+}
+
 #[tokio::test]
 async fn what_changed_while_a_person_thought_counts() {
     let world = World::new().await;
@@ -345,7 +375,7 @@ async fn wait_for_outcome(world: &World, status: Status) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(10), there)
+    tokio::time::timeout(Duration::from_secs(10), there)
         .await
         .unwrap();
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{Extension, Request, State};
 use axum::http::header::AUTHORIZATION;
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use bailiwick_audit::{Class, Recorder};
@@ -76,7 +76,8 @@ async fn check(
         Err(refused) => return refused.into_response(),
     };
     if let Err(problem) = actor.may(operation) {
-        record_refusal(&app, &actor, request.method().as_str(), problem.code);
+        let op = request.method().as_str();
+        record_refusal(&app, &actor, op, problem.code, Class::Narrow);
         return Refused(problem).into_response();
     }
     request.extensions_mut().insert(actor);
@@ -92,20 +93,38 @@ pub(crate) async fn who(
     headers: &HeaderMap,
 ) -> Result<(Actor, Option<Session>), Refused> {
     if let Via::Admin(peer) = via {
-        return Ok((admin(app, peer).await?, None));
+        return Ok((admin(app, peer, method).await?, None));
     }
-    if headers.contains_key(AUTHORIZATION) {
-        let token = bearer(headers).ok_or_else(not_signed_in)?;
-        let actor = app.control.authenticate(token.expose()).await?;
-        return Ok((actor.ok_or_else(not_signed_in)?, None));
+    if let Some(shown) = headers.get(AUTHORIZATION) {
+        let actor = match bearer(headers) {
+            Some(token) => app.control.authenticate(token.expose()).await?,
+            None => None,
+        };
+        return match actor {
+            Some(actor) => Ok((actor, None)),
+            None => Err(stranger(app, shown, method).await),
+        };
     }
     let found = session::actor(app, method, headers).await?;
     let (actor, session) = found.ok_or_else(not_signed_in)?;
     Ok((actor, Some(session)))
 }
 
+/// What anybody is told whose authorization is no account's. An agent that tries its own token is on record.
+async fn stranger(app: &App, shown: &HeaderValue, method: &Method) -> Refused {
+    let token = shown.to_str().ok().and_then(|shown| shown.split_once(' '));
+    if let Some((_, token)) = token
+        && let Ok(claims) = app.gateway.introspect(token).await
+    {
+        let (agent, op) = (Actor::agent(&claims.act.sub), method.as_str());
+        // No agent gets at the room that is kept for what narrows.
+        record_refusal(app, &agent, op, Code::PeerIsAgent, Class::Grant);
+    }
+    not_signed_in()
+}
+
 /// The peer's user, if it may use the admin socket and is no agent: an agent under the same user id must not get that user's rights.
-async fn admin(app: &App, peer: &Peer) -> Result<Actor, Refused> {
+async fn admin(app: &App, peer: &Peer, method: &Method) -> Result<Actor, Refused> {
     if !app.admin_uids.contains(&peer.uid) {
         return Err(Refused::new(
             Code::NotPermitted,
@@ -113,8 +132,13 @@ async fn admin(app: &App, peer: &Peer) -> Result<Actor, Refused> {
             "list the user in [admin] uids and restart the node, or use an account's token over TCP",
         ));
     }
-    not_an_agent(app, peer).await?;
-    Ok(Actor::unix(peer.uid))
+    let actor = Actor::unix(peer.uid);
+    if let Err(refused) = not_an_agent(app, peer).await {
+        let (op, code) = (method.as_str(), refused.0.code);
+        record_refusal(app, &actor, op, code, Class::Grant);
+        return Err(refused);
+    }
+    Ok(actor)
 }
 
 /// Refuses a peer that is an agent, descends from one, or is of a launch.
@@ -173,7 +197,7 @@ fn not_signed_in() -> Refused {
     )
 }
 
-fn record_refusal(app: &App, actor: &Actor, op: &str, code: Code) {
+fn record_refusal(app: &App, actor: &Actor, op: &str, code: Code, class: Class) {
     let mut event = Event::new(
         EventId::new(&*app.clock, &*app.rng),
         EventType::AdminRefused,
@@ -188,5 +212,5 @@ fn record_refusal(app: &App, actor: &Actor, op: &str, code: Code) {
         evidence: Evidence::Observed,
     });
     // Taken at once if there is room; a refusal has already taken effect and waits for nothing.
-    drop(app.log.record(event, Class::Narrow));
+    drop(app.log.record(event, class));
 }

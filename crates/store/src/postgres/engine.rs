@@ -149,6 +149,10 @@ impl Engine {
     pub(crate) fn head(&self) -> u64 {
         self.observers.head()
     }
+
+    pub(crate) fn commits(&self) -> u64 {
+        self.observers.commits()
+    }
 }
 
 impl Drop for Engine {

@@ -156,6 +156,7 @@ impl Writer {
                 }
             }
         }
+        self.observers.committed();
         self.observers.tell(&ran.changes);
         Ok(ran)
     }

@@ -65,6 +65,9 @@ impl Writer {
         self.connection.command("BEGIN IMMEDIATE")?;
         let ran = batch::run(&self.connection, "", self.observers.head(), batch)?;
         self.connection.command("COMMIT")?;
+        if ran.wrote {
+            self.observers.committed();
+        }
         Ok(ran)
     }
 }
