@@ -45,7 +45,7 @@ use refusals::{
 };
 use rows::Rows;
 
-pub(crate) use again::{Again, Standing, StandingCall, StandingFetch};
+pub(crate) use again::{Again, Standing, StandingCall, StandingEgress, StandingFetch};
 pub use decided::Decided;
 pub(crate) use decided::Known;
 pub use egress::Egress;

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::acts::On;
 use super::decided::Known;
+use super::egress::Egress;
 use super::fetch::{Fetch, OwnedWhat, in_stage};
 use super::observed::enforced;
 use super::raised::raised;
@@ -22,6 +23,7 @@ use super::rows::Rows;
 use super::{Call, LocalDecider, PERFORMS};
 use crate::caller::Caller;
 use crate::catalogue::LastShown;
+use crate::egress::Connector;
 use crate::policies::Compiled;
 
 /// What was let through and goes on, or waits for a person, with what it was decided on.
@@ -31,6 +33,8 @@ pub(crate) enum Standing {
     Call(StandingCall),
     /// A prompt, a resource, or a stream of news.
     Fetch(StandingFetch),
+    /// A request through a connector, until the end of its answer.
+    Egress(StandingEgress),
 }
 
 /// A call that was let through, or that waits for a person.
@@ -65,6 +69,34 @@ pub(crate) struct StandingFetch {
     pub(crate) labels: Labels,
 }
 
+/// A request through a connector that was let through.
+#[derive(Debug)]
+pub(crate) struct StandingEgress {
+    pub(crate) caller: Caller,
+    pub(crate) connector: Arc<Connector>,
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) size: u64,
+    /// Tokens that its approval discharges.
+    pub(crate) discharged: Vec<String>,
+    pub(crate) known: Arc<Known>,
+    pub(crate) labels: Labels,
+}
+
+impl StandingEgress {
+    pub(super) fn asked(&self) -> Egress<'_> {
+        Egress {
+            caller: &self.caller,
+            connector: &self.connector,
+            method: &self.method,
+            path: &self.path,
+            size: self.size,
+            discharged: &self.discharged,
+            count: false,
+        }
+    }
+}
+
 /// What was decided the second time.
 #[derive(Debug)]
 pub(crate) enum Again {
@@ -77,21 +109,11 @@ pub(crate) enum Again {
 }
 
 impl Standing {
-    fn whose(&self) -> (&Caller, &ServerName, Option<&ToolName>) {
-        match self {
-            Self::Call(call) => (&call.caller, &call.server, Some(&call.tool)),
-            Self::Fetch(fetch) => (
-                &fetch.caller,
-                &fetch.server,
-                fetch.what.iter().find_map(OwnedWhat::pinned),
-            ),
-        }
-    }
-
     fn labels(&self) -> &Labels {
         match self {
             Self::Call(call) => &call.labels,
             Self::Fetch(fetch) => &fetch.labels,
+            Self::Egress(egress) => &egress.labels,
         }
     }
 
@@ -99,14 +121,18 @@ impl Standing {
         match self {
             Self::Call(call) => &call.known,
             Self::Fetch(fetch) => &fetch.known,
+            Self::Egress(egress) => &egress.known,
         }
     }
 
-    fn credential(&self) -> Option<&CredentialName> {
-        match self {
-            Self::Call(call) => call.credential.as_ref(),
-            Self::Fetch(fetch) => fetch.credential.as_ref(),
-        }
+    /// The credential that it is done with, and the server that this is for; a connector is none.
+    fn credential(&self) -> Option<(Option<&ServerName>, &CredentialName)> {
+        let (server, credential) = match self {
+            Self::Call(call) => (Some(&call.server), call.credential.as_ref()),
+            Self::Fetch(fetch) => (Some(&fetch.server), fetch.credential.as_ref()),
+            Self::Egress(egress) => (None, Some(&egress.connector.credential)),
+        };
+        Some((server, credential?))
     }
 }
 
@@ -129,12 +155,13 @@ impl LocalDecider {
         let falls = match standing {
             Standing::Call(call) => self.call_again(call, &rows, compiled),
             Standing::Fetch(fetch) => self.fetch_again(fetch, &rows, compiled),
+            Standing::Egress(egress) => self.egress_again(egress, rows.clone(), compiled),
         };
         let lease = || {
-            let credential = standing.credential()?;
+            let (server, credential) = standing.credential()?;
             let known = standing.known().again(&rows.view, self.clock.wall());
             let on = On::rows(&rows, &compiled.bundle, &known);
-            self.lease_again(&on, (&rows.server.name, credential))
+            self.lease_again(&on, (server, credential))
         };
         falls.or_else(lease).map_or(Again::Stands, Again::Falls)
     }
@@ -183,8 +210,14 @@ impl LocalDecider {
         brings: &Labels,
         policy: Result<&Compiled, &Problem>,
     ) -> Result<Rows, Again> {
-        let (caller, server, tool) = standing.whose();
-        let rows = self.rows(caller, server, tool);
+        let rows = match standing {
+            Standing::Call(call) => self.rows(&call.caller, &call.server, Some(&call.tool)),
+            Standing::Fetch(fetch) => {
+                let pinned = fetch.what.iter().find_map(OwnedWhat::pinned);
+                self.rows(&fetch.caller, &fetch.server, pinned)
+            }
+            Standing::Egress(egress) => self.rows_at(&egress.caller, &egress.connector.row),
+        };
         let mut rows = rows.map_err(|problem| Again::Falls(problem.message))?;
         if matches!(policy, Ok(compiled) if compiled.registry != rows.registry) {
             return Err(Again::Stale);
@@ -312,12 +345,30 @@ impl LocalDecider {
         })
     }
 
+    fn egress_again(
+        &self,
+        standing: &StandingEgress,
+        mut rows: Rows,
+        compiled: &Compiled,
+    ) -> Option<String> {
+        let asked = standing.asked();
+        rows.effect = asked.effect();
+        let admitted = fence_refusal(&rows).or_else(|| self.task_over(&rows));
+        let admitted = admitted.or_else(|| asked.out_of_bounds(&rows, compiled));
+        if let Some((_, _, reason, _)) = admitted {
+            return Some(reason);
+        }
+        let known = standing.known.again(&rows.view, self.clock.wall());
+        let decision = self.egress_said(&asked, &On::rows(&rows, &compiled.bundle, &known));
+        (decision.outcome != Outcome::Allow).then(|| words(Ok(decision)))
+    }
+
     fn lease_again(
         &self,
         on: &On<'_>,
-        (server, credential): (&ServerName, &CredentialName),
+        (server, credential): (Option<&ServerName>, &CredentialName),
     ) -> Option<String> {
-        let decision = self.decide_lease(on, Some(server), credential);
+        let decision = self.decide_lease(on, server, credential);
         (decision.outcome != Outcome::Allow).then(|| words(Ok(decision)))
     }
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::acts::{Doing, On};
 use super::decided::Asked;
-use super::refusals::{fence_refusal, no_policy, out_of_stage, refuse, uncovered};
+use super::refusals::{Refusal, fence_refusal, no_policy, out_of_stage, refuse, uncovered};
 use super::rows::Rows;
 use super::{Decided, LocalDecider};
 use crate::caller::Caller;
@@ -48,6 +48,35 @@ impl Egress<'_> {
             _ => Effect::Write,
         }
     }
+
+    /// Why it is beyond what its task may do, or may do in its stage.
+    pub(super) fn out_of_bounds(&self, rows: &Rows, compiled: &Compiled) -> Option<Refusal> {
+        self.as_scopes_ask(rows, |call| {
+            uncovered(self.caller, rows, call)
+                .or_else(|| out_of_stage(rows, compiled.bundle.workflows(), call))
+        })
+    }
+
+    /// Asks about it as scopes know calls.
+    fn as_scopes_ask(
+        &self,
+        rows: &Rows,
+        ask: impl FnOnce(&scope::Call<'_>) -> Option<Refusal>,
+    ) -> Option<Refusal> {
+        let text = json!({ "path": self.path, "size": self.size }).to_string();
+        let arguments = check(text.as_bytes(), &Limits::ENVELOPE).ok();
+        let Some(leaves) = arguments.as_ref().and_then(|text| text.leaves().ok()) else {
+            let message = "the path cannot be read".to_owned();
+            return Some((Code::ArgumentsInvalid, "scope", message, String::new()));
+        };
+        ask(&scope::Call {
+            server: self.connector.name().as_str(),
+            tool: self.method,
+            effect: rows.effect,
+            arguments: &leaves,
+            resources: None,
+        })
+    }
 }
 
 impl LocalDecider {
@@ -73,22 +102,9 @@ impl LocalDecider {
         policy: Result<&Compiled, &Problem>,
     ) -> Asked {
         let refuse = |refusal| Asked::from(refuse(refusal, rows.versions));
-        let text = json!({ "path": asked.path, "size": asked.size }).to_string();
-        let arguments = check(text.as_bytes(), &Limits::ENVELOPE).ok();
-        let Some(leaves) = arguments.as_ref().and_then(|text| text.leaves().ok()) else {
-            let message = "the path cannot be read".to_owned();
-            return refuse((Code::ArgumentsInvalid, "scope", message, String::new()));
-        };
-        let as_scopes_ask = scope::Call {
-            server: asked.connector.name().as_str(),
-            tool: asked.method,
-            effect: rows.effect,
-            arguments: &leaves,
-            resources: None,
-        };
         let before = fence_refusal(rows)
             .or_else(|| self.task_refusal(rows))
-            .or_else(|| uncovered(asked.caller, rows, &as_scopes_ask))
+            .or_else(|| asked.as_scopes_ask(rows, |call| uncovered(asked.caller, rows, call)))
             .or_else(|| self.budget_refusal(rows, rows.effect, false));
         if let Some(refusal) = before {
             return refuse(refusal);
@@ -97,7 +113,9 @@ impl LocalDecider {
             Ok(compiled) => compiled,
             Err(problem) => return refuse(no_policy(problem)),
         };
-        if let Some(refusal) = out_of_stage(rows, compiled.bundle.workflows(), &as_scopes_ask) {
+        let workflows = compiled.bundle.workflows();
+        let staged = asked.as_scopes_ask(rows, |call| out_of_stage(rows, workflows, call));
+        if let Some(refusal) = staged {
             return refuse(refusal);
         }
         let known = Arc::new(self.known(&rows.view, asked.caller));
@@ -115,7 +133,7 @@ impl LocalDecider {
     }
 
     /// What policy says of it, as far as it is enforced.
-    fn egress_said(&self, asked: &Egress<'_>, on: &On<'_>) -> Decision {
+    pub(super) fn egress_said(&self, asked: &Egress<'_>, on: &On<'_>) -> Decision {
         let host = asked.connector.host();
         let input = [
             ("host", Told::Text(host)),

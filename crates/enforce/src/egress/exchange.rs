@@ -19,7 +19,7 @@ use super::slot::Filled;
 use super::{Connector, approval, heads};
 use crate::answer::Refusal;
 use crate::caller::Caller;
-use crate::decider::{Decided, Egress};
+use crate::decider::{Decided, Egress, Standing, StandingEgress};
 use crate::duties;
 use crate::gateway::Gateway;
 use crate::labels;
@@ -73,7 +73,7 @@ pub(crate) async fn run(
             decided,
         )
     };
-    let (decided, approval) = match first.decision.outcome {
+    let (decided, approved) = match first.decision.outcome {
         Outcome::Allow => (first, None),
         Outcome::StepUp => {
             let held = about(EventType::EgressRefused, &first);
@@ -90,12 +90,27 @@ pub(crate) async fn run(
         }
     };
     let mut intent = about(EventType::EgressIntent, &decided);
-    intent.approval = approval.map(|approval| ApprovalRef {
+    intent.approval = approved.as_ref().map(|approval| ApprovalRef {
         id: approval.id,
         approvers: Vec::new(),
     });
     let granted = record::grant(&gateway.ports, intent.clone()).await;
     granted.map_err(|error| Refusal::of(&error.problem()))?;
+    if let (Some(view), Some(known)) = (&decided.view, &decided.known) {
+        let discharged = approved.map(|approval| approval.discharges);
+        let standing = StandingEgress {
+            caller: caller.clone(),
+            connector: Arc::clone(connector),
+            method: asked.method.clone(),
+            path: asked.path.as_str().to_owned(),
+            size: asked.size(),
+            discharged: discharged.unwrap_or_default(),
+            known: Arc::clone(known),
+            labels: view.task.labels.clone(),
+        };
+        let standing = Standing::Egress(standing);
+        gateway.stands(&entered, &decided, standing).await;
+    }
     let left = caller.token.as_ref().map_or(LONGEST, |token| {
         token.expires.since(gateway.ports.clock.wall())
     });

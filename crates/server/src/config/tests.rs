@@ -81,6 +81,7 @@ fn an_empty_document_is_all_defaults() {
                     observe: {},
                     off: {},
                 },
+                signers: [],
                 audit: Audit {
                     segment: 67108864,
                     publish_every: 1s,
@@ -206,6 +207,7 @@ filter = "warn,bailiwick_enforce=debug"
                     observe: {},
                     off: {},
                 },
+                signers: [],
                 audit: Audit {
                     segment: 2097152,
                     publish_every: 100ms,

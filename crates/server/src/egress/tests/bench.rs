@@ -25,7 +25,7 @@ pub(super) const CANARY: &str = "canary-9f3e/7b+21=Zq";
 pub(super) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// What may be done beside what the starter's base permits.
-const POLICY: &str = r#"
+pub(super) const POLICY: &str = r#"
 @id("test/egress")
 @reason("The coder asks the API.")
 permit (principal == Bailiwick::Agent::"coder", action == Bailiwick::Action::"egress", resource)

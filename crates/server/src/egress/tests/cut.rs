@@ -1,8 +1,9 @@
 //! What a fence cuts, and labels that an answer brings.
 
 use http::Method;
+use serde_json::{Value, json};
 
-use super::bench::{Bench, DEADLINE};
+use super::bench::{Bench, DEADLINE, POLICY};
 use crate::node::tests::running::Answer;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -19,13 +20,22 @@ async fn second_request_after_fence() {
     bench.end().await;
 }
 
-/// Opens a stream, revokes, and looks at what all three sides see of it.
 async fn is_cut(bench: &Bench, connector: &str, subject: &str, count: usize) {
+    is_cut_by(bench, (connector, subject), count, bench.revoke(subject)).await;
+}
+
+/// Opens a stream, has something happen, and looks at what all three sides see of it. Gives what is on record of its end.
+async fn is_cut_by(
+    bench: &Bench,
+    (connector, subject): (&str, &str),
+    count: usize,
+    happens: impl Future<Output = ()>,
+) -> Value {
     let mut stream = bench.get(&format!("{connector}/sse")).send().await.unwrap();
     assert_eq!(stream.status(), 200, "{subject}");
     // What comes goes on at once, though the stream is open.
     assert_eq!(stream.chunk().await.unwrap().unwrap(), "data: 1\n\n");
-    bench.revoke(subject).await;
+    happens.await;
     let rest = tokio::time::timeout(DEADLINE, stream.chunk()).await;
     let rest = rest.expect("it was not cut");
     assert!(
@@ -37,6 +47,29 @@ async fn is_cut(bench: &Bench, connector: &str, subject: &str, count: usize) {
     left.expect("the upstream still sends");
     let results = bench.results(count).await;
     assert_eq!(results[count - 1]["outcome"]["status"], "cut", "{subject}");
+    results[count - 1].clone()
+}
+
+/// What policy no longer permits is cut in mid-answer, with what changed it as its cause; what it still permits goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_published_policy_cuts_the_answers_that_it_no_longer_permits() {
+    let bench = Bench::start().await;
+    let other = bench.get("strict/sse").send().await.unwrap();
+    assert_eq!(other.status(), 200);
+    let files = |policy: String| json!({ "files": { "bundle.toml": "name = \"egress\"\n", "egress.cedar": policy } });
+    let stricter = files(POLICY.replace("\"api\"", "\"strict\""));
+    let publish = async {
+        let published = bench.api(Method::PUT, "/v1/policy", Some(stricter)).await;
+        assert!(published.status < 300, "{published:?}");
+    };
+    let cut = is_cut_by(&bench, ("api", "policy"), 1, publish).await;
+    let published = bench.events("policy.published").await;
+    assert_eq!(cut["cause"], published.last().unwrap()["id"], "{cut}");
+    assert_eq!(bench.site.were_left(), 1, "the other goes on");
+    let refused = bench.refused(bench.get("api/x")).await;
+    assert_eq!(refused, (403, "no_permit".to_owned()));
+    drop(other);
+    bench.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

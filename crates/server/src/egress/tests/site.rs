@@ -39,6 +39,11 @@ impl Site {
         self.requests.lock().unwrap().clone()
     }
 
+    /// How many streams were left by now.
+    pub(super) fn were_left(&self) -> usize {
+        *self.left.borrow()
+    }
+
     /// Waits until so many streams were left.
     pub(super) async fn left(&self, count: usize) {
         let mut left = self.left.clone();
