@@ -294,6 +294,11 @@ impl Exchange {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let mut event = record::ended(&self.gateway.ports, &self.intent, status, code, us, None);
         event.kind = EventType::EgressResult;
+        // What a change cut names the change; its intent is among its parents.
+        if status == Status::Cut {
+            let cut = self.entered.was_cut().and_then(|cut| cut.event);
+            event.cause = cut.or(event.cause);
+        }
         event.change.clone_from(&self.intent.change);
         event.lease.clone_from(&self.intent.lease);
         if let Some(outcome) = &mut event.outcome {
