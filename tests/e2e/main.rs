@@ -97,6 +97,8 @@ mod step_up;
 #[cfg(test)]
 mod store_postgres;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
 mod webhook;
 #[cfg(test)]
 mod witness;

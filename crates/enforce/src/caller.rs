@@ -9,6 +9,7 @@ use bailiwick_core::id::{InstanceId, LeaseId, TaskId, TokenId};
 use bailiwick_core::name::{ServerName, ToolRef};
 use bailiwick_core::scope::Scope;
 
+use crate::accept::Network;
 use crate::replica::View;
 
 /// An authenticated caller.
@@ -20,6 +21,8 @@ pub struct Caller {
     pub instance: InstanceId,
     /// The token it showed; none for an attested peer on a unix socket.
     pub token: Option<Token>,
+    /// Where it calls from.
+    pub network: Network,
 }
 
 /// What matters of a verified task token.
@@ -46,6 +49,7 @@ impl Caller {
             task,
             instance,
             token: None,
+            network: Network::Loopback,
         }
     }
 

@@ -178,6 +178,17 @@ pub struct Listener {
     pub listen: SocketAddr,
     /// The URL under which others reach it; none: the address itself.
     pub public_url: Option<String>,
+    /// What it shows clients; none: it speaks in the clear.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Certificate and private key of a listener, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, its intermediates behind it.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
 }
 
 /// The MCP gateway.

@@ -1,5 +1,6 @@
 //! One node: everything opened, wired, watched over, and closed again in order.
 
+mod certificates;
 mod checkpoints;
 mod connectors;
 mod directories;
@@ -33,6 +34,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::witnesses;
 
+pub use certificates::CertificateError;
 pub use directories::ensure_private;
 pub use error::{NodeError, StartError};
 pub use log_keys::{Former, LogKeys, OVERLAP};

@@ -114,8 +114,7 @@ fn whatever_is_done(
         request: requests.first().map(|request| request.facts()),
         session: Some(Session {
             binding: binding.to_owned(),
-            // Listeners are on loopback (decision 10).
-            network: "loopback".to_owned(),
+            network: caller.network.as_str().to_owned(),
         }),
         budget_left: Some(left(view.task.scope.budget(), usage)),
         history: whole.then(|| History {

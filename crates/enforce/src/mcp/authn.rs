@@ -16,8 +16,10 @@ use bailiwick_crypto::hash::sha256;
 use bailiwick_crypto::token::task::{TaskClaims, TaskSubject, TaskToken};
 use bailiwick_crypto::token::{KeySet, TaskKeys, Verifier};
 use hyper::HeaderMap;
+use hyper::http::request::Parts;
 
 use super::presented::{self, Shown};
+use crate::accept::{Connection, Network};
 use crate::caller::{Caller, Token};
 use crate::gateway::{Gateway, Settings};
 use crate::ports::Ports;
@@ -66,6 +68,21 @@ impl Authenticator {
 
     /// Who sends this request, with a token for this resource and a proof for this URL.
     pub(crate) async fn authenticate(
+        &self,
+        gateway: &Gateway,
+        head: &Parts,
+        (resource, url): (&str, &str),
+    ) -> Result<Caller, Problem> {
+        let headers = &head.headers;
+        let connection = head.extensions.get().unwrap_or(&Connection::LOCAL);
+        let mut caller = self
+            .bound(gateway, headers, head.method.as_str(), (resource, url))
+            .await?;
+        caller.network = connection.network;
+        Ok(caller)
+    }
+
+    async fn bound(
         &self,
         gateway: &Gateway,
         headers: &HeaderMap,
@@ -244,6 +261,7 @@ fn caller(gateway: &Gateway, claims: &TaskClaims, expires: Timestamp) -> Result<
         task: named.task_id,
         instance,
         token: Some(token),
+        network: Network::Loopback,
     };
     let replica = gateway.decider.replica();
     let view = replica

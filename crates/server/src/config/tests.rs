@@ -57,6 +57,7 @@ fn an_empty_document_is_all_defaults() {
                 console: Listener {
                     listen: 127.0.0.1:8420,
                     public_url: None,
+                    tls: None,
                 },
                 sessions: SessionLives {
                     idle: 1800s,
@@ -66,6 +67,7 @@ fn an_empty_document_is_all_defaults() {
                     listener: Listener {
                         listen: 127.0.0.1:8421,
                         public_url: None,
+                        tls: None,
                     },
                     origins: [],
                 },

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bailiwick_control::Control;
 use bailiwick_core::id::InstanceId;
+use bailiwick_crypto::tls::server::{Clients, Shown, acceptor};
+use bailiwick_enforce::accept::Acceptor;
 use bailiwick_identity::attest::Hashes;
 use bailiwick_identity::authority::Authority;
 use bailiwick_identity::exits;
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Addresses;
+use super::certificates::Certificates;
 use super::ports::Judging;
 use super::start::Listeners;
 use crate::app::App;
@@ -31,10 +34,31 @@ const LAPSE_EVERY: Duration = Duration::from_secs(1);
 /// Exits that wait to be worked on.
 const MAX_EXITS: usize = 1_024;
 
+/// What TCP connections pass before requests are read from them.
+pub(super) struct Acceptors {
+    console: Acceptor,
+    gateway: Acceptor,
+}
+
+impl Acceptors {
+    /// With TLS where there is a certificate.
+    pub(super) fn of(certificates: &Certificates) -> Self {
+        let with = |shown: Option<Arc<Shown>>, protocols: &[&str]| {
+            Acceptor::new(shown.map(|shown| acceptor(shown, protocols, Clients::Unasked)))
+        };
+        Self {
+            console: with(certificates.console(), &["h2", "http/1.1"]),
+            // The gateway speaks HTTP/1.1 alone.
+            gateway: with(certificates.gateway(), &["http/1.1"]),
+        }
+    }
+}
+
 /// What serving takes.
 pub(super) struct Serving<'a> {
     pub(super) tasks: &'a mut JoinSet<&'static str>,
     pub(super) listeners: Listeners,
+    pub(super) acceptors: Acceptors,
     pub(super) app: Arc<App>,
     pub(super) addresses: Addresses,
     pub(super) identities: watch::Receiver<u64>,
@@ -47,6 +71,7 @@ pub(super) fn serve(serving: Serving<'_>) {
     let Serving {
         tasks,
         listeners,
+        acceptors,
         app,
         addresses,
         identities,
@@ -56,6 +81,7 @@ pub(super) fn serve(serving: Serving<'_>) {
     let (router, _) = routes::router(&app);
     let console = listen::tcp(
         listeners.console,
+        acceptors.console,
         router.clone(),
         connections.clone(),
         stop.clone(),
@@ -64,7 +90,7 @@ pub(super) fn serve(serving: Serving<'_>) {
     let admin = listen::unix(listeners.admin, router, connections.clone(), stop.clone());
     watched(tasks, "admin socket", admin);
     let gateway = Arc::clone(&app.gateway);
-    let calls = Arc::clone(&gateway).serve(listeners.gateway, stop.clone());
+    let calls = Arc::clone(&gateway).serve(listeners.gateway, acceptors.gateway, stop.clone());
     tasks.spawn(async move {
         calls.await;
         "gateway listener"

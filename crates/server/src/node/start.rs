@@ -32,14 +32,15 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::certificates::Certificates;
 use super::directories::{self, Paths};
 use super::log_keys::LogKeys;
 use super::log_metrics::LogMetrics;
 use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, People, Triggers};
-use super::serve::{Serving, serve};
+use super::serve::{Acceptors, Serving, serve};
 use super::{Addresses, Node, StartError, connectors, elsewhere, keys, log, restored, store};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
-use crate::config::Config;
+use crate::config::{Config, Listener};
 use crate::discovery::Discovery;
 use crate::egress::Ways;
 use crate::erasures::Waiting;
@@ -89,6 +90,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     let connections = TaskTracker::new();
     let outbox = outbox(&state, &mut tasks, drained.clone());
     let addresses = addresses(&config, &listeners, &state)?;
+    let certificates = Certificates::open(&config, &addresses, state.clock.wall())?;
     let broker = broker(&config, &state, &outbox, &mut tasks, &stop).await?;
     let (publications, policies) = policy(&config, &state).await?;
     let authority = authority(&config, &state, &outbox, &addresses).await?;
@@ -122,7 +124,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     )?;
     let witnesses = witnesses(&config, &state, &http);
     let index = index(&config, &state).await?;
-    let metrics = metrics(&config, &state, &gateway, &witnesses, &index);
+    let metrics = metrics(&config, &state, &gateway, &witnesses, &index, &certificates);
     elsewhere::start(
         &config, &state, &http, &addresses, &metrics, &mut tasks, &stop,
     )?;
@@ -153,7 +155,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         node: config.node.name.clone(),
         console_url: addresses.console_url.clone(),
         hosts: hosts(addresses.console, &addresses.console_url),
-        origins: origins(addresses.console, &addresses.console_url),
+        origins: origins(&config, &addresses),
         admin_uids: admins(&config),
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
@@ -165,12 +167,14 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     serve(Serving {
         tasks: &mut tasks,
         listeners,
+        acceptors: Acceptors::of(&certificates),
         app: Arc::clone(&app),
         addresses: addresses.clone(),
         identities: point.identities,
         connections: connections.clone(),
         stop: stop.clone(),
     });
+    tasks.spawn(certificates.watch(Arc::clone(&app.clock), stop.clone()));
     tasks.spawn(keys::renew_keks(Arc::clone(&state.seal), Arc::clone(&app)));
     Ok(Node {
         addresses,
@@ -411,14 +415,13 @@ fn addresses(
             .map_err(|error| StartError::Defect(format!("a listener has no address: {error}")))
     };
     let (console, gateway) = (bound(&listeners.console)?, bound(&listeners.gateway)?);
-    let url = |public: &Option<String>, address: SocketAddr| {
-        public
-            .clone()
-            .unwrap_or_else(|| format!("http://{address}"))
+    let url = |listener: &Listener, address: SocketAddr| {
+        let itself = || format!("{}://{address}", scheme(listener));
+        listener.public_url.clone().unwrap_or_else(itself)
     };
     Ok(Addresses {
-        console_url: url(&config.console.public_url, console),
-        gateway_url: url(&config.gateway.listener.public_url, gateway),
+        console_url: url(&config.console, console),
+        gateway_url: url(&config.gateway.listener, gateway),
         console,
         gateway,
         admin_socket: listeners.paths.admin.clone(),
@@ -427,6 +430,13 @@ fn addresses(
         launch_socket: listeners.paths.launch.clone(),
         log_vkey: state.log.vkey(),
     })
+}
+
+fn scheme(listener: &Listener) -> &'static str {
+    match listener.tls {
+        Some(_) => "https",
+        None => "http",
+    }
 }
 
 fn issuer(config: &Config, addresses: &Addresses) -> String {
@@ -460,10 +470,10 @@ fn hosts(address: SocketAddr, public_url: &str) -> HashSet<String> {
 }
 
 /// Origins of the console's pages (RFC 6454 §6.2): its public URL, and loopback with its own port.
-fn origins(address: SocketAddr, public_url: &str) -> HashSet<String> {
-    let local = hosts(address, "").into_iter();
-    let local = local.map(|host| format!("http://{host}"));
-    local.chain([public_url.to_owned()]).collect()
+fn origins(config: &Config, addresses: &Addresses) -> HashSet<String> {
+    let local = hosts(addresses.console, "").into_iter();
+    let local = local.map(|host| format!("{}://{host}", scheme(&config.console)));
+    local.chain([addresses.console_url.clone()]).collect()
 }
 
 /// Root and the node's own user always may: they could read the store itself.
@@ -504,6 +514,7 @@ fn metrics(
     gateway: &Gateway,
     witnesses: &Witnesses,
     index: &Indexer,
+    certificates: &Certificates,
 ) -> Metrics {
     let metrics = Metrics::default();
     let info = Info::new(vec![
@@ -516,6 +527,11 @@ fn metrics(
         gateway.register(registry);
         witnesses.register(registry);
         index.metrics().register(registry);
+        registry.register(
+            "bailiwick_tls_certificate_not_after_seconds",
+            "When the certificate of a listener ends, seconds since the epoch",
+            certificates.ends(),
+        );
         registry.register_collector(Box::new(LogMetrics(Arc::clone(&state.log))));
     });
     metrics
