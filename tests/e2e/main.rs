@@ -64,6 +64,8 @@ mod log_life;
 #[cfg(test)]
 mod monitors;
 #[cfg(test)]
+mod mtls;
+#[cfg(test)]
 mod oauth_client;
 #[cfg(test)]
 mod oauth_conformance;

@@ -109,3 +109,24 @@ impl Acceptor {
         Ok((Either::Right(stream), connection))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Network;
+
+    #[test]
+    fn a_peer_is_where_its_address_is() {
+        for (address, network) in [
+            ("127.0.0.1:1", Network::Loopback),
+            ("127.8.9.10:1", Network::Loopback),
+            ("[::1]:1", Network::Loopback),
+            ("[::ffff:127.0.0.1]:1", Network::Loopback),
+            ("10.0.0.1:1", Network::Remote),
+            ("192.0.2.1:1", Network::Remote),
+            ("[::ffff:192.0.2.1]:1", Network::Remote),
+            ("[fe80::1]:1", Network::Remote),
+        ] {
+            assert_eq!(Network::of(address.parse().unwrap()), network, "{address}");
+        }
+    }
+}

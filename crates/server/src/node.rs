@@ -58,6 +58,10 @@ pub struct Addresses {
     pub gateway: SocketAddr,
     /// URL of the gateway.
     pub gateway_url: String,
+    /// Address of the listener whose clients show their SVID.
+    pub mtls: Option<SocketAddr>,
+    /// Its URL.
+    pub mtls_url: Option<String>,
     /// The admin socket.
     pub admin_socket: PathBuf,
     /// The SPIFFE Workload API.

@@ -7,8 +7,9 @@ use std::time::Duration;
 use bailiwick_core::Clock as _;
 use bailiwick_crypto::system::SystemClock;
 use bailiwick_crypto::tls;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 
 /// The authority.
 pub(crate) struct Authority {
@@ -33,6 +34,7 @@ pub(crate) fn authority() -> &'static Authority {
     AUTHORITY.get_or_init(|| {
         tls::install_default_provider();
         let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "tests");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         Authority { issuer }
@@ -57,6 +59,11 @@ impl Authority {
         let cert = params.signed_by(&key, &self.issuer).unwrap().pem();
         let key = key.serialize_pem();
         Pair { cert, key }
+    }
+
+    /// Its certificate, for those who trust it.
+    pub(crate) fn roots(&self) -> [CertificateDer<'static>; 1] {
+        [self.issuer.der().clone()]
     }
 
     /// A client that trusts it alone.

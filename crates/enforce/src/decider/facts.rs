@@ -7,6 +7,7 @@ use bailiwick_core::budget::{Budget, Usage};
 use bailiwick_core::json::Leaves;
 use bailiwick_core::scope;
 use bailiwick_core::selector::Selector;
+use bailiwick_crypto::token::task::Confirmation;
 use bailiwick_policy::{Attested, BudgetLeft, Facts, FirstUse, History, Items, Session};
 
 use super::decided::Known;
@@ -105,9 +106,10 @@ fn whatever_is_done(
 ) -> Facts {
     let doings = memory.doings(view.task.id);
     let whole = !memory.saturated();
-    let binding = match &caller.token {
-        Some(token) if token.key.is_some() => "dpop",
-        Some(_) => "bearer",
+    let binding = match caller.token.as_ref().map(|token| &token.bound) {
+        Some(Some(Confirmation::Key(_))) => "dpop",
+        Some(Some(Confirmation::Certificate(_))) => "mtls",
+        Some(None) => "bearer",
         None => "peer",
     };
     Facts {

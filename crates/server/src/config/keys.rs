@@ -151,6 +151,12 @@ keys! {
     PrivateHosts "oauth" "private_hosts" Texts "" "hosts such as login.corp.example, or login.corp.example:8443"
         "Hosts of the provider's other endpoints, and of clients in `client_hosts`, that have addresses of a private network or of this machine. The issuers and the provider that the configuration names are asked wherever they are; what their documents name is not."
         "None: what a document of somebody else's names is asked for at public addresses alone.";
+    MtlsListen "oauth" "mtls_listen" Text "" "an address with a port; 0 takes a free port; needs `console.tls` and `gateway.tls`"
+        "Address of the token endpoint for agents that show their X.509-SVID in the TLS handshake, with the console's certificate. The gateway then asks for SVIDs too, and takes tokens that are bound to one. [How](../reference/oauth.md#by-certificate)."
+        "None: proofs (DPoP) outlive a rotation of the SVID, and need no second address.";
+    MtlsUrl "oauth" "mtls_url" Text "" "an https URL without path"
+        "URL under which agents reach it, as the metadata names it (`mtls_endpoint_aliases`). Its host has to be in the console's certificate."
+        "The console's host, and the port listened on.";
     ConsoleListen "console" "listen" Text "127.0.0.1:8420" "an address with a port; without `tls` a loopback one; 0 takes a free port"
         "Address of API, token endpoint and metadata."
         "Nothing is reachable from outside before TLS is set up.";

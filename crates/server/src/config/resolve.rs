@@ -45,6 +45,12 @@ pub(super) fn resolve(
     let console = listeners::console(&mut reader, base);
     let sessions = sessions(&mut reader);
     let gateway = gateway(&mut reader, base);
+    let mtls = match (&console, &gateway) {
+        (Some(console), Some(gateway)) => {
+            listeners::mutual(&mut reader, console, &gateway.listener)
+        }
+        _ => Some(None),
+    };
     let broker = backends::broker(&mut reader, base);
     let connectors = connectors::connectors(&mut reader, base);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
@@ -71,6 +77,7 @@ pub(super) fn resolve(
         console: console?,
         sessions: sessions?,
         gateway: gateway?,
+        mtls: mtls?,
         broker: broker?,
         connectors: connectors?,
         approval_wait: approval_wait?,

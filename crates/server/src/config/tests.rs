@@ -511,6 +511,58 @@ fn a_listener_beyond_loopback_is_refused() {
 }
 
 #[test]
+fn with_tls_a_listener_may_be_anywhere() {
+    let tls = "tls = { cert = \"node.pem\", key = \"/etc/ssl/node.key\" }";
+    let text = format!(
+        "version = 1\n[console]\nlisten = \"192.0.2.1:8420\"\n{tls}\n[gateway]\nlisten = \"0.0.0.0:8421\"\n\
+         public_url = \"https://node.example:8421\"\n{tls}\n[oauth]\nmtls_listen = \"[::]:8422\"\n\
+         mtls_url = \"https://svids.node.example\"\n"
+    );
+    let directory = Path::new("/etc/bailiwick");
+    let config = Config::parse(&text, "bailiwick.toml", directory, directory).unwrap();
+    let files = config.console.tls.clone().unwrap();
+    assert_eq!(files.cert, Path::new("/etc/bailiwick/node.pem"));
+    assert_eq!(files.key, Path::new("/etc/ssl/node.key"));
+    assert_eq!(config.gateway.listener.tls, Some(files));
+    let mtls = config.mtls.unwrap();
+    assert_eq!(mtls.listen.to_string(), "[::]:8422");
+    assert_eq!(
+        mtls.public_url.as_deref(),
+        Some("https://svids.node.example")
+    );
+}
+
+#[test]
+fn what_tls_does_not_go_with() {
+    let tls = "tls = { cert = \"node.pem\", key = \"node.key\" }";
+    let text = format!(
+        "version = 1\n[oauth]\nmtls_listen = \"127.0.0.1:8422\"\nmtls_url = \"https://a.example\"\n\
+         [console]\npublic_url = \"http://127.0.0.1:8420\"\n{tls}\n[gateway]\nlisten = \"0.0.0.0:8421\"\n{tls}\n"
+    );
+    check(&text, &expect![[r""]]);
+    check(
+        "version = 1\n[oauth]\nmtls_listen = \"127.0.0.1:8422\"\n[console]\ntls = { cert = \"node.pem\" }\n",
+        &expect![[r""]],
+    );
+    check(
+        "version = 1\n[oauth]\nmtls_listen = \"127.0.0.1:8422\"\n[gateway]\ntls = { cert = \"\", key = \"a\", ca = \"b\" }\n",
+        &expect![[r""]],
+    );
+    check(
+        "version = 1\n[oauth]\nmtls_listen = \"127.0.0.1:8422\"\n",
+        &expect![[r""]],
+    );
+    check(
+        "version = 1\n[oauth]\nmtls_url = \"https://a.example\"\n",
+        &expect![[r""]],
+    );
+    let same = format!(
+        "version = 1\n[oauth]\nmtls_listen = \"127.0.0.1:8420\"\nmtls_url = \"http://127.0.0.1\"\n[console]\n{tls}\n[gateway]\n{tls}\n"
+    );
+    check(&same, &expect![[r""]]);
+}
+
+#[test]
 fn two_listeners_cannot_share_a_port() {
     check(
         "version = 1\n[gateway]\nlisten = \"127.0.0.1:8420\"\n",

@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 use super::{Addresses, StartError};
-use crate::config::{Config, TlsFiles};
+use crate::config::{Config, Listener, TlsFiles};
 use crate::secret_file;
 
 /// How often the files are looked at.
@@ -42,14 +42,21 @@ impl Certificates {
         addresses: &Addresses,
         now: Timestamp,
     ) -> Result<Self, StartError> {
-        let open = |name, files: Option<&TlsFiles>, url: &str| {
-            let open = files.map(|files| Certificate::open(name, files, vec![host_of(url)], now));
-            open.transpose()
+        let open = |name, listener: &Listener, urls: &[&String]| {
+            let hosts = || urls.iter().map(|url| host_of(url)).collect();
+            let open = listener.tls.as_ref();
+            open.map(|files| Certificate::open(name, files, hosts(), now))
+                .transpose()
         };
-        let (console, gateway) = (&config.console, &config.gateway.listener);
+        let mutual = addresses.mtls_url.iter();
+        let console: Vec<_> = mutual.chain([&addresses.console_url]).collect();
         Ok(Self {
-            console: open("console.tls", console.tls.as_ref(), &addresses.console_url)?,
-            gateway: open("gateway.tls", gateway.tls.as_ref(), &addresses.gateway_url)?,
+            console: open("console.tls", &config.console, &console)?,
+            gateway: open(
+                "gateway.tls",
+                &config.gateway.listener,
+                &[&addresses.gateway_url],
+            )?,
             ends: Ends::default(),
         })
     }
@@ -250,7 +257,7 @@ fn chain(name: &'static str, path: &Path) -> Result<Vec<u8>, CertificateError> {
 }
 
 /// The host of a URL without path, without its port.
-fn host_of(url: &str) -> String {
+pub(super) fn host_of(url: &str) -> String {
     let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host.to_owned(),

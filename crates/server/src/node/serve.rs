@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bailiwick_control::Control;
 use bailiwick_core::id::InstanceId;
+use bailiwick_crypto::bundle::Bundle;
+use bailiwick_crypto::tls::peer::Authorities;
 use bailiwick_crypto::tls::server::{Clients, Shown, acceptor};
 use bailiwick_enforce::accept::Acceptor;
 use bailiwick_identity::attest::Hashes;
@@ -38,19 +40,48 @@ const MAX_EXITS: usize = 1_024;
 pub(super) struct Acceptors {
     console: Acceptor,
     gateway: Acceptor,
+    /// Of the listener whose clients show their SVID.
+    mutual: Acceptor,
 }
 
 impl Acceptors {
-    /// With TLS where there is a certificate.
-    pub(super) fn of(certificates: &Certificates) -> Self {
-        let with = |shown: Option<Arc<Shown>>, protocols: &[&str]| {
-            Acceptor::new(shown.map(|shown| acceptor(shown, protocols, Clients::Unasked)))
+    /// With TLS where there is a certificate; SVIDs are asked for if `mutual`.
+    pub(super) fn of(
+        certificates: &Certificates,
+        authority: &Arc<Authority>,
+        mutual: bool,
+    ) -> Self {
+        let ours = || Arc::new(Ours(Arc::clone(authority)));
+        let with = |shown: Option<Arc<Shown>>, protocols: &[&str], clients| {
+            Acceptor::new(shown.map(|shown| acceptor(shown, protocols, clients)))
+        };
+        let both = ["h2", "http/1.1"];
+        let of_gateway = if mutual {
+            Clients::Asked(ours())
+        } else {
+            Clients::Unasked
         };
         Self {
-            console: with(certificates.console(), &["h2", "http/1.1"]),
+            console: with(certificates.console(), &both, Clients::Unasked),
             // The gateway speaks HTTP/1.1 alone.
-            gateway: with(certificates.gateway(), &["http/1.1"]),
+            gateway: with(certificates.gateway(), &["http/1.1"], of_gateway),
+            mutual: with(certificates.console(), &both, Clients::Needed(ours())),
         }
+    }
+}
+
+/// The trust domain's own bundle: clients of other domains are nobody here.
+struct Ours(Arc<Authority>);
+
+impl Authorities for Ours {
+    fn bundle(&self) -> Bundle {
+        self.0.keyring().bundle().clone()
+    }
+}
+
+impl std::fmt::Debug for Ours {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Ours")
     }
 }
 
@@ -87,6 +118,12 @@ pub(super) fn serve(serving: Serving<'_>) {
         stop.clone(),
     );
     watched(tasks, "console listener", console);
+    if let Some(listener) = listeners.mutual {
+        let router = routes::for_svids(&app);
+        let (connections, stop) = (connections.clone(), stop.clone());
+        let mutual = listen::tcp(listener, acceptors.mutual, router, connections, stop);
+        watched(tasks, "listener for SVIDs", mutual);
+    }
     let admin = listen::unix(listeners.admin, router, connections.clone(), stop.clone());
     watched(tasks, "admin socket", admin);
     let gateway = Arc::clone(&app.gateway);

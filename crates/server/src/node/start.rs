@@ -1,10 +1,10 @@
 //! Starting a node, in order: addresses, directories, seal, store, log, replica, authority, broker, control, gateway, listeners.
 
+mod addresses;
 mod broker;
 mod point;
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, Peo
 use super::serve::{Acceptors, Serving, serve};
 use super::{Addresses, Node, StartError, connectors, elsewhere, keys, log, restored, store};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
-use crate::config::{Config, Listener};
+use crate::config::Config;
 use crate::discovery::Discovery;
 use crate::egress::Ways;
 use crate::erasures::Waiting;
@@ -51,6 +51,7 @@ use crate::published_clients::PublishedClients;
 use crate::sign_ins::SignIns;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
+use addresses::{addresses, names, origins};
 use broker::broker;
 use point::{Point, follow};
 
@@ -58,6 +59,7 @@ use point::{Point, follow};
 pub(super) struct Listeners {
     pub(super) console: TcpListener,
     pub(super) gateway: TcpListener,
+    pub(super) mutual: Option<TcpListener>,
     pub(super) admin: UnixListener,
     pub(super) workload: UnixListener,
     pub(super) mcp: UnixListener,
@@ -154,7 +156,8 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         metrics,
         node: config.node.name.clone(),
         console_url: addresses.console_url.clone(),
-        hosts: hosts(addresses.console, &addresses.console_url),
+        hosts: names(&addresses),
+        mtls_url: addresses.mtls_url.clone(),
         origins: origins(&config, &addresses),
         admin_uids: admins(&config),
         clock: Arc::clone(&state.clock),
@@ -167,7 +170,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     serve(Serving {
         tasks: &mut tasks,
         listeners,
-        acceptors: Acceptors::of(&certificates),
+        acceptors: Acceptors::of(&certificates, &authority, config.mtls.is_some()),
         app: Arc::clone(&app),
         addresses: addresses.clone(),
         identities: point.identities,
@@ -280,9 +283,14 @@ async fn listen(config: &Config) -> Result<Listeners, StartError> {
     directories::ensure_private(&paths.scratch)?;
     let console = directories::tcp("console.listen", config.console.listen).await?;
     let gateway = directories::tcp("gateway.listen", config.gateway.listener.listen).await?;
+    let mutual = match &config.mtls {
+        Some(mtls) => Some(directories::tcp("oauth.mtls_listen", mtls.listen).await?),
+        None => None,
+    };
     Ok(Listeners {
         console,
         gateway,
+        mutual,
         admin: directories::socket(&paths.admin, 0o600)?,
         // Who may reach these is the directory's matter; what a peer is, the kernel says.
         workload: directories::socket(&paths.workload, 0o666)?,
@@ -371,6 +379,7 @@ fn gateway(
         epoch: state.epoch,
         approval_wait: config.approval_wait,
         scratch: listeners.paths.scratch.clone(),
+        mutual: config.mtls.is_some(),
         ..Settings::new(
             addresses.gateway_url.clone(),
             addresses.gateway,
@@ -378,6 +387,8 @@ fn gateway(
             config.identity.trust_domain.clone(),
         )
     };
+    let own = [addresses.console, addresses.gateway].into_iter();
+    let own = own.chain(addresses.mtls);
     let ports = Ports {
         approver: Arc::new(People {
             control: control.clone(),
@@ -385,10 +396,7 @@ fn gateway(
         }),
         leaser: Arc::new(Credentials(broker.clone())),
         cataloguer: Arc::new(Definitions(control.clone())),
-        upstreams: Arc::new(Ways::new(
-            &config.connectors,
-            &[addresses.console, addresses.gateway],
-        )?),
+        upstreams: Arc::new(Ways::new(&config.connectors, &own.collect::<Vec<_>>())?),
         labeller: Arc::new(Marks(control.clone())),
         policies,
         recorder: Arc::new(Arc::clone(&state.log)),
@@ -402,41 +410,6 @@ fn gateway(
         .store
         .observe(Arc::new(Triggers(Arc::clone(gateway.backlog()))));
     Ok(gateway)
-}
-
-fn addresses(
-    config: &Config,
-    listeners: &Listeners,
-    state: &State,
-) -> Result<Addresses, StartError> {
-    let bound = |listener: &TcpListener| {
-        listener
-            .local_addr()
-            .map_err(|error| StartError::Defect(format!("a listener has no address: {error}")))
-    };
-    let (console, gateway) = (bound(&listeners.console)?, bound(&listeners.gateway)?);
-    let url = |listener: &Listener, address: SocketAddr| {
-        let itself = || format!("{}://{address}", scheme(listener));
-        listener.public_url.clone().unwrap_or_else(itself)
-    };
-    Ok(Addresses {
-        console_url: url(&config.console, console),
-        gateway_url: url(&config.gateway.listener, gateway),
-        console,
-        gateway,
-        admin_socket: listeners.paths.admin.clone(),
-        workload_socket: listeners.paths.workload.clone(),
-        mcp_socket: listeners.paths.mcp.clone(),
-        launch_socket: listeners.paths.launch.clone(),
-        log_vkey: state.log.vkey(),
-    })
-}
-
-fn scheme(listener: &Listener) -> &'static str {
-    match listener.tls {
-        Some(_) => "https",
-        None => "http",
-    }
 }
 
 fn issuer(config: &Config, addresses: &Addresses) -> String {
@@ -457,23 +430,6 @@ fn sign_ins(
     let hosts = &config.oauth.private_hosts;
     let login = Login::open(at, url, hosts, clock, domain.clone())?;
     Ok(Some(SignIns::new(login, url, &*state.rng)))
-}
-
-/// Names of this node in `Host`: its public URL's, and loopback with its own port.
-fn hosts(address: SocketAddr, public_url: &str) -> HashSet<String> {
-    let port = address.port();
-    let public = public_url
-        .split_once("://")
-        .map(|(_, host)| host.to_owned());
-    let loopback = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
-    public.into_iter().chain(loopback).collect()
-}
-
-/// Origins of the console's pages (RFC 6454 §6.2): its public URL, and loopback with its own port.
-fn origins(config: &Config, addresses: &Addresses) -> HashSet<String> {
-    let local = hosts(addresses.console, "").into_iter();
-    let local = local.map(|host| format!("{}://{host}", scheme(&config.console)));
-    local.chain([addresses.console_url.clone()]).collect()
 }
 
 /// Root and the node's own user always may: they could read the store itself.

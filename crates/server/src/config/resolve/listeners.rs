@@ -6,7 +6,7 @@ use std::path::Path;
 use super::Reader;
 use super::elsewhere::{Optional, members, needed};
 use crate::config::keys::Key;
-use crate::config::{Listener, TlsFiles};
+use crate::config::{Listener, Mtls, TlsFiles};
 
 /// The keys of one listener.
 struct Keys {
@@ -31,6 +31,47 @@ pub(super) fn gateway(reader: &mut Reader<'_>, base: &Path) -> Option<Listener> 
         tls: Key::GatewayTls,
     };
     listener(reader, base, &keys)
+}
+
+/// The listener that asks for SVIDs. It has the console's certificate, and what it gives is good at the gateway alone.
+pub(super) fn mutual(
+    reader: &mut Reader<'_>,
+    console: &Listener,
+    gateway: &Listener,
+) -> Optional<Mtls> {
+    let public_url = reader.url(Key::MtlsUrl)?;
+    if reader.text(Key::MtlsListen).is_none() {
+        if public_url.is_some() {
+            let help = "set [oauth] mtls_listen";
+            reader.flaw(Key::MtlsUrl, "nothing listens there", help);
+            return None;
+        }
+        return Some(None);
+    }
+    let listen = address(reader, Key::MtlsListen)?;
+    if console.tls.is_none() || gateway.tls.is_none() {
+        reader.flaw(
+            Key::MtlsListen,
+            "certificates are shown over TLS, at the token endpoint and at the gateway",
+            "set [console] tls and [gateway] tls",
+        );
+        return None;
+    }
+    if public_url
+        .as_ref()
+        .is_some_and(|url| url.starts_with("http:"))
+    {
+        let message = "the listener speaks TLS, and this URL does not";
+        reader.flaw(Key::MtlsUrl, message, "write https://");
+        return None;
+    }
+    let taken = [console.listen, gateway.listen].contains(&listen);
+    if taken && listen.port() != 0 {
+        let message = "console or gateway listens on the same address";
+        reader.flaw(Key::MtlsListen, message, "give each its own port");
+        return None;
+    }
+    Some(Some(Mtls { listen, public_url }))
 }
 
 fn listener(reader: &mut Reader<'_>, base: &Path, keys: &Keys) -> Option<Listener> {
