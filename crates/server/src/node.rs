@@ -1,5 +1,6 @@
 //! One node: everything opened, wired, watched over, and closed again in order.
 
+mod acceptors;
 mod certificates;
 mod checkpoints;
 mod connectors;

@@ -262,11 +262,16 @@ impl Node {
             .env("BAILIWICK_NODE", self.ready("console"))
             .env("BAILIWICK_TOKEN", &self.token)
             .env("BAILIWICK_CONFIG", config_of(self.home()));
+        self.trusted(&mut command);
+        command
+    }
+
+    /// Has a command trust who issued this node's certificate, if it has one.
+    pub(crate) fn trusted(&self, command: &mut Command) {
         let authority = self.home().join("ca.pem");
         if authority.exists() {
             command.env("BAILIWICK_CA", authority);
         }
-        command
     }
 
     /// Runs a command with `--output json`.

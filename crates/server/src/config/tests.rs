@@ -545,12 +545,12 @@ fn what_tls_does_not_go_with() {
     );
     check(
         &text,
-        &expect![[r#"
+        &expect![[r"
         bailiwick.toml:6:14: console.public_url: the listener speaks TLS, and this URL does not
           help: write https://
         bailiwick.toml:9:10: gateway.listen: 0.0.0.0:8421 is every address, and no client can call that
           help: set public_url to the URL that the certificate is for, such as https://bailiwick.example:8421
-    "#]],
+    "]],
     );
     check(
         "version = 1\n[oauth]\nmtls_listen = \"127.0.0.1:8422\"\n[console]\ntls = { cert = \"node.pem\" }\n",
@@ -561,34 +561,34 @@ fn what_tls_does_not_go_with() {
     );
     check(
         "version = 1\n[oauth]\nmtls_listen = \"127.0.0.1:8422\"\n[gateway]\ntls = { cert = \"\", key = \"a\", ca = \"b\" }\n",
-        &expect![[r#"
+        &expect![[r"
             bailiwick.toml:5:7: gateway.tls: unknown key `ca`
               help: it takes cert, key
-        "#]],
+        "]],
     );
     check(
         "version = 1\n[oauth]\nmtls_listen = \"127.0.0.1:8422\"\n",
-        &expect![[r#"
+        &expect![[r"
             bailiwick.toml:3:15: oauth.mtls_listen: certificates are shown over TLS, at the token endpoint and at the gateway
               help: set [console] tls and [gateway] tls
-        "#]],
+        "]],
     );
     check(
         "version = 1\n[oauth]\nmtls_url = \"https://a.example\"\n",
-        &expect![[r#"
+        &expect![[r"
             bailiwick.toml:3:12: oauth.mtls_url: nothing listens there
               help: set [oauth] mtls_listen
-        "#]],
+        "]],
     );
     let same = format!(
         "version = 1\n[oauth]\nmtls_listen = \"127.0.0.1:8420\"\nmtls_url = \"http://127.0.0.1\"\n[console]\n{tls}\n[gateway]\n{tls}\n"
     );
     check(
         &same,
-        &expect![[r#"
+        &expect![[r"
         bailiwick.toml:4:12: oauth.mtls_url: the listener speaks TLS, and this URL does not
           help: write https://
-    "#]],
+    "]],
     );
 }
 

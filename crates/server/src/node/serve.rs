@@ -6,21 +6,19 @@ use std::time::Duration;
 
 use bailiwick_control::Control;
 use bailiwick_core::id::InstanceId;
-use bailiwick_crypto::bundle::Bundle;
-use bailiwick_crypto::tls::peer::Authorities;
-use bailiwick_crypto::tls::server::{Clients, Shown, acceptor};
 use bailiwick_enforce::accept::Acceptor;
 use bailiwick_identity::attest::Hashes;
 use bailiwick_identity::authority::Authority;
 use bailiwick_identity::exits;
 use bailiwick_identity::workload::Workload;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Addresses;
-use super::certificates::Certificates;
+use super::acceptors::Acceptors;
 use super::ports::Judging;
 use super::start::Listeners;
 use crate::app::App;
@@ -35,55 +33,6 @@ const ROTATE_EVERY: Duration = Duration::from_mins(1);
 const LAPSE_EVERY: Duration = Duration::from_secs(1);
 /// Exits that wait to be worked on.
 const MAX_EXITS: usize = 1_024;
-
-/// What TCP connections pass before requests are read from them.
-pub(super) struct Acceptors {
-    console: Acceptor,
-    gateway: Acceptor,
-    /// Of the listener whose clients show their SVID.
-    mutual: Acceptor,
-}
-
-impl Acceptors {
-    /// With TLS where there is a certificate; SVIDs are asked for if `mutual`.
-    pub(super) fn of(
-        certificates: &Certificates,
-        authority: &Arc<Authority>,
-        mutual: bool,
-    ) -> Self {
-        let ours = || Arc::new(Ours(Arc::clone(authority)));
-        let with = |shown: Option<Arc<Shown>>, protocols: &[&str], clients| {
-            Acceptor::new(shown.map(|shown| acceptor(shown, protocols, clients)))
-        };
-        let both = ["h2", "http/1.1"];
-        let of_gateway = if mutual {
-            Clients::Asked(ours())
-        } else {
-            Clients::Unasked
-        };
-        Self {
-            console: with(certificates.console(), &both, Clients::Unasked),
-            // The gateway speaks HTTP/1.1 alone.
-            gateway: with(certificates.gateway(), &["http/1.1"], of_gateway),
-            mutual: with(certificates.console(), &both, Clients::Needed(ours())),
-        }
-    }
-}
-
-/// The trust domain's own bundle: clients of other domains are nobody here.
-struct Ours(Arc<Authority>);
-
-impl Authorities for Ours {
-    fn bundle(&self) -> Bundle {
-        self.0.keyring().bundle().clone()
-    }
-}
-
-impl std::fmt::Debug for Ours {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ours")
-    }
-}
 
 /// What serving takes.
 pub(super) struct Serving<'a> {
@@ -109,23 +58,12 @@ pub(super) fn serve(serving: Serving<'_>) {
         connections,
         stop,
     } = serving;
-    let (router, _) = routes::router(&app);
-    let console = listen::tcp(
-        listeners.console,
-        acceptors.console,
-        router.clone(),
-        connections.clone(),
-        stop.clone(),
-    );
-    watched(tasks, "console listener", console);
-    if let Some(listener) = listeners.mutual {
-        let router = routes::for_svids(&app);
-        let (connections, stop) = (connections.clone(), stop.clone());
-        let mutual = listen::tcp(listener, acceptors.mutual, router, connections, stop);
-        watched(tasks, "listener for SVIDs", mutual);
-    }
-    let admin = listen::unix(listeners.admin, router, connections.clone(), stop.clone());
-    watched(tasks, "admin socket", admin);
+    let api = Api {
+        console: (listeners.console, acceptors.console),
+        mutual: listeners.mutual.map(|mutual| (mutual, acceptors.mutual)),
+        admin: listeners.admin,
+    };
+    serve_api(tasks, api, &app, &connections, &stop);
     let gateway = Arc::clone(&app.gateway);
     let calls = Arc::clone(&gateway).serve(listeners.gateway, acceptors.gateway, stop.clone());
     tasks.spawn(async move {
@@ -205,6 +143,42 @@ pub(super) fn serve(serving: Serving<'_>) {
         launches.await;
         "launch socket"
     });
+}
+
+/// Where the API is served.
+struct Api {
+    console: (TcpListener, Acceptor),
+    mutual: Option<(TcpListener, Acceptor)>,
+    admin: UnixListener,
+}
+
+fn serve_api(
+    tasks: &mut JoinSet<&'static str>,
+    api: Api,
+    app: &Arc<App>,
+    connections: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let tcp = |(listener, acceptor), router| {
+        listen::tcp(
+            listener,
+            acceptor,
+            router,
+            connections.clone(),
+            stop.clone(),
+        )
+    };
+    let (router, _) = routes::router(app);
+    watched(tasks, "console listener", tcp(api.console, router.clone()));
+    if let Some(mutual) = api.mutual {
+        watched(
+            tasks,
+            "listener for SVIDs",
+            tcp(mutual, routes::for_svids(app)),
+        );
+    }
+    let admin = listen::unix(api.admin, router, connections.clone(), stop.clone());
+    watched(tasks, "admin socket", admin);
 }
 
 fn watched<E: std::fmt::Display>(

@@ -32,12 +32,13 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::acceptors::Acceptors;
 use super::certificates::Certificates;
 use super::directories::{self, Paths};
 use super::log_keys::LogKeys;
 use super::log_metrics::LogMetrics;
 use super::ports::{Bundles, Compiled, Credentials, Definitions, Here, Marks, People, Triggers};
-use super::serve::{Acceptors, Serving, serve};
+use super::serve::{Serving, serve};
 use super::{Addresses, Node, StartError, connectors, elsewhere, keys, log, restored, store};
 use crate::app::{App, MAX_EXPORTS, MAX_FOLLOWERS, MAX_REQUESTS};
 use crate::config::Config;

@@ -38,27 +38,35 @@ pub(super) async fn client(
     certificate: Option<&ClientCertificate>,
 ) -> Result<(Client, Option<Timestamp>), TokenRefusal> {
     let (client, ends) = match certificate {
-        Some(certificate) => {
-            if given(shown.kind).is_some() || given(shown.assertion).is_some() {
-                // RFC 6749 §2.3.
-                let message = "a client proves itself in one way: by its certificate here";
-                return Err(invalid_request(message));
-            }
-            // RFC 8705 §2: it says who it is besides.
-            wanted("client_id", shown.id)?;
-            let (client, ends) = app.authority.client_by_svid(certificate).await?;
-            (client, Some(ends))
-        }
-        None => {
-            if wanted("client_assertion_type", shown.kind)? != ASSERTION_TYPE {
-                return Err(other_kind(ASSERTION_TYPE));
-            }
-            let assertion = wanted("client_assertion", shown.assertion)?;
-            (app.authority.client(assertion).await?, None)
-        }
+        Some(certificate) => by_certificate(app, shown, certificate).await?,
+        None => (by_assertion(app, shown).await?, None),
     };
     shown.names(client.id.as_str())?;
     Ok((client, ends))
+}
+
+async fn by_certificate(
+    app: &App,
+    shown: &Authentication<'_>,
+    certificate: &ClientCertificate,
+) -> Result<(Client, Option<Timestamp>), TokenRefusal> {
+    if given(shown.kind).is_some() || given(shown.assertion).is_some() {
+        // RFC 6749 §2.3.
+        let message = "a client proves itself in one way: by its certificate here";
+        return Err(invalid_request(message));
+    }
+    // RFC 8705 §2: it says who it is besides.
+    wanted("client_id", shown.id)?;
+    let (client, ends) = app.authority.client_by_svid(certificate).await?;
+    Ok((client, Some(ends)))
+}
+
+async fn by_assertion(app: &App, shown: &Authentication<'_>) -> Result<Client, TokenRefusal> {
+    if wanted("client_assertion_type", shown.kind)? != ASSERTION_TYPE {
+        return Err(other_kind(ASSERTION_TYPE));
+    }
+    let assertion = wanted("client_assertion", shown.assertion)?;
+    app.authority.client(assertion).await
 }
 
 /// The client with keys that a request proves to come from.
