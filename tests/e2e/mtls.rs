@@ -1,24 +1,23 @@
 //! Agents that show their X.509-SVID in the handshake (RFC 8705): the token they get is good over a connection with that certificate, and
 //! nowhere else.
 
+mod svid;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::sync::Arc;
-use std::time::Duration;
 
-use bailiwick_core::spiffe_id::SpiffeId;
 use bailiwick_core::{Clock as _, Timestamp};
-use bailiwick_crypto::ca::Authority;
-use bailiwick_crypto::system::{SystemClock, SystemRng};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use bailiwick_crypto::system::SystemClock;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::{Value, json};
 
-use crate::harness::agent::{escape, runtime};
+use crate::harness::agent::escape;
 use crate::harness::http::{self, Place, Response};
-use crate::harness::mcp::{OPENING, message};
-use crate::harness::{Agent, Mcp, Node, Setup, World, pki};
+use crate::harness::mcp::message;
+use crate::harness::{Mcp, Setup, World};
 use crate::tls::until;
+use svid::{FORM, Svid, opens};
 
 fn setup() -> Setup {
     Setup {
@@ -36,114 +35,13 @@ fn brief() -> Setup {
     }
 }
 
-/// An X.509-SVID and its key.
-struct Svid {
-    id: String,
-    chain: Vec<CertificateDer<'static>>,
-    key: Vec<u8>,
-}
-
-impl Svid {
-    /// The next one of the test process: each is another certificate.
-    fn next(agent: &Agent) -> Self {
-        let context = runtime().block_on(async {
-            let client = spiffe::WorkloadApiClient::connect_to(agent.endpoint()).await?;
-            client.fetch_x509_context().await
-        });
-        let context = context.expect("no SVID");
-        let svid = context.default_svid().unwrap();
-        let chain = svid.cert_chain().iter();
-        Self {
-            id: svid.spiffe_id().to_string(),
-            chain: chain
-                .map(|der| CertificateDer::from(der.as_bytes().to_vec()))
-                .collect(),
-            key: svid.private_key().as_bytes().to_vec(),
-        }
-    }
-
-    /// One of the same name by somebody else's authority.
-    fn forged(id: &str) -> Self {
-        let id: SpiffeId = id.parse().unwrap();
-        let now = SystemClock.wall();
-        let life = Duration::from_hours(1);
-        let authority = Authority::create(id.trust_domain(), now, life, &SystemRng).unwrap();
-        let svid = authority.issue(&id, now, life, &SystemRng).unwrap();
-        Self {
-            id: id.to_string(),
-            chain: vec![CertificateDer::from(svid.chain().to_vec())],
-            key: svid.pkcs8().expose().clone(),
-        }
-    }
-
-    fn client(&self) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        for der in pki::authority().roots() {
-            roots.add(der).unwrap();
-        }
-        let key = PrivateKeyDer::Pkcs8(self.key.clone().into());
-        let config = ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_client_auth_cert(self.chain.clone(), key);
-        Arc::new(config.unwrap())
-    }
-
-    fn form(&self, node: &Node, task: &str) -> String {
-        let details = json!([{ "type": "agent_task", "task_id": task }]).to_string();
-        let resource = node.mcp("workspace");
-        let form = [
-            ("grant_type", "client_credentials"),
-            ("client_id", &self.id),
-            ("authorization_details", &details),
-            ("resource", &resource),
-        ];
-        let form = form.map(|(name, value)| format!("{name}={}", escape(value)));
-        form.join("&")
-    }
-
-    /// What the endpoint for SVIDs answers to a form; none if there is no connection.
-    fn post(&self, node: &Node, path: &str, form: &str) -> Option<(u16, Value)> {
-        let place = Place::with(node.ready("mtls"), self.client());
-        let answer = http::send(&place, "POST", path, &FORM, Some(form.as_bytes())).ok()?;
-        Some((answer.status, answer.json()))
-    }
-
-    fn token(&self, node: &Node, task: &str) -> String {
-        let (status, answer) = self
-            .post(node, "/oauth/token", &self.form(node, task))
-            .unwrap();
-        assert_eq!(
-            (status, &answer["token_type"]),
-            (200, &json!("Bearer")),
-            "{answer}"
-        );
-        answer["access_token"].as_str().unwrap().to_owned()
-    }
-
-    /// Opens an MCP session at the gateway with these credentials, over a connection that shows the certificate.
-    fn opens(&self, node: &Node, headers: &[(&str, &str)]) -> std::io::Result<Response> {
-        opens(Place::with(node.ready("gateway"), self.client()), headers)
-    }
-}
-
-const FORM: [(&str, &str); 1] = [("Content-Type", "application/x-www-form-urlencoded")];
-
-fn opens(place: Place, headers: &[(&str, &str)]) -> std::io::Result<Response> {
-    let kind = [
-        ("Content-Type", "application/json"),
-        ("Accept", "application/json, text/event-stream"),
-    ];
-    let headers = [&kind, headers].concat();
-    http::send(&place, "POST", "/mcp/workspace", &headers, Some(OPENING))
-}
-
 fn bearer(token: &str) -> String {
     format!("Bearer {token}")
 }
 
 fn claims(token: &str) -> Value {
-    let payload = token.split('.').nth(1).unwrap();
     use base64::Engine as _;
+    let payload = token.split('.').nth(1).unwrap();
     let json = base64::engine::general_purpose::URL_SAFE_NO_PAD
         .decode(payload)
         .unwrap();
@@ -278,7 +176,7 @@ fn a_stolen_token_is_worth_nothing_without_its_certificate() {
     );
     let bare = || Place::of(node.ready("gateway"));
     assert_eq!(
-        refused(opens(bare(), &alone)),
+        refused(opens(&bare(), &alone)),
         (401, "token_unbound".to_owned())
     );
     let url = agent.resource("workspace");
@@ -288,7 +186,7 @@ fn a_stolen_token_is_worth_nothing_without_its_certificate() {
         let by_proof = format!("DPoP {token}");
         let headers = [("Authorization", by_proof.as_str()), ("DPoP", &proof)];
         for place in [bare(), Place::with(node.ready("gateway"), svid.client())] {
-            let answer = opens(place, &headers).unwrap();
+            let answer = opens(&place, &headers).unwrap();
             nonce = answer.header("dpop-nonce").map(str::to_owned);
             assert_eq!(refused(Ok(answer)), (401, "token_invalid".to_owned()));
         }

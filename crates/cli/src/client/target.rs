@@ -76,7 +76,8 @@ impl Target {
             };
         let authority = authority.trim_end_matches('/');
         let (host, port) = host_and_port(authority);
-        if host.is_empty() || host.contains(['/', '@', '?', '#']) || port == Some(None) {
+        let no_port = port.is_some_and(|port| port.parse::<u16>().is_err());
+        if host.is_empty() || host.contains(['/', '@', '?', '#']) || no_port {
             return Err(bad("it is not host:port"));
         }
         if !secure && port.is_none() {
@@ -152,11 +153,11 @@ impl fmt::Display for Target {
     }
 }
 
-/// Host, and port if there is one; the inner none: it is no port.
-fn host_and_port(authority: &str) -> (&str, Option<Option<u16>>) {
+/// Host, and what stands for a port if something does.
+fn host_and_port(authority: &str) -> (&str, Option<&str>) {
     match authority.rsplit_once(':') {
         // The colons of an address in brackets are no port's.
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().ok())),
+        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (authority, None),
     }
 }
