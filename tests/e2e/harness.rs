@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod login;
 pub(crate) mod mcp;
 pub(crate) mod node;
+pub(crate) mod pki;
 pub(crate) mod publisher;
 pub(crate) mod tools;
 pub(crate) mod witness;

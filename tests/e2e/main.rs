@@ -66,6 +66,8 @@ mod log_life;
 #[cfg(test)]
 mod monitors;
 #[cfg(test)]
+mod mtls;
+#[cfg(test)]
 mod oauth_client;
 #[cfg(test)]
 mod oauth_conformance;
@@ -98,6 +100,8 @@ mod spiffe_clients;
 mod step_up;
 #[cfg(test)]
 mod store_postgres;
+#[cfg(test)]
+mod tls;
 #[cfg(test)]
 mod webhook;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The one HTTP client: the node's API over its unix socket, or over TCP with a bearer token. Every request has its own
+//! The one HTTP client: the node's API over its unix socket, or over TCP, with TLS or in the clear, with a bearer token. Every request has its own
 //! connection; answers are bounded.
 
 mod target;
@@ -6,6 +6,7 @@ mod target;
 use std::time::Duration;
 
 use bailiwick_core::{Code, Problem};
+use bailiwick_crypto::tls::TlsStream;
 use bailiwick_policy::Flaw;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
@@ -216,7 +217,17 @@ impl Client {
         let connect = async {
             match &self.target {
                 Target::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
-                Target::Tcp { address, .. } => TcpStream::connect(address).await.map(Stream::Tcp),
+                Target::Tcp { authority, tls, .. } => {
+                    let stream = TcpStream::connect(Target::address(authority)).await?;
+                    match tls {
+                        None => Ok(Stream::Tcp(stream)),
+                        Some(tls) => {
+                            let name = tls.name.clone();
+                            let stream = tls.connector.connect(name, stream).await?;
+                            Ok(Stream::Tls(Box::new(stream)))
+                        }
+                    }
+                }
             }
         };
         let stream = match tokio::time::timeout(CONNECT, connect).await {
@@ -225,6 +236,7 @@ impl Client {
             Err(_) => return Err(self.unreachable("no connection within 5 s")),
         };
         match stream {
+            Stream::Tls(stream) => self.talk(stream, request).await,
             Stream::Unix(stream) => self.talk(stream, request).await,
             Stream::Tcp(stream) => self.talk(stream, request).await,
         }
@@ -254,7 +266,12 @@ impl Client {
             Target::Unix(_) => {
                 "start it with `bailiwick serve`, or name another with --node or BAILIWICK_NODE"
             }
-            Target::Tcp { .. } => "check the address and that the node runs there",
+            Target::Tcp { tls: None, .. } => {
+                "check the address and that the node runs there; one with TLS is https://"
+            }
+            Target::Tcp { tls: Some(_), .. } => {
+                "check the address, that the node runs there, and the authorities of its certificate: --ca or BAILIWICK_CA"
+            }
         };
         Problem::new(
             Code::NodeUnreachable,
@@ -268,6 +285,7 @@ impl Client {
 enum Stream {
     Unix(UnixStream),
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 /// An answer that comes in pieces.

@@ -1,5 +1,6 @@
 //! Everything that can be typed, and where it is done.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use bailiwick_core::{Code, Problem};
@@ -49,9 +50,12 @@ pub(crate) struct Global {
     /// The same as `--output json`.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// The node: a unix socket's path, or `http://127.0.0.1:8420` with `BAILIWICK_TOKEN`. Default: its admin socket.
+    /// The node: a unix socket's path, or `https://HOST:8420` (`http` on this machine) with `BAILIWICK_TOKEN`. Default: its admin socket.
     #[arg(long, global = true, env = "BAILIWICK_NODE", value_name = "URL")]
     pub(crate) node: Option<String>,
+    /// Authorities of the node's TLS certificate, in PEM. Default: those of the system.
+    #[arg(long, global = true, env = "BAILIWICK_CA", value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
     /// Colour on the terminal.
     #[arg(long, global = true, value_enum, default_value = "auto")]
     pub(crate) color: Color,

@@ -18,7 +18,11 @@ pub(crate) struct Context {
     pub(crate) out: Out,
     node: Option<String>,
     token: Option<Secret<String>>,
+    ca: Option<PathBuf>,
 }
+
+/// Longest file of authorities.
+const MAX_AUTHORITIES: usize = 1 << 20;
 
 impl Context {
     /// From what every command takes, and `BAILIWICK_TOKEN`.
@@ -30,16 +34,25 @@ impl Context {
                 .ok()
                 .filter(|token| !token.is_empty())
                 .map(Secret::new),
+            ca: global.ca.clone(),
         }
     }
 
     /// The API of the node that was named, or of the one that runs here.
     pub(crate) fn api(&self) -> Result<Client, Failure> {
         let target = match &self.node {
-            Some(node) => Target::parse(node, self.token.clone())?,
+            Some(node) => {
+                Target::trusting(node, self.token.clone(), self.authorities()?.as_deref())?
+            }
             None => Target::Unix(self.socket("admin.sock")?),
         };
         Ok(Client::new(target))
+    }
+
+    /// The authorities of TLS that were named, in PEM.
+    pub(crate) fn authorities(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let read = |file: &PathBuf| read_file(file, MAX_AUTHORITIES);
+        self.ca.as_ref().map(read).transpose()
     }
 
     /// The token for a URL: only if it is one of the node that the token is for.

@@ -82,7 +82,10 @@ const COLUMNS: [(&str, &str); 6] = [
 
 /// Follows until Ctrl-C, or until nobody reads.
 async fn watch(context: &Context, file: &Path) -> Outcome {
-    let point = point::open(&read_file(file, MAX_FILE)?)?;
+    let point = point::open(
+        &read_file(file, MAX_FILE)?,
+        context.authorities()?.as_deref(),
+    )?;
     let interrupted = async {
         // Without signals it runs until it is killed.
         if tokio::signal::ctrl_c().await.is_err() {

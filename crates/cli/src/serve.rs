@@ -54,6 +54,7 @@ fn ready(node: &Node) -> Value {
         "node": node.name(),
         "console": at.console_url,
         "gateway": at.gateway_url,
+        "mtls": at.mtls_url,
         "admin_socket": at.admin_socket,
         "workload_socket": at.workload_socket,
         "mcp_socket": at.mcp_socket,

@@ -78,9 +78,7 @@ pub(crate) fn task_claims(key: &SigningKey) -> TaskClaims {
         exp: NOW + 300,
         jti: TokenId::from_bits(7),
         scope: "github:read".into(),
-        cnf: Some(Confirmation {
-            jkt: key.thumbprint().clone(),
-        }),
+        cnf: Some(Confirmation::Key(key.thumbprint().clone())),
         act: Actor {
             sub: instance(),
             iss: ISSUER.into(),

@@ -282,11 +282,17 @@ impl Serialize for Jwk {
     }
 }
 
-/// An RFC 7638 SHA-256 thumbprint: 43 characters of base64url. The `jkt` of DPoP, and the `kid` of our own keys.
+/// A SHA-256 thumbprint, 43 characters of base64url: of a key (RFC 7638), as the `jkt` of DPoP and the `kid` of our own keys, or of a
+/// certificate.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Thumbprint(String);
 
 impl Thumbprint {
+    /// Of a certificate (DER): `x5t#S256` (RFC 8705 §3.1).
+    pub(crate) fn of_certificate(der: &[u8]) -> Self {
+        Self(base64url::encode(&sha256(&[der]).0))
+    }
+
     /// The text form.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -8,7 +8,9 @@ use bailiwick_core::fence::Subject;
 use bailiwick_core::id::{InstanceId, LeaseId, TaskId, TokenId};
 use bailiwick_core::name::{ServerName, ToolRef};
 use bailiwick_core::scope::Scope;
+use bailiwick_crypto::token::task::Confirmation;
 
+use crate::accept::Network;
 use crate::replica::View;
 
 /// An authenticated caller.
@@ -20,6 +22,8 @@ pub struct Caller {
     pub instance: InstanceId,
     /// The token it showed; none for an attested peer on a unix socket.
     pub token: Option<Token>,
+    /// Where it calls from.
+    pub network: Network,
 }
 
 /// What matters of a verified task token.
@@ -29,8 +33,8 @@ pub struct Token {
     pub id: TokenId,
     /// The tokens it was exchanged from.
     pub parents: Vec<TokenId>,
-    /// Thumbprint of the key it is bound to, if it is bound.
-    pub key: Option<String>,
+    /// What it is bound to, if it is bound.
+    pub bound: Option<Confirmation>,
     /// Feed head that its issuing transaction read: its birth, for fences on servers and tools.
     pub seq: u64,
     /// When it ends. Streams that it opened end with it.
@@ -46,6 +50,7 @@ impl Caller {
             task,
             instance,
             token: None,
+            network: Network::Loopback,
         }
     }
 
@@ -68,7 +73,8 @@ impl Caller {
             subjects.push((Subject::Tool(tool.clone()), born));
         }
         if let Some(token) = &self.token {
-            subjects.extend(token.key.clone().map(|key| (Subject::Key(key), 0)));
+            let key = token.bound.as_ref().and_then(Confirmation::key);
+            subjects.extend(key.map(|key| (Subject::Key(key.as_str().to_owned()), 0)));
             subjects.extend(
                 std::iter::once(token.id)
                     .chain(token.parents.iter().copied())
@@ -87,9 +93,11 @@ impl Caller {
             .is_none_or(|part| part.names_server(server.as_str()))
     }
 
-    /// Whether no key protects what it showed.
+    /// Whether neither key nor certificate protects what it showed.
     pub fn is_unbound(&self) -> bool {
-        self.token.as_ref().is_some_and(|token| token.key.is_none())
+        self.token
+            .as_ref()
+            .is_some_and(|token| token.bound.is_none())
     }
 
     /// What the token is good for, if that is less than the task.
@@ -97,12 +105,14 @@ impl Caller {
         self.token.as_ref()?.part.as_deref()
     }
 
-    /// What a session is tied to besides its server: another task, process or key is another caller.
+    /// What a session is tied to besides its server: another task, process or key is another caller. A process has another certificate
+    /// after each rotation and is the same caller.
     pub fn binding(&self) -> (TaskId, InstanceId, Option<&str>) {
-        (
-            self.task,
-            self.instance,
-            self.token.as_ref().and_then(|token| token.key.as_deref()),
-        )
+        let bound = self.token.as_ref().and_then(|token| token.bound.as_ref());
+        let to = bound.map(|bound| match bound {
+            Confirmation::Key(key) => key.as_str(),
+            Confirmation::Certificate(_) => "certificate",
+        });
+        (self.task, self.instance, to)
     }
 }

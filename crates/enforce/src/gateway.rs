@@ -51,6 +51,8 @@ pub struct Settings {
     pub approval_wait: Duration,
     /// Bound on one call, from forwarding to the end of its answer.
     pub call_timeout: Duration,
+    /// Whether callers may show an X.509-SVID in the handshake, and tokens be bound to it.
+    pub mutual: bool,
     /// OAuth clients whose tokens may be bound to no key.
     pub unbound_clients: Arc<BTreeSet<ClientId>>,
     /// Upstreams that agents ask through this node.
@@ -76,6 +78,7 @@ impl Settings {
             epoch: 0,
             approval_wait: Duration::from_mins(2),
             call_timeout: Duration::from_mins(10),
+            mutual: false,
             unbound_clients: Arc::default(),
             connectors: Arc::default(),
             scratch: std::env::temp_dir(),

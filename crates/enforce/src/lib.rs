@@ -3,6 +3,7 @@
 //! A message goes: authenticate → envelope → pinned definition → decide → intent durable → step up → lease → forward → result durable →
 //! last byte. The crate sees no store and no control plane: it talks to [`ports`] and to [`bailiwick_audit::Recorder`].
 
+pub mod accept;
 pub mod answer;
 mod ask;
 pub mod budgets;

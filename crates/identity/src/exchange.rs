@@ -1,5 +1,6 @@
-//! The token endpoint's work: a live instance proves itself with a JWT-SVID and gets a token for one task and one resource,
-//! bound to its key (RFC 6749 §4.4, RFC 7523 §2.2, RFC 9068, RFC 9396, RFC 9449), or exchanges one it has (RFC 8693).
+//! The token endpoint's work: a live instance proves itself with a JWT-SVID, or its X.509-SVID, and gets a token for one task and one
+//! resource, bound to its key or certificate (RFC 6749 §4.4, RFC 7523 §2.2, RFC 8705, RFC 9068, RFC 9396, RFC 9449), or exchanges one it
+//! has (RFC 8693).
 
 mod grant;
 mod refusal;
@@ -14,8 +15,8 @@ use bailiwick_core::id::{EventId, InstanceId, TaskId, TokenId};
 use bailiwick_core::name::{AgentName, ServerName};
 use bailiwick_core::scope::{Narrowing, Wish};
 use bailiwick_core::spiffe_id::SpiffeId;
-use bailiwick_core::{Code, Fault, Secret};
-use bailiwick_crypto::jwk::Thumbprint;
+use bailiwick_core::{Code, Fault, Secret, Timestamp};
+use bailiwick_crypto::tls::peer::ClientCertificate;
 use bailiwick_crypto::token::jwt_svid::ClientAssertion;
 use bailiwick_crypto::token::task::{
     Actor, AgentTask, AgentTaskKind, Confirmation, MayAct, Profile, Provenance, TaskClaims,
@@ -49,8 +50,10 @@ pub struct TokenAsk {
     pub task: TaskId,
     /// The resource: `<gateway>/mcp/<server>`.
     pub resource: String,
-    /// Thumbprint of the key that made the DPoP proof; none for an OAuth client that showed no proof.
-    pub jkt: Option<Thumbprint>,
+    /// What the token is bound to: the key of the DPoP proof, or the client's certificate; none for an OAuth client that showed neither.
+    pub cnf: Option<Confirmation>,
+    /// When what it is bound to ends, if it does.
+    pub until: Option<Timestamp>,
     /// How much of the task's scope the token is to carry.
     pub wish: Wish,
     /// Who may exchange it for a task of their own.
@@ -72,8 +75,8 @@ pub struct Issued {
     pub details: AgentTask,
     /// What made it good for less than was asked for.
     pub narrowed_by: Vec<Narrowing>,
-    /// Whether it is bound to a key.
-    pub bound: bool,
+    /// Whether it is bound to a key, and shown with a proof of it.
+    pub proven: bool,
 }
 
 impl Authority {
@@ -88,6 +91,32 @@ impl Authority {
         found
     }
 
+    /// Who asks, by the X.509-SVID that it showed in the handshake (RFC 8705 §2.1), and when that ends.
+    pub async fn client_by_svid(
+        &self,
+        shown: &ClientCertificate,
+    ) -> Result<(Client, Timestamp), TokenRefusal> {
+        let found = self.holder(shown);
+        if let Err(refusal) = &found {
+            let kind = EventType::TokenRefused;
+            self.refused(kind, "client.authenticate", "client", &refusal.problem)
+                .await;
+        }
+        found
+    }
+
+    /// The connection may be older than the end of its certificate, and than the authority that signed it.
+    fn holder(&self, shown: &ClientCertificate) -> Result<(Client, Timestamp), TokenRefusal> {
+        let now = self.parts.clock.wall();
+        let svid = shown
+            .verify(self.keyring().bundle(), now)
+            .map_err(|error| TokenRefusal {
+                error: "invalid_client",
+                problem: error.problem(),
+            })?;
+        Ok((named(svid.id().clone())?, svid.not_after()))
+    }
+
     fn presenter(&self, assertion: &str) -> Result<Client, TokenRefusal> {
         let keys = self.keyring().svid_keys().clone();
         let trust_domain = self.parts.trust_domain.clone();
@@ -99,15 +128,7 @@ impl Authority {
                 error: "invalid_client",
                 problem: error.problem(),
             })?;
-        let (agent, instance) = id.as_instance().map_err(|_| {
-            let message = "the assertion names no agent instance";
-            TokenRefusal::new("invalid_client", Code::NoIdentity, message, "")
-        })?;
-        Ok(Client {
-            id,
-            agent,
-            instance,
-        })
+        named(id)
     }
 
     /// The client that one user's consent let in. Whether its instance lives is asked when something is granted.
@@ -174,7 +195,7 @@ impl Authority {
             exp: exp.as_secs(),
             jti,
             scope: scope.clone(),
-            cnf: ask.jkt.map(|jkt| Confirmation { jkt }),
+            cnf: ask.cnf,
             act: self.actors(&chain)?,
             may_act: ask.may_act.map(|sub| MayAct { sub }),
             authorization_details: vec![details.clone()],
@@ -203,7 +224,7 @@ impl Authority {
             scope,
             details,
             narrowed_by: narrowed.into_iter().chain(unescalated).collect(),
-            bound: claims.cnf.is_some(),
+            proven: claims.key().is_some(),
         })
     }
 
@@ -255,6 +276,19 @@ impl Authority {
             TokenRefusal::new("server_error", Code::Internal, "the task has no chain", "")
         })
     }
+}
+
+/// The client that an SVID names.
+fn named(id: SpiffeId) -> Result<Client, TokenRefusal> {
+    let (agent, instance) = id.as_instance().map_err(|_| {
+        let message = "the SVID names no agent instance";
+        TokenRefusal::new("invalid_client", Code::NoIdentity, message, "")
+    })?;
+    Ok(Client {
+        id,
+        agent,
+        instance,
+    })
 }
 
 impl Granted {

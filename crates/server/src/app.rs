@@ -88,6 +88,8 @@ pub struct App {
     pub node: NodeName,
     /// URL of API and token endpoint.
     pub console_url: String,
+    /// URL of the listener whose clients show their SVID.
+    pub mtls_url: Option<String>,
     /// Values of `Host` that mean this node.
     pub hosts: HashSet<String>,
     /// Origins of pages that are this node's own.

@@ -54,6 +54,8 @@ pub struct Config {
     pub gateway: Gateway,
     /// Where credentials are leased from.
     pub broker: Broker,
+    /// Where agents show their X.509-SVID for a token.
+    pub mtls: Option<Mtls>,
     /// HTTP upstreams that agents ask through this node.
     pub connectors: Vec<ConnectorAt>,
     /// How long a call waits for a person.
@@ -191,6 +193,26 @@ pub struct Listener {
     pub listen: SocketAddr,
     /// The URL under which others reach it; none: the address itself.
     pub public_url: Option<String>,
+    /// What it shows clients; none: it speaks in the clear.
+    pub tls: Option<TlsFiles>,
+}
+
+/// The listener whose clients show their X.509-SVID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mtls {
+    /// The address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The URL under which agents reach it; none: the console's host with the port.
+    pub public_url: Option<String>,
+}
+
+/// Certificate and private key of a listener, in PEM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, its intermediates behind it.
+    pub cert: PathBuf,
+    /// The key.
+    pub key: PathBuf,
 }
 
 /// The MCP gateway.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,8 +59,7 @@ impl Ways {
             let (besides, port) = (at.besides, connector.port());
             let ours = own.iter().any(|address| address.port() == port);
             let fits: Fits = Arc::new(move |address: IpAddr| {
-                let here = address.to_canonical().is_loopback();
-                besides.fits(address) && !(ours && here)
+                besides.fits(address) && !(ours && is_here(address))
             });
             let looked_at = Arc::clone(&fits);
             let resolver = resolver(Box::new(move |address| looked_at(address)));
@@ -73,6 +72,12 @@ impl Ways {
         });
         ways.collect::<Result<_, _>>().map(Self)
     }
+}
+
+/// Whether an address is this machine's: its own can be bound.
+fn is_here(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    address.is_loopback() || UdpSocket::bind((address, 0)).is_ok()
 }
 
 fn client(ca_file: Option<&PathBuf>, resolver: PublicOnly) -> Result<Client, String> {

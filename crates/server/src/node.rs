@@ -1,5 +1,7 @@
 //! One node: everything opened, wired, watched over, and closed again in order.
 
+mod acceptors;
+mod certificates;
 mod checkpoints;
 mod connectors;
 mod directories;
@@ -33,6 +35,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::witnesses;
 
+pub use certificates::CertificateError;
 pub use directories::ensure_private;
 pub use error::{NodeError, StartError};
 pub use log_keys::{Former, LogKeys, OVERLAP};
@@ -56,6 +59,10 @@ pub struct Addresses {
     pub gateway: SocketAddr,
     /// URL of the gateway.
     pub gateway_url: String,
+    /// Address of the listener whose clients show their SVID.
+    pub mtls: Option<SocketAddr>,
+    /// Its URL.
+    pub mtls_url: Option<String>,
     /// The admin socket.
     pub admin_socket: PathBuf,
     /// The SPIFFE Workload API.

@@ -23,8 +23,8 @@ struct KeyFile {
     head_keys: Vec<String>,
 }
 
-/// The point that a key file makes.
-pub fn open(file: &[u8]) -> Result<Point, Problem> {
+/// The point that a key file makes. Authorities of its node's certificate are these (PEM), or those of the system.
+pub fn open(file: &[u8], authorities: Option<&[u8]>) -> Result<Point, Problem> {
     // serde's words could repeat the token.
     let file: KeyFile = serde_json::from_slice(file).map_err(|_| {
         Problem::new(
@@ -35,7 +35,7 @@ pub fn open(file: &[u8]) -> Result<Point, Problem> {
     })?;
     let keys = file.head_keys.iter().map(|key| HeadKey::parse(key));
     let keys: Result<Vec<HeadKey>, _> = keys.collect();
-    let link = HttpLink::new(&file.url, Secret::new(file.token))
+    let link = HttpLink::new(&file.url, Secret::new(file.token), authorities)
         .map_err(|error| Problem::new(Code::InvalidInput, error.to_string(), ""))?;
     Ok(Point::new(
         file.name,

@@ -181,6 +181,16 @@ pub fn router(app: &Arc<App>) -> (Router, OpenApi) {
     (router, document)
 }
 
+/// The router of the listener whose clients show their X.509-SVID: what an agent asks for itself, and nothing else.
+pub fn for_svids(app: &Arc<App>) -> Router {
+    let (router, _) = oauth::for_svids().split_for_parts();
+    router
+        .fallback(outer::not_found)
+        .method_not_allowed_fallback(outer::method_not_allowed)
+        .layer(from_fn_with_state(Arc::clone(app), outer::layer))
+        .with_state(Arc::clone(app))
+}
+
 fn describe(document: &mut OpenApi) {
     "Bailiwick".clone_into(&mut document.info.title);
     env!("CARGO_PKG_VERSION").clone_into(&mut document.info.version);

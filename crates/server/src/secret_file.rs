@@ -1,4 +1,4 @@
-//! Secrets that the operator keeps in files: of one line, readable by their owner alone.
+//! Secrets that the operator keeps in files, readable by their owner alone.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -9,8 +9,8 @@ use bailiwick_core::Secret;
 
 use crate::node::StartError;
 
-/// Longest secret read.
-const MAX_SECRET: u64 = 4 << 10;
+/// Longest secret read: an RSA key of 8,192 bits in PEM.
+const MAX_SECRET: u64 = 8 << 10;
 
 /// What a file says, without the line's end. `what` it is and what is wrong with others reading it are for the error.
 pub(crate) fn read(

@@ -13,6 +13,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use bailiwick_audit::witness::{MAX_REQUEST, Refusal, Witness};
+use bailiwick_enforce::accept::Acceptor;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -50,7 +51,15 @@ pub async fn serve(
         until.await;
         told.cancel();
     });
-    listen::tcp(listener, router(witness), connections.clone(), stop).await?;
+    let acceptor = Acceptor::new(None);
+    listen::tcp(
+        listener,
+        acceptor,
+        router(witness),
+        connections.clone(),
+        stop,
+    )
+    .await?;
     connections.close();
     if tokio::time::timeout(DRAIN, connections.wait())
         .await

@@ -18,6 +18,9 @@ pub struct TokenRow {
     /// RFC 7638 thumbprint of the key it is bound to, if it is bound.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jkt: Option<String>,
+    /// Thumbprint of the certificate it is bound to, if it is bound to one (RFC 8705 §3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x5t: Option<String>,
     /// The resource it is good for.
     pub aud: String,
     /// When it was issued.

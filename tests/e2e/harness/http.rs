@@ -5,36 +5,50 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bailiwick_core::Clock as _;
 use bailiwick_crypto::system::SystemClock;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 
-use super::DEADLINE;
+use super::{DEADLINE, pki};
 
 /// Where a server listens.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     /// Host and port.
     Tcp(String),
+    /// The same, with TLS.
+    Tls(String, Arc<ClientConfig>),
     /// A unix socket.
     Unix(PathBuf),
 }
 
 impl Place {
-    /// The place of `http://host:port…`.
+    /// The place of `http://host:port…`, or of `https://host:port…` whose certificate is from the tests' own authority.
     pub(crate) fn of(url: &str) -> Self {
-        let rest = url.strip_prefix("http://").expect("an http URL");
-        Self::Tcp(rest.split('/').next().unwrap().to_owned())
+        if url.starts_with("https://") {
+            return Self::with(url, pki::authority().client());
+        }
+        Self::Tcp(host_of(url, "http://"))
+    }
+
+    /// The place of `https://host:port…`, for this client.
+    pub(crate) fn with(url: &str, client: Arc<ClientConfig>) -> Self {
+        Self::Tls(host_of(url, "https://"), client)
     }
 
     fn connect(&self) -> io::Result<Box<dyn Stream>> {
         Ok(match self {
-            Self::Tcp(address) => {
-                let stream = TcpStream::connect(address)?;
-                stream.set_read_timeout(Some(DEADLINE))?;
-                stream.set_nodelay(true)?;
-                Box::new(stream)
+            Self::Tcp(address) => Box::new(tcp(address)?),
+            Self::Tls(address, client) => {
+                let host = address.rsplit_once(':').unwrap().0.to_owned();
+                let name = ServerName::try_from(host).unwrap();
+                let connection = ClientConnection::new(Arc::clone(client), name);
+                let connection = connection.map_err(io::Error::other)?;
+                Box::new(StreamOwned::new(connection, tcp(address)?))
             }
             Self::Unix(path) => {
                 let stream = UnixStream::connect(path)?;
@@ -46,10 +60,23 @@ impl Place {
 
     fn host(&self) -> &str {
         match self {
-            Self::Tcp(address) => address,
+            Self::Tcp(address) | Self::Tls(address, _) => address,
             Self::Unix(_) => "localhost",
         }
     }
+}
+
+fn host_of(url: &str, scheme: &str) -> String {
+    let rest = url.strip_prefix(scheme);
+    let rest = rest.unwrap_or_else(|| panic!("{url} does not begin with {scheme}"));
+    rest.split('/').next().unwrap().to_owned()
+}
+
+fn tcp(address: &str) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(DEADLINE))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 trait Stream: Read + Write + Send {}

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::Process;
 use super::http::{self, Place, Response};
+use super::pki;
 
 /// What a test wants otherwise than by default.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub(crate) struct Setup {
     pub(crate) oauth: String,
     /// More keys of `[audit]`, and tables after it.
     pub(crate) audit: String,
+    /// Whether its listeners have TLS, with a certificate of the tests' own authority.
+    pub(crate) tls: bool,
     /// Variables that the node gets beside those of the test.
     pub(crate) environment: Vec<(String, String)>,
 }
@@ -46,6 +49,7 @@ impl Default for Setup {
             console: "127.0.0.1:0".to_owned(),
             oauth: String::new(),
             audit: String::new(),
+            tls: false,
             environment: Vec::new(),
         }
     }
@@ -89,6 +93,11 @@ impl Node {
     /// A node in this directory.
     pub(crate) fn at(home: TempDir, setup: &Setup) -> Self {
         std::fs::write(config_of(home.path()), config(home.path(), setup)).unwrap();
+        if setup.tls {
+            let authority = pki::authority();
+            std::fs::write(home.path().join("ca.pem"), authority.pem()).unwrap();
+            authority.issue(&pki::NAMES, 3_600).put(home.path());
+        }
         let (process, ready) = serve(home.path(), &setup.environment);
         // The test process is an agent in many tests, and agents get nothing from the admin socket: so all goes over TCP. The account
         // is made before anything is attested.
@@ -253,7 +262,16 @@ impl Node {
             .env("BAILIWICK_NODE", self.ready("console"))
             .env("BAILIWICK_TOKEN", &self.token)
             .env("BAILIWICK_CONFIG", config_of(self.home()));
+        self.trusted(&mut command);
         command
+    }
+
+    /// Has a command trust who issued this node's certificate, if it has one.
+    pub(crate) fn trusted(&self, command: &mut Command) {
+        let authority = self.home().join("ca.pem");
+        if authority.exists() {
+            command.env("BAILIWICK_CA", authority);
+        }
     }
 
     /// Runs a command with `--output json`.
@@ -300,7 +318,7 @@ impl Ran {
 pub(crate) fn bailiwick(arguments: &[impl AsRef<OsStr>]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bailiwick"));
     command.args(arguments.iter().map(AsRef::as_ref));
-    for variable in ["CONFIG", "DATA_DIR", "NODE", "TOKEN", "OUTPUT"] {
+    for variable in ["CA", "CONFIG", "DATA_DIR", "NODE", "TOKEN", "OUTPUT"] {
         command.env_remove(format!("BAILIWICK_{variable}"));
     }
     command
@@ -340,8 +358,14 @@ fn config(home: &Path, setup: &Setup) -> String {
         console,
         oauth,
         audit,
+        tls,
         environment: _,
     } = setup;
+    let tls = if *tls {
+        r#"tls = { cert = "server.pem", key = "server.key" }"#
+    } else {
+        ""
+    };
     format!(
         r#"version = 1
 [node]
@@ -355,8 +379,10 @@ high_risk_ttl = "5s"
 {oauth}
 [console]
 listen = "{console}"
+{tls}
 [gateway]
 listen = "127.0.0.1:0"
+{tls}
 [approval]
 wait = "{approval_wait}"
 [audit]

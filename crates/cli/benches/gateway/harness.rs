@@ -12,6 +12,8 @@ pub(crate) mod http;
 pub(crate) mod mcp;
 #[path = "../../../../tests/e2e/harness/node.rs"]
 pub(crate) mod node;
+#[path = "../../../../tests/e2e/harness/pki.rs"]
+pub(crate) mod pki;
 #[path = "../../../../tests/e2e/harness/tools.rs"]
 pub(crate) mod tools;
 #[path = "../../../../tests/e2e/harness/world.rs"]

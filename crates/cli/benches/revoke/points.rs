@@ -74,7 +74,7 @@ fn start(world: &World, runtime: &Runtime, name: &str, seen: &Arc<Seen>) -> Resu
     let added = world
         .node
         .api("POST", "/v1/points", Some(&json!({ "name": name })));
-    let point = point::open(added.to_string().as_bytes())?;
+    let point = point::open(added.to_string().as_bytes(), None)?;
     let (seen, name) = (Arc::clone(seen), name.to_owned());
     Ok(
         runtime.spawn(point::watch(point, std::future::pending(), move |news| {

@@ -77,7 +77,11 @@ async fn fetch(
     keys: &[bailiwick_crypto::note::NoteVerifier],
     beside: bool,
 ) -> Result<Copied, Failure> {
-    let place = Place::open_to_read(url, context.bearer_for(url))?;
+    let place = Place::open_to_read(
+        url,
+        context.bearer_for(url),
+        context.authorities()?.as_deref(),
+    )?;
     // A place that cannot be read, or a checkpoint of another key, is no evidence of alteration.
     copy(&place, dir, keys, beside).await.map_err(|error| {
         let altered = bailiwick_core::Fault::code(&error) == Code::LogAltered;

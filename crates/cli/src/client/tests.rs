@@ -28,10 +28,22 @@ fn addresses() {
         parsed("http://127.0.0.1:8420/"),
         Ok("http://127.0.0.1:8420".to_owned())
     );
+    for secure in [
+        "https://a.example",
+        "https://a.example:1",
+        "https://[::1]:1",
+        "https://[::1]",
+    ] {
+        assert_eq!(parsed(secure), Ok(secure.to_owned()));
+    }
     for bad in [
         "",
         "localhost:8420",
-        "https://a:1",
+        "https://",
+        "https://a:x",
+        "https://u@a:1",
+        "https://a/b",
+        "https://a b",
         "http://a",
         "http://a:x",
         "http://u@a:1",
@@ -54,6 +66,7 @@ fn a_token_leaves_this_machine_only_encrypted() {
     ] {
         assert!(Target::parse(remote, token()).is_err(), "{remote}");
     }
+    assert!(Target::parse("https://10.0.0.1", token()).is_ok());
 }
 
 #[test]

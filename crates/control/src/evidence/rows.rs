@@ -242,7 +242,8 @@ impl Rows {
         for task in view.open_tasks()? {
             for token in view.tokens_of_task(task.id)? {
                 if token.exp > now {
-                    bound.count(token.jkt.is_some(), || row("token", &token.jti));
+                    let good = token.jkt.is_some() || token.x5t.is_some();
+                    bound.count(good, || row("token", &token.jti));
                 }
             }
         }

@@ -86,7 +86,7 @@ pub struct TaskClaims {
     pub jti: TokenId,
     /// OAuth scope, for clients that read nothing else.
     pub scope: String,
-    /// The key that it is bound to. None only for OAuth clients that the operator lets have unbound tokens.
+    /// What it is bound to. None only for OAuth clients that the operator lets have unbound tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Confirmation>,
     /// Who acts, presenter outermost (RFC 8693 §4.1).
@@ -106,9 +106,9 @@ impl TaskClaims {
         self.authorization_details.first()
     }
 
-    /// Thumbprint of the key that it is bound to.
+    /// Thumbprint of the key that it is bound to, if it is a key.
     pub fn key(&self) -> Option<&Thumbprint> {
-        self.cnf.as_ref().map(|cnf| &cnf.jkt)
+        self.cnf.as_ref().and_then(Confirmation::key)
     }
 
     fn check(&self, expected: &Expected<'_>) -> Result<(), TokenError> {
@@ -200,12 +200,34 @@ impl<'de> Deserialize<'de> for TaskSubject {
     }
 }
 
-/// The key that a token is bound to (RFC 7800, RFC 9449 §6.1).
+/// What a token is bound to (RFC 7800 §3.1): exactly one of these.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Confirmation {
-    /// Thumbprint of the DPoP key.
-    pub jkt: Thumbprint,
+pub enum Confirmation {
+    /// The key of DPoP proofs (RFC 9449 §6.1).
+    #[serde(rename = "jkt")]
+    Key(Thumbprint),
+    /// The certificate that its holder shows in the handshake (RFC 8705 §3.1).
+    #[serde(rename = "x5t#S256")]
+    Certificate(Thumbprint),
+}
+
+impl Confirmation {
+    /// The key, if it is one.
+    pub fn key(&self) -> Option<&Thumbprint> {
+        match self {
+            Self::Key(key) => Some(key),
+            Self::Certificate(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Confirmation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "the key {key}"),
+            Self::Certificate(certificate) => write!(f, "the certificate {certificate}"),
+        }
+    }
 }
 
 /// One actor, and the one that it acts for.

@@ -6,6 +6,7 @@ use bailiwick_core::Timestamp;
 use bailiwick_core::budget::{Budget, Usage};
 use bailiwick_core::json::Leaves;
 use bailiwick_core::scope;
+use bailiwick_crypto::token::task::Confirmation;
 use bailiwick_policy::{Attested, BudgetLeft, Evidence, Facts, FirstUse, History, Items, Session};
 
 use super::decided::Known;
@@ -104,17 +105,17 @@ fn whatever_is_done(
 ) -> Facts {
     let doings = memory.doings(view.task.id);
     let whole = !memory.saturated();
-    let binding = match &caller.token {
-        Some(token) if token.key.is_some() => "dpop",
-        Some(_) => "bearer",
+    let binding = match caller.token.as_ref().map(|token| &token.bound) {
+        Some(Some(Confirmation::Key(_))) => "dpop",
+        Some(Some(Confirmation::Certificate(_))) => "mtls",
+        Some(None) => "bearer",
         None => "peer",
     };
     Facts {
         request: requests.first().map(|request| request.facts()),
         session: Some(Session {
             binding: binding.to_owned(),
-            // Listeners are on loopback (decision 10).
-            network: "loopback".to_owned(),
+            network: caller.network.as_str().to_owned(),
         }),
         budget_left: Some(left(view.task.scope.budget(), usage)),
         history: whole.then(|| History {

@@ -153,10 +153,10 @@ impl Gateway {
     ) -> Result<Caller, Problem> {
         let Some(run) = run else {
             let url = format!("{}{}", self.settings.public_url, head.uri.path());
-            let (resource, method) = (self.egress_resource(name), head.method.as_str());
+            let resource = self.egress_resource(name);
             return self
                 .authenticator
-                .authenticate(self, &head.headers, method, (&resource, &url))
+                .authenticate(self, head, (&resource, &url))
                 .await;
         };
         let query = head.uri.query().unwrap_or_default();

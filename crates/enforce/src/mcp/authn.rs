@@ -1,5 +1,5 @@
-//! Authentication of callers over HTTP: a task token bound to a key, and a proof of that key made just now (02 §7, §8); or, of clients that
-//! the operator named, a token alone. All local.
+//! Authentication of callers over HTTP: a task token bound to a key, and a proof of that key made just now (02 §7, §8); one bound to the
+//! certificate that the connection shows (RFC 8705 §3); or, of clients that the operator named, a token alone. All local.
 
 mod verdicts;
 
@@ -13,11 +13,12 @@ use bailiwick_core::task::Task;
 use bailiwick_core::{Clock, Code, Fault, Problem, Timestamp};
 use bailiwick_crypto::dpop::{Guard, Proof, Request};
 use bailiwick_crypto::hash::sha256;
-use bailiwick_crypto::token::task::{TaskClaims, TaskSubject, TaskToken};
+use bailiwick_crypto::token::task::{Confirmation, TaskClaims, TaskSubject, TaskToken};
 use bailiwick_crypto::token::{KeySet, TaskKeys, Verifier};
-use hyper::HeaderMap;
+use hyper::http::request::Parts;
 
-use super::presented::{self, Shown};
+use super::presented::{self, DPOP, Shown};
+use crate::accept::{Connection, Network};
 use crate::caller::{Caller, Token};
 use crate::gateway::{Gateway, Settings};
 use crate::ports::Ports;
@@ -64,31 +65,77 @@ impl Authenticator {
         recorded.1 <= MAX_RECORDED
     }
 
-    /// Who sends this request, with a token for this resource and a proof for this URL.
+    /// Who sends this request, with a token for this resource and a proof for this URL, or over a connection that shows what it is
+    /// bound to.
     pub(crate) async fn authenticate(
         &self,
         gateway: &Gateway,
-        headers: &HeaderMap,
-        method: &str,
+        head: &Parts,
         (resource, url): (&str, &str),
     ) -> Result<Caller, Problem> {
+        let connection = head.extensions.get().unwrap_or(&Connection::LOCAL);
+        let verdict = match presented::shown(&head.headers)? {
+            Shown::Bearer(token) => self.by_itself(gateway, head, connection, token, resource),
+            Shown::Dpop(token) => self.by_proof(gateway, head, token, (resource, url)),
+        }?;
+        let mut caller = self
+            .stands(gateway, &verdict.claims, verdict.expires)
+            .await?;
+        caller.network = connection.network;
+        Ok(caller)
+    }
+
+    /// A token that comes alone: bound to the certificate that this very connection shows (RFC 8705 §3), or to nothing.
+    fn by_itself(
+        &self,
+        gateway: &Gateway,
+        head: &Parts,
+        connection: &Connection,
+        token: &str,
+        resource: &str,
+    ) -> Result<Arc<Verdict>, Problem> {
+        let shown = connection.certificate.as_deref();
+        if shown.is_none() && gateway.settings.unbound_clients.is_empty() {
+            return Err(presented::bound());
+        }
+        let verdict = self.verdict(gateway, token, resource, gateway.ports.clock.wall())?;
+        match &verdict.claims.cnf {
+            // Whether its client may have such a token is looked at with its rows.
+            None => Ok(verdict),
+            Some(Confirmation::Key(_)) => Err(presented::bound()),
+            Some(Confirmation::Certificate(_)) if head.headers.contains_key(DPOP) => {
+                let message = "a token that is bound to a certificate takes no proof";
+                Err(Problem::new(
+                    Code::DpopProof,
+                    message,
+                    "leave the DPoP header out",
+                ))
+            }
+            Some(Confirmation::Certificate(bound)) => match shown {
+                None => Err(presented::bound()),
+                Some(shown) if shown.thumbprint() == bound => Ok(verdict),
+                Some(_) => Err(Problem::new(
+                    Code::KeyMismatch,
+                    "the connection shows another certificate than the token is bound to",
+                    "after a rotation ask for a new token over a new connection",
+                )),
+            },
+        }
+    }
+
+    /// A token with a proof of its key.
+    fn by_proof(
+        &self,
+        gateway: &Gateway,
+        head: &Parts,
+        token: &str,
+        (resource, url): (&str, &str),
+    ) -> Result<Arc<Verdict>, Problem> {
         let ports = &gateway.ports;
         let now = ports.clock.wall();
-        if let Shown::Bearer(token) = presented::shown(headers)?
-            && !gateway.settings.unbound_clients.is_empty()
-        {
-            let verdict = self.verdict(gateway, token, resource, now)?;
-            if verdict.claims.cnf.is_some() {
-                return Err(presented::bound());
-            }
-            // Whether its client may have such a token is looked at with its rows.
-            return self.stands(gateway, &verdict.claims, verdict.expires).await;
-        }
-        let token = presented::token(headers)?;
-        let proof = presented::proof(headers)?;
+        let proof = presented::proof(&head.headers)?;
         let verdict = self.verdict(gateway, token, resource, now)?;
-        let (claims, expires) = (&verdict.claims, verdict.expires);
-        let key = claims.key().ok_or_else(|| {
+        let key = verdict.claims.key().ok_or_else(|| {
             let message = "the token is bound to no key, so a proof says nothing of it";
             Problem::new(
                 Code::TokenInvalid,
@@ -97,7 +144,7 @@ impl Authenticator {
             )
         })?;
         let request = Request {
-            method,
+            method: head.method.as_str(),
             url,
             access_token: Some(token),
         };
@@ -113,7 +160,7 @@ impl Authenticator {
         self.guard
             .admit(&proof, &*ports.clock)
             .map_err(|error| error.problem())?;
-        self.stands(gateway, claims, expires).await
+        Ok(verdict)
     }
 
     /// What a token of ours is worth now, whoever shows it and wherever: its claims, if an enforcement point would take it from its holder.
@@ -235,7 +282,7 @@ fn caller(gateway: &Gateway, claims: &TaskClaims, expires: Timestamp) -> Result<
     let token = Token {
         id: claims.jti,
         parents: claims.bailiwick.parents.clone(),
-        key: claims.key().map(|key| key.as_str().to_owned()),
+        bound: claims.cnf.clone(),
         seq: claims.bailiwick.seq,
         expires,
         part: None,
@@ -244,6 +291,7 @@ fn caller(gateway: &Gateway, claims: &TaskClaims, expires: Timestamp) -> Result<
         task: named.task_id,
         instance,
         token: Some(token),
+        network: Network::Loopback,
     };
     let replica = gateway.decider.replica();
     let view = replica

@@ -130,12 +130,7 @@ impl Gateway {
     ) -> Result<Caller, Box<Response<Body>>> {
         let authenticated = self
             .authenticator
-            .authenticate(
-                self,
-                &head.headers,
-                head.method.as_str(),
-                (&self.resource(server), &self.resource(server)),
-            )
+            .authenticate(self, head, (&self.resource(server), &self.resource(server)))
             .await;
         let caller = match authenticated {
             Ok(caller) => caller,

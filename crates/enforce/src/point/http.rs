@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bailiwick_core::feed::MAX_ANSWER;
 use bailiwick_core::{Code, Problem, Secret};
+use bailiwick_crypto::tls::client_of;
 use bytes::{Bytes, BytesMut};
 use futures_util::future::BoxFuture;
 
@@ -22,9 +23,18 @@ pub struct HttpLink {
 }
 
 impl HttpLink {
-    /// The link that a point's token opens at this node.
-    pub fn new(node: &str, token: Secret<String>) -> Result<Self, LinkError> {
-        let client = reqwest::Client::builder()
+    /// The link that a point's token opens at this node. Authorities of its certificate are these (PEM), or those of the system.
+    pub fn new(
+        node: &str,
+        token: Secret<String>,
+        authorities: Option<&[u8]>,
+    ) -> Result<Self, LinkError> {
+        let mut client = reqwest::Client::builder();
+        if let Some(pem) = authorities {
+            let tls = client_of(pem).map_err(|error| LinkError::Broken(error.to_string()))?;
+            client = client.tls_backend_preconfigured(tls);
+        }
+        let client = client
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .connect_timeout(CONNECT)

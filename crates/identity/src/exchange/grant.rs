@@ -17,6 +17,8 @@ use bailiwick_core::risk::Risk;
 use bailiwick_core::scope::Scope;
 use bailiwick_core::task::Task;
 use bailiwick_core::{Code, Timestamp};
+use bailiwick_crypto::jwk::Thumbprint;
+use bailiwick_crypto::token::task::Confirmation;
 use bailiwick_store::{Journal, StoreError, TokenRow, Tx, facts};
 
 use super::{TokenAsk, TokenRefusal};
@@ -156,7 +158,11 @@ impl Grant {
             jti: self.jti,
             task: granted.task.id,
             instance: self.ask.client.instance,
-            jkt: self.ask.jkt.as_ref().map(ToString::to_string),
+            jkt: self.key().map(ToString::to_string),
+            x5t: match &self.ask.cnf {
+                Some(Confirmation::Certificate(certificate)) => Some(certificate.to_string()),
+                _ => None,
+            },
             aud: self.ask.resource.clone(),
             issued_at: self.now,
             exp: granted.exp,
@@ -165,6 +171,11 @@ impl Grant {
         })?;
         journal.push(tx, &self.event(&granted))?;
         Ok(granted)
+    }
+
+    /// The key that the token is bound to, if it is a key.
+    fn key(&self) -> Option<&Thumbprint> {
+        self.ask.cnf.as_ref().and_then(Confirmation::key)
     }
 
     fn instance(&self, tx: &dyn Tx) -> Result<Instance, TokenRefusal> {
@@ -258,8 +269,8 @@ impl Grant {
         // What is asked for now is born now: a fence that was lifted does not reach it.
         let born = tx.head().saturating_add(1);
         subjects.push((Subject::Server(self.target.name().clone()), born));
-        if let Some(jkt) = &self.ask.jkt {
-            subjects.push((Subject::Key(jkt.as_str().to_owned()), 0));
+        if let Some(key) = self.key() {
+            subjects.push((Subject::Key(key.as_str().to_owned()), 0));
         }
         if let Some(from) = &self.ask.from {
             let lineage = from.subject.lineage().into_iter();
@@ -286,6 +297,7 @@ impl Grant {
             self.lives.task
         };
         let end = self.now.plus(life).min(task.expires_at);
+        let end = self.ask.until.map_or(end, |until| end.min(until));
         let from = self.ask.from.as_ref();
         from.map_or(end, |from| end.min(from.subject.expires()))
     }
@@ -308,7 +320,7 @@ impl Grant {
         });
         let from = self.ask.from.as_ref();
         event.change = Some(ChangeRef {
-            kind: match self.ask.jkt {
+            kind: match self.ask.cnf {
                 Some(_) => "token",
                 None => "unbound token",
             }

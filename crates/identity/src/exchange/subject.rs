@@ -9,7 +9,7 @@ use bailiwick_core::spiffe_id::SpiffeId;
 use bailiwick_core::{Code, Digest, Fault, Timestamp};
 use bailiwick_crypto::jwk::Thumbprint;
 use bailiwick_crypto::token::Verifier;
-use bailiwick_crypto::token::task::{AgentTask, TaskClaims, TaskToken};
+use bailiwick_crypto::token::task::{AgentTask, Confirmation, TaskClaims, TaskToken};
 
 use super::{Client, TokenRefusal};
 use crate::authority::Authority;
@@ -115,7 +115,12 @@ impl SubjectToken {
         &self.claims.aud
     }
 
-    /// The key it is bound to, if it is.
+    /// What it is bound to, if it is.
+    pub fn bound(&self) -> Option<&Confirmation> {
+        self.claims.cnf.as_ref()
+    }
+
+    /// The key it is bound to, if it is a key.
     pub fn key(&self) -> Option<&Thumbprint> {
         self.claims.key()
     }

@@ -13,7 +13,7 @@ use bailiwick_crypto::jose;
 use bailiwick_crypto::keys::SigningKey;
 use bailiwick_crypto::system::SystemRng;
 use bailiwick_crypto::token::Verifier;
-use bailiwick_crypto::token::task::TaskToken;
+use bailiwick_crypto::token::task::{Confirmation, TaskToken};
 use bailiwick_store::StoreError;
 use serde_json::{Value, json};
 
@@ -170,7 +170,8 @@ async fn let_in(bench: &Bench, client: &str, risk: Risk) -> (Task, TokenAsk) {
         client: bench.authority.let_in(task.agent.clone(), instance.id),
         task: task.id,
         resource: format!("{GATEWAY}/mcp/files"),
-        jkt: None,
+        cnf: None,
+        until: None,
         wish: Wish::Whole,
         may_act: None,
         from: None,
@@ -198,7 +199,7 @@ async fn a_token_without_a_key_is_for_clients_that_are_named() {
     let bench = Bench::new().await;
     let (_, ask) = let_in(&bench, UNBOUND, Risk::Low).await;
     let issued = bench.authority.issue_task_token(ask.clone()).await.unwrap();
-    assert!(!issued.bound);
+    assert!(!issued.proven);
     let keys = bench.authority.keyring().task_keys().clone();
     let read = Verifier::<TaskToken>::new(keys, ISSUER, "example.org".parse().unwrap())
         .verify(issued.token.expose(), &ask.resource, bench.clock.wall())
@@ -212,11 +213,12 @@ async fn a_token_without_a_key_is_for_clients_that_are_named() {
     // With a key it is bound as ever.
     let key = SigningKey::generate().unwrap();
     let bound = TokenAsk {
-        jkt: Some(key.thumbprint().clone()),
+        cnf: Some(Confirmation::Key(key.thumbprint().clone())),
+        until: None,
         ..ask.clone()
     };
     let bound = bench.authority.issue_task_token(bound).await.unwrap();
-    assert!(bound.bound);
+    assert!(bound.proven);
 
     let unbound = ("invalid_dpop_proof", Code::TokenUnbound);
     let (_, other) = let_in(&bench, "laptop", Risk::Low).await;
@@ -241,7 +243,8 @@ async fn a_token_without_a_key_is_for_clients_that_are_named() {
     let subject = bench.authority.subject(issued.token.expose()).unwrap();
     for delegated in [false, true] {
         let exchange = TokenAsk {
-            jkt: Some(key.thumbprint().clone()),
+            cnf: Some(Confirmation::Key(key.thumbprint().clone())),
+            until: None,
             from: Some(Exchanged {
                 subject: subject.clone(),
                 delegated,
@@ -280,7 +283,8 @@ async fn a_token_without_a_key_is_for_little_risk_and_escalates_nothing() {
     assert_eq!(part, task.scope.grants());
     let key = SigningKey::generate().unwrap();
     let bound = TokenAsk {
-        jkt: Some(key.thumbprint().clone()),
+        cnf: Some(Confirmation::Key(key.thumbprint().clone())),
+        until: None,
         ..ask
     };
     let bound = bench.authority.issue_task_token(bound).await.unwrap();

@@ -11,7 +11,7 @@ use bailiwick_core::{Clock, Code};
 use bailiwick_crypto::jose;
 use bailiwick_crypto::keys::SigningKey;
 use bailiwick_crypto::token::Verifier;
-use bailiwick_crypto::token::task::{MAX_PARENTS, TaskClaims, TaskToken};
+use bailiwick_crypto::token::task::{Confirmation, MAX_PARENTS, TaskClaims, TaskToken};
 
 use super::bench_authority::{Bench, GATEWAY, ISSUER, found};
 use crate::exchange::{Client, Exchanged, Issued, SubjectToken, TokenAsk, TokenRefusal};
@@ -37,7 +37,8 @@ impl Party {
             client: self.client.clone(),
             task,
             resource: format!("{GATEWAY}/mcp/files"),
-            jkt: Some(self.key.thumbprint().clone()),
+            cnf: Some(Confirmation::Key(self.key.thumbprint().clone())),
+            until: None,
             wish: Wish::Whole,
             may_act: None,
             from: None,
@@ -142,7 +143,10 @@ async fn a_subject_is_of_use_with_its_key_alone() {
     let (party, task) = (Party::new(&bench, 7).await, task(&bench).await);
     let held = subject(&bench, party.ask(task.id)).await;
     let thief = TokenAsk {
-        jkt: Some(SigningKey::generate().unwrap().thumbprint().clone()),
+        cnf: Some(Confirmation::Key(
+            SigningKey::generate().unwrap().thumbprint().clone(),
+        )),
+        until: None,
         ..party.exchange(&held)
     };
     assert_eq!(

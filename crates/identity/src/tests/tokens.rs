@@ -12,7 +12,7 @@ use bailiwick_core::task::{Task, TaskState};
 use bailiwick_core::{Clock, Secret};
 use bailiwick_crypto::keys::SigningKey;
 use bailiwick_crypto::token::Verifier;
-use bailiwick_crypto::token::task::TaskToken;
+use bailiwick_crypto::token::task::{Confirmation, TaskToken};
 
 use super::bench_authority::{Bench, GATEWAY, ISSUER, found};
 use crate::exchange::{Client, Issued, TokenAsk, TokenRefusal};
@@ -31,7 +31,10 @@ fn ask(client: Client, task: TaskId) -> TokenAsk {
         client,
         task,
         resource: format!("{GATEWAY}/mcp/files"),
-        jkt: Some(SigningKey::generate().unwrap().thumbprint().clone()),
+        cnf: Some(Confirmation::Key(
+            SigningKey::generate().unwrap().thumbprint().clone(),
+        )),
+        until: None,
         wish: Wish::Whole,
         may_act: None,
         from: None,
@@ -54,6 +57,29 @@ fn refused(answer: Result<Issued, TokenRefusal>) -> (&'static str, Code) {
 }
 
 #[tokio::test]
+async fn a_token_of_a_certificate_ends_with_it() {
+    let bench = Bench::new().await;
+    let task = bench.task("coder", Risk::Low).await;
+    let proof = assertion(&bench, 7).await;
+    let client = bench.authority.client(proof.expose()).await.unwrap();
+    let certificate = SigningKey::generate().unwrap().thumbprint().clone();
+    let mut ask = TokenAsk {
+        cnf: Some(Confirmation::Certificate(certificate.clone())),
+        until: Some(bench.clock.wall().plus(Duration::from_secs(2))),
+        ..ask(client, task.id)
+    };
+    let issued = bench.authority.issue_task_token(ask.clone()).await.unwrap();
+    assert_eq!((issued.expires_in, issued.proven), (2, false));
+    let rows = bench.store.read(move |rows| rows.tokens_of_task(task.id));
+    let row = rows.await.unwrap().remove(0);
+    assert_eq!(row.x5t.as_deref(), Some(certificate.as_str()));
+    assert_eq!(row.jkt, None);
+    ask.until = Some(bench.clock.wall());
+    let late = bench.authority.issue_task_token(ask).await;
+    assert_eq!(refused(late), ("invalid_grant", Code::TokenExpired));
+}
+
+#[tokio::test]
 async fn an_instance_gets_a_token_for_its_task() {
     let bench = Bench::new().await;
     let task = bench.task("coder", Risk::Low).await;
@@ -67,7 +93,7 @@ async fn an_instance_gets_a_token_for_its_task() {
     let token = verifier
         .verify(issued.token.expose(), &ask.resource, bench.clock.wall())
         .unwrap();
-    assert_eq!(token.claims().key(), ask.jkt.as_ref());
+    assert_eq!(token.claims().cnf, ask.cnf);
     assert_eq!(token.claims().task().unwrap().task_id, task.id);
     let id = task.id;
     let bound = bench

@@ -151,24 +151,36 @@ keys! {
     PrivateHosts "oauth" "private_hosts" Texts "" "hosts such as login.corp.example, or login.corp.example:8443"
         "Hosts of the provider's other endpoints, and of clients in `client_hosts`, that have addresses of a private network or of this machine. The issuers and the provider that the configuration names are asked wherever they are; what their documents name is not."
         "None: what a document of somebody else's names is asked for at public addresses alone.";
-    ConsoleListen "console" "listen" Text "127.0.0.1:8420" "a loopback address with a port; 0 takes a free one"
+    MtlsListen "oauth" "mtls_listen" Text "" "an address with a port; 0 takes a free port; needs `console.tls` and `gateway.tls`"
+        "Address of the token endpoint for agents that show their X.509-SVID in the TLS handshake, with the console's certificate. The gateway then asks for SVIDs too, and takes tokens that are bound to one. [How](../reference/oauth.md#by-certificate)."
+        "None: proofs (DPoP) outlive a rotation of the SVID, and need no second address.";
+    MtlsUrl "oauth" "mtls_url" Text "" "an https URL without path"
+        "URL under which agents reach it, as the metadata names it (`mtls_endpoint_aliases`). Its host has to be in the console's certificate."
+        "The console's host, and the port listened on.";
+    ConsoleListen "console" "listen" Text "127.0.0.1:8420" "an address with a port; without `tls` a loopback one; 0 takes a free port"
         "Address of API, token endpoint and metadata."
         "Nothing is reachable from outside before TLS is set up.";
-    ConsoleUrl "console" "public_url" Text "" "an http or https URL without path; http only for loopback"
-        "URL under which clients reach it; what DPoP proofs at the token endpoint are for."
-        "`http://` and the address listened on.";
+    ConsoleUrl "console" "public_url" Text "" "an http or https URL without path; http only for loopback, and not with `tls`"
+        "URL under which clients reach it; what DPoP proofs at the token endpoint are for. With `tls` its host has to be in the certificate."
+        "`http://`, with `tls` `https://`, and the address listened on.";
+    ConsoleTls "console" "tls" Table "" "{cert = \"…\", key = \"…\"}, files in PEM"
+        "Certificate (its intermediates behind it) and private key of the listener; nobody else may read the key. Read again when they change. Relative paths start at the configuration file. [How-to](../how-to/serve-other-machines.md)."
+        "None: then the listener speaks in the clear, and to this machine alone.";
     SessionIdle "console" "session.idle" Duration "30m" "5s to console.session.absolute"
         "How long a person stays signed in at the console without doing anything."
         "A browser that was left open is no standing right.";
     SessionAbsolute "console" "session.absolute" Duration "12h" "5s to 24h"
         "How long a person stays signed in at the console at most."
         "A working day, and signing in anew the next.";
-    GatewayListen "gateway" "listen" Text "127.0.0.1:8421" "a loopback address with a port; 0 takes a free one"
+    GatewayListen "gateway" "listen" Text "127.0.0.1:8421" "an address with a port; without `tls` a loopback one; 0 takes a free port"
         "Address of the MCP gateway."
         "Apart from the API, so that agents need to reach only one of the two.";
-    GatewayUrl "gateway" "public_url" Text "" "an http or https URL without path; http only for loopback"
-        "URL under which agents reach it; the audience of task tokens is `<url>/mcp/<server>`."
-        "`http://` and the address listened on.";
+    GatewayUrl "gateway" "public_url" Text "" "an http or https URL without path; http only for loopback, and not with `tls`"
+        "URL under which agents reach it; the audience of task tokens is `<url>/mcp/<server>`. With `tls` its host has to be in the certificate."
+        "`http://`, with `tls` `https://`, and the address listened on.";
+    GatewayTls "gateway" "tls" Table "" "{cert = \"…\", key = \"…\"}, files in PEM"
+        "As `console.tls`. Both may name the same files."
+        "None: then the listener speaks in the clear, and to this machine alone.";
     GatewayOrigins "gateway" "origins" Texts "" "origins such as https://app.example"
         "Browser origins that may call the gateway."
         "None: agents are no browsers, and a page that can reach loopback should get nothing.";

@@ -1,6 +1,6 @@
 //! From what was written to what holds: defaults, meanings, ranges, and what keys say together.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -15,14 +15,13 @@ use bailiwick_store::PostgresAddress;
 use super::flaw::Flaw;
 use super::keys::Key;
 use super::raw::{RawConfig, RawValue, default_of};
-use super::{
-    Audit, Config, Gateway, Identity, Listener, Log, LogFormat, Node, OAuth, StoreAt, WitnessAt,
-};
+use super::{Audit, Config, Gateway, Identity, Log, LogFormat, Node, OAuth, StoreAt, WitnessAt};
 
 mod backends;
 mod connectors;
 mod elsewhere;
 mod issuers;
+mod listeners;
 mod monitors;
 mod posture;
 
@@ -44,9 +43,15 @@ pub(super) fn resolve(
     if let (Some(identity), Some(oauth)) = (&identity, &oauth) {
         issuers::apart(&mut reader, &identity.issuers, oauth.login.as_ref());
     }
-    let console = listener(&mut reader, Key::ConsoleListen, Key::ConsoleUrl);
+    let console = listeners::console(&mut reader, base);
     let sessions = sessions(&mut reader);
-    let gateway = gateway(&mut reader);
+    let gateway = gateway(&mut reader, base);
+    let mtls = match (&console, &gateway) {
+        (Some(console), Some(gateway)) => {
+            listeners::mutual(&mut reader, console, &gateway.listener)
+        }
+        _ => Some(None),
+    };
     let broker = backends::broker(&mut reader, base);
     let connectors = connectors::connectors(&mut reader, base);
     let approval_wait = reader.duration(Key::ApprovalWait, "1s", "10m");
@@ -74,6 +79,7 @@ pub(super) fn resolve(
         console: console?,
         sessions: sessions?,
         gateway: gateway?,
+        mtls: mtls?,
         broker: broker?,
         connectors: connectors?,
         approval_wait: approval_wait?,
@@ -201,8 +207,8 @@ fn oauth(reader: &mut Reader<'_>, base: &Path) -> Option<OAuth> {
     })
 }
 
-fn gateway(reader: &mut Reader<'_>) -> Option<Gateway> {
-    let listener = listener(reader, Key::GatewayListen, Key::GatewayUrl);
+fn gateway(reader: &mut Reader<'_>, base: &Path) -> Option<Gateway> {
+    let listener = listeners::gateway(reader, base);
     let origins = reader.texts(Key::GatewayOrigins);
     for origin in origins.iter().flatten() {
         if !is_origin(origin) {
@@ -414,35 +420,6 @@ fn sessions(reader: &mut Reader<'_>) -> Option<SessionLives> {
     Some(SessionLives {
         idle: idle.min(absolute),
         absolute,
-    })
-}
-
-fn listener(reader: &mut Reader<'_>, listen: Key, url: Key) -> Option<Listener> {
-    let public_url = reader.url(url);
-    let text = reader.text(listen)?;
-    let Ok(address) = text.parse::<SocketAddr>() else {
-        reader.flaw(
-            listen,
-            format!("`{text}` is not an address with a port"),
-            "write it as 127.0.0.1:8420 or [::1]:8420",
-        );
-        return None;
-    };
-    if !address.ip().is_loopback() {
-        let message = format!(
-            "{address} can be reached from outside this machine, and this release has no TLS"
-        );
-        let help = format!(
-            "listen on loopback ({} = \"127.0.0.1:{}\") and put a proxy with TLS before it; then set public_url to the proxy's URL",
-            listen.name(),
-            address.port()
-        );
-        reader.flaw(listen, message, help);
-        return None;
-    }
-    Some(Listener {
-        listen: address,
-        public_url: public_url?,
     })
 }
 

@@ -16,6 +16,7 @@ use bailiwick_core::id::EventId;
 use bailiwick_core::instance::Instance;
 use bailiwick_core::session::Session;
 use bailiwick_core::{Code, Fault, Secret};
+use bailiwick_enforce::accept::Connection;
 use bailiwick_identity::attest::{lineage, still_there};
 use bailiwick_identity::peer::Peer;
 use bailiwick_store::StoreError;
@@ -29,7 +30,7 @@ use crate::app::App;
 #[derive(Debug, Clone)]
 pub enum Via {
     /// Over TCP.
-    Tcp,
+    Tcp(Connection),
     /// Over the admin socket, from this process.
     Admin(Peer),
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use bailiwick_enforce::accept::Acceptor;
 use bailiwick_identity::peer::Peer;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -36,11 +37,13 @@ const RETRY: Duration = Duration::from_millis(50);
 /// Serves the router over TCP until `stop`; connections are among `connections` and end soon after it.
 pub async fn tcp(
     listener: TcpListener,
+    acceptor: Acceptor,
     router: Router,
     connections: TaskTracker,
     stop: CancellationToken,
 ) -> io::Result<()> {
     let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let acceptor = Arc::new(acceptor);
     loop {
         let place = Arc::clone(&room).acquire_owned().await;
         let accepted = tokio::select! {
@@ -48,12 +51,20 @@ pub async fn tcp(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                // Small answers go out at once.
-                let _ = stream.set_nodelay(true);
-                let connection = serve(stream, router.clone(), Via::Tcp, stop.clone());
+            Ok((stream, peer)) => {
+                let (acceptor, router, stop) =
+                    (Arc::clone(&acceptor), router.clone(), stop.clone());
                 connections.spawn(async move {
-                    connection.await;
+                    let accepted = tokio::select! {
+                        () = stop.cancelled() => return,
+                        accepted = acceptor.accept(stream, peer) => accepted,
+                    };
+                    match accepted {
+                        Ok((stream, about)) => serve(stream, router, Via::Tcp(about), stop).await,
+                        Err(error) => {
+                            tracing::debug!(%error, %peer, "a connection did not shake hands");
+                        }
+                    }
                     drop(place);
                 });
             }

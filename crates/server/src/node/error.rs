@@ -13,6 +13,8 @@ use bailiwick_enforce::SettingsError;
 use bailiwick_identity::keyring::KeyringError;
 use bailiwick_store::StoreError;
 
+use super::certificates::CertificateError;
+
 /// Why a node did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -154,6 +156,9 @@ pub enum StartError {
         /// Why.
         why: String,
     },
+    /// A listener's certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
     /// A backend cannot be used.
     #[error("backend {name} of [[broker.backends]] cannot be used")]
     Backend {
@@ -204,6 +209,7 @@ impl Fault for StartError {
             Self::Index(error) => error.code(),
             Self::Leases(error) => error.code(),
             Self::Place(error) => error.code(),
+            Self::Certificate(error) => error.code(),
             Self::Defect(_) => Code::Internal,
         }
     }
@@ -254,6 +260,7 @@ impl Fault for StartError {
             Self::Index(error) => error.help(),
             Self::Leases(error) => error.help(),
             Self::Place(error) => error.help(),
+            Self::Certificate(error) => error.help(),
             Self::Authorities { .. } => "name a file that the node may read".to_owned(),
             Self::Pop(error) => error.help(),
             Self::Signer { .. } => {

@@ -6,16 +6,19 @@ use std::time::Duration;
 
 use bailiwick_control::Control;
 use bailiwick_core::id::InstanceId;
+use bailiwick_enforce::accept::Acceptor;
 use bailiwick_identity::attest::Hashes;
 use bailiwick_identity::authority::Authority;
 use bailiwick_identity::exits;
 use bailiwick_identity::workload::Workload;
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Addresses;
+use super::acceptors::Acceptors;
 use super::ports::Judging;
 use super::start::Listeners;
 use crate::app::App;
@@ -35,6 +38,7 @@ const MAX_EXITS: usize = 1_024;
 pub(super) struct Serving<'a> {
     pub(super) tasks: &'a mut JoinSet<&'static str>,
     pub(super) listeners: Listeners,
+    pub(super) acceptors: Acceptors,
     pub(super) app: Arc<App>,
     pub(super) addresses: Addresses,
     pub(super) identities: watch::Receiver<u64>,
@@ -47,24 +51,21 @@ pub(super) fn serve(serving: Serving<'_>) {
     let Serving {
         tasks,
         listeners,
+        acceptors,
         app,
         addresses,
         identities,
         connections,
         stop,
     } = serving;
-    let (router, _) = routes::router(&app);
-    let console = listen::tcp(
-        listeners.console,
-        router.clone(),
-        connections.clone(),
-        stop.clone(),
-    );
-    watched(tasks, "console listener", console);
-    let admin = listen::unix(listeners.admin, router, connections.clone(), stop.clone());
-    watched(tasks, "admin socket", admin);
+    let api = Api {
+        console: (listeners.console, acceptors.console),
+        mutual: listeners.mutual.map(|mutual| (mutual, acceptors.mutual)),
+        admin: listeners.admin,
+    };
+    serve_api(tasks, api, &app, &connections, &stop);
     let gateway = Arc::clone(&app.gateway);
-    let calls = Arc::clone(&gateway).serve(listeners.gateway, stop.clone());
+    let calls = Arc::clone(&gateway).serve(listeners.gateway, acceptors.gateway, stop.clone());
     tasks.spawn(async move {
         calls.await;
         "gateway listener"
@@ -142,6 +143,42 @@ pub(super) fn serve(serving: Serving<'_>) {
         launches.await;
         "launch socket"
     });
+}
+
+/// Where the API is served.
+struct Api {
+    console: (TcpListener, Acceptor),
+    mutual: Option<(TcpListener, Acceptor)>,
+    admin: UnixListener,
+}
+
+fn serve_api(
+    tasks: &mut JoinSet<&'static str>,
+    api: Api,
+    app: &Arc<App>,
+    connections: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let tcp = |(listener, acceptor), router| {
+        listen::tcp(
+            listener,
+            acceptor,
+            router,
+            connections.clone(),
+            stop.clone(),
+        )
+    };
+    let (router, _) = routes::router(app);
+    watched(tasks, "console listener", tcp(api.console, router.clone()));
+    if let Some(mutual) = api.mutual {
+        watched(
+            tasks,
+            "listener for SVIDs",
+            tcp(mutual, routes::for_svids(app)),
+        );
+    }
+    let admin = listen::unix(api.admin, router, connections.clone(), stop.clone());
+    watched(tasks, "admin socket", admin);
 }
 
 fn watched<E: std::fmt::Display>(

@@ -1,10 +1,10 @@
 //! Starting a node, in order: addresses, directories, seal, store, log, replica, authority, broker, control, gateway, listeners.
 
+mod addresses;
 mod broker;
 mod point;
 
 use std::collections::HashSet;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ use tokio::task::{JoinSet, spawn_blocking};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::acceptors::Acceptors;
+use super::certificates::Certificates;
 use super::directories::{self, Paths};
 use super::log_keys::LogKeys;
 use super::log_metrics::LogMetrics;
@@ -52,6 +54,7 @@ use crate::published_clients::PublishedClients;
 use crate::sign_ins::SignIns;
 use crate::telemetry::Metrics;
 use crate::witnesses::Witnesses;
+use addresses::{addresses, names, origins};
 use broker::broker;
 use point::{Point, follow};
 
@@ -59,6 +62,7 @@ use point::{Point, follow};
 pub(super) struct Listeners {
     pub(super) console: TcpListener,
     pub(super) gateway: TcpListener,
+    pub(super) mutual: Option<TcpListener>,
     pub(super) admin: UnixListener,
     pub(super) workload: UnixListener,
     pub(super) mcp: UnixListener,
@@ -91,6 +95,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     let connections = TaskTracker::new();
     let outbox = outbox(&state, &mut tasks, drained.clone());
     let addresses = addresses(&config, &listeners, &state)?;
+    let certificates = Certificates::open(&config, &addresses, state.clock.wall())?;
     let broker = broker(&config, &state, &outbox, &mut tasks, &stop).await?;
     let (publications, policies) = policy(&config, &state).await?;
     let authority = authority(&config, &state, &outbox, &addresses).await?;
@@ -126,7 +131,7 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     )?;
     let witnesses = witnesses(&config, &state, &http);
     let index = index(&config, &state).await?;
-    let metrics = metrics(&config, &state, &gateway, &witnesses, &index);
+    let metrics = metrics(&config, &state, &gateway, &witnesses, &index, &certificates);
     elsewhere::start(
         &config, &state, &http, &addresses, &metrics, &mut tasks, &stop,
     )?;
@@ -156,8 +161,9 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
         metrics,
         node: config.node.name.clone(),
         console_url: addresses.console_url.clone(),
-        hosts: hosts(addresses.console, &addresses.console_url),
-        origins: origins(addresses.console, &addresses.console_url),
+        hosts: names(&addresses),
+        mtls_url: addresses.mtls_url.clone(),
+        origins: origins(&config, &addresses),
         admin_uids: admins(&config),
         clock: Arc::clone(&state.clock),
         rng: Arc::clone(&state.rng),
@@ -169,12 +175,14 @@ pub(super) async fn start(config: Config) -> Result<Node, StartError> {
     serve(Serving {
         tasks: &mut tasks,
         listeners,
+        acceptors: Acceptors::of(&certificates, &authority, config.mtls.is_some()),
         app: Arc::clone(&app),
         addresses: addresses.clone(),
         identities: point.identities,
         connections: connections.clone(),
         stop: stop.clone(),
     });
+    tasks.spawn(certificates.watch(Arc::clone(&app.clock), stop.clone()));
     tasks.spawn(keys::renew_keks(Arc::clone(&state.seal), Arc::clone(&app)));
     Ok(Node {
         addresses,
@@ -299,9 +307,14 @@ async fn listen(config: &Config) -> Result<Listeners, StartError> {
     directories::ensure_private(&paths.scratch)?;
     let console = directories::tcp("console.listen", config.console.listen).await?;
     let gateway = directories::tcp("gateway.listen", config.gateway.listener.listen).await?;
+    let mutual = match &config.mtls {
+        Some(mtls) => Some(directories::tcp("oauth.mtls_listen", mtls.listen).await?),
+        None => None,
+    };
     Ok(Listeners {
         console,
         gateway,
+        mutual,
         admin: directories::socket(&paths.admin, 0o600)?,
         // Who may reach these is the directory's matter; what a peer is, the kernel says.
         workload: directories::socket(&paths.workload, 0o666)?,
@@ -390,6 +403,7 @@ fn gateway(
         epoch: state.epoch,
         approval_wait: config.approval_wait,
         scratch: listeners.paths.scratch.clone(),
+        mutual: config.mtls.is_some(),
         ..Settings::new(
             addresses.gateway_url.clone(),
             addresses.gateway,
@@ -397,6 +411,8 @@ fn gateway(
             config.identity.trust_domain.clone(),
         )
     };
+    let own = [addresses.console, addresses.gateway].into_iter();
+    let own = own.chain(addresses.mtls);
     let ports = Ports {
         approver: Arc::new(People {
             control: control.clone(),
@@ -404,10 +420,7 @@ fn gateway(
         }),
         leaser: Arc::new(Credentials(broker.clone())),
         cataloguer: Arc::new(Definitions(control.clone())),
-        upstreams: Arc::new(Ways::new(
-            &config.connectors,
-            &[addresses.console, addresses.gateway],
-        )?),
+        upstreams: Arc::new(Ways::new(&config.connectors, &own.collect::<Vec<_>>())?),
         labeller: Arc::new(Marks(control.clone())),
         policies,
         recorder: Arc::new(Arc::clone(&state.log)),
@@ -421,35 +434,6 @@ fn gateway(
         .store
         .observe(Arc::new(Triggers(Arc::clone(gateway.backlog()))));
     Ok(gateway)
-}
-
-fn addresses(
-    config: &Config,
-    listeners: &Listeners,
-    state: &State,
-) -> Result<Addresses, StartError> {
-    let bound = |listener: &TcpListener| {
-        listener
-            .local_addr()
-            .map_err(|error| StartError::Defect(format!("a listener has no address: {error}")))
-    };
-    let (console, gateway) = (bound(&listeners.console)?, bound(&listeners.gateway)?);
-    let url = |public: &Option<String>, address: SocketAddr| {
-        public
-            .clone()
-            .unwrap_or_else(|| format!("http://{address}"))
-    };
-    Ok(Addresses {
-        console_url: url(&config.console.public_url, console),
-        gateway_url: url(&config.gateway.listener.public_url, gateway),
-        console,
-        gateway,
-        admin_socket: listeners.paths.admin.clone(),
-        workload_socket: listeners.paths.workload.clone(),
-        mcp_socket: listeners.paths.mcp.clone(),
-        launch_socket: listeners.paths.launch.clone(),
-        log_vkey: state.log.vkey(),
-    })
 }
 
 fn issuer(config: &Config, addresses: &Addresses) -> String {
@@ -470,23 +454,6 @@ fn sign_ins(
     let hosts = &config.oauth.private_hosts;
     let login = Login::open(at, url, hosts, clock, domain.clone())?;
     Ok(Some(SignIns::new(login, url, &*state.rng)))
-}
-
-/// Names of this node in `Host`: its public URL's, and loopback with its own port.
-fn hosts(address: SocketAddr, public_url: &str) -> HashSet<String> {
-    let port = address.port();
-    let public = public_url
-        .split_once("://")
-        .map(|(_, host)| host.to_owned());
-    let loopback = ["127.0.0.1", "localhost", "[::1]"].map(|host| format!("{host}:{port}"));
-    public.into_iter().chain(loopback).collect()
-}
-
-/// Origins of the console's pages (RFC 6454 §6.2): its public URL, and loopback with its own port.
-fn origins(address: SocketAddr, public_url: &str) -> HashSet<String> {
-    let local = hosts(address, "").into_iter();
-    let local = local.map(|host| format!("http://{host}"));
-    local.chain([public_url.to_owned()]).collect()
 }
 
 /// Root and the node's own user always may: they could read the store itself.
@@ -527,6 +494,7 @@ fn metrics(
     gateway: &Gateway,
     witnesses: &Witnesses,
     index: &Indexer,
+    certificates: &Certificates,
 ) -> Metrics {
     let metrics = Metrics::default();
     let info = Info::new(vec![
@@ -539,6 +507,11 @@ fn metrics(
         gateway.register(registry);
         witnesses.register(registry);
         index.metrics().register(registry);
+        registry.register(
+            "bailiwick_tls_certificate_not_after_seconds",
+            "When the certificate of a listener ends, seconds since the epoch",
+            certificates.ends(),
+        );
         registry.register_collector(Box::new(LogMetrics(Arc::clone(&state.log))));
     });
     metrics

@@ -21,6 +21,8 @@ use crate::http::Refused;
 
 /// How clients prove themselves (draft-ietf-oauth-spiffe-client-auth §5), and by which assertion.
 const METHODS: [&str; 1] = ["spiffe_jwt"];
+/// How they prove themselves by an X.509-SVID (RFC 8705 §2.1.1).
+const BY_SVID: &str = "tls_client_auth";
 /// Keys and bundles change at most every few days, and are prepared ahead.
 const MAX_AGE: &str = "public, max-age=300";
 
@@ -69,11 +71,14 @@ fn server_metadata(app: &App) -> Value {
         "authorization_details_types_supported": [DETAILS_TYPE],
         "dpop_signing_alg_values_supported": algorithms,
     });
+    if let (Some(by_svid), Some(members)) = (&app.mtls_url, metadata.as_object_mut()) {
+        members.extend(for_svids(by_svid));
+    }
     // Clients of users are let in where users can sign in.
     if app.sign_ins.is_some()
         && let Some(members) = metadata.as_object_mut()
     {
-        members.extend(for_clients(url));
+        members.extend(for_clients(url, app.mtls_url.is_some()));
         let published = json!(app.published_clients.any());
         members.insert(
             "client_id_metadata_document_supported".to_owned(),
@@ -83,10 +88,39 @@ fn server_metadata(app: &App) -> Value {
     metadata
 }
 
+/// What agents that show their X.509-SVID need to know (RFC 8705 §3.3, §5).
+fn for_svids(url: &str) -> Map<String, Value> {
+    let methods: Vec<&str> = METHODS.into_iter().chain([BY_SVID]).collect();
+    let aliases = json!({
+        "token_endpoint": format!("{url}/oauth/token"),
+        "introspection_endpoint": format!("{url}/oauth/introspect"),
+        "revocation_endpoint": format!("{url}/oauth/revoke"),
+    });
+    [
+        ("mtls_endpoint_aliases", aliases),
+        ("tls_client_certificate_bound_access_tokens", json!(true)),
+        ("token_endpoint_auth_methods_supported", json!(methods)),
+        (
+            "introspection_endpoint_auth_methods_supported",
+            json!(methods),
+        ),
+        ("revocation_endpoint_auth_methods_supported", json!(methods)),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into_iter()
+    .collect()
+}
+
 /// What clients that are not agents need to know (RFC 8414 §2, RFC 7636 §6.2, RFC 9207 §3).
-fn for_clients(url: &str) -> Map<String, Value> {
+fn for_clients(url: &str, by_svid: bool) -> Map<String, Value> {
     let grants: Vec<&str> = GRANTS.into_iter().chain(CLIENT_GRANTS).collect();
-    let proven = || METHODS.into_iter().chain(["private_key_jwt"]);
+    let by_svid = by_svid.then_some(BY_SVID);
+    let proven = || {
+        METHODS
+            .into_iter()
+            .chain(by_svid)
+            .chain(["private_key_jwt"])
+    };
     let methods: Vec<&str> = proven().chain(["none"]).collect();
     let algorithms = PrivateKeyJwt::RULES.algorithms.iter();
     let algorithms: Vec<&str> = algorithms.map(|alg| alg.as_str()).collect();

@@ -1,6 +1,6 @@
-//! The token endpoint (RFC 6749 §3.2, RFC 7521 §4.2, RFC 9449): a live instance proves itself with a JWT-SVID and gets a token for one
-//! task and one resource, bound to its key; or exchanges a token that it has, or that was handed to it (RFC 8693). Clients that a user let in
-//! come with a code or refresh token (RFC 6749 §4.1, §6).
+//! The token endpoint (RFC 6749 §3.2, RFC 7521 §4.2, RFC 8705, RFC 9449): a live instance proves itself with a JWT-SVID, or with the
+//! X.509-SVID of its connection, and gets a token for one task and one resource, bound to its key or certificate; or exchanges a token that
+//! it has, or that was handed to it (RFC 8693). Clients that a user let in come with a code or refresh token (RFC 6749 §4.1, §6).
 
 mod answer;
 mod authorize;
@@ -18,16 +18,20 @@ mod sign_in;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
 use axum::response::Response;
-use bailiwick_core::Code;
+use bailiwick_core::{Code, Timestamp};
 use bailiwick_crypto::jwk::Thumbprint;
+use bailiwick_crypto::tls::peer::ClientCertificate;
+use bailiwick_crypto::token::task::Confirmation;
+use bailiwick_enforce::mcp::presented::DPOP;
 use bailiwick_identity::exchange::{Client, TokenAsk, TokenRefusal};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::http::dpop;
+use crate::http::{Via, dpop};
 use answer::{TaskTokenAnswer, nonced, refused};
 use client::client;
 use details::Details;
@@ -60,10 +64,18 @@ pub(super) fn routes() -> OpenApiRouter<Arc<App>> {
         .merge(revoke::routes())
 }
 
+/// What an agent asks with its X.509-SVID: tokens, what they are worth, and their end.
+pub(super) fn for_svids() -> OpenApiRouter<Arc<App>> {
+    OpenApiRouter::new()
+        .routes(routes!(token))
+        .merge(introspect::routes())
+        .merge(revoke::routes())
+}
+
 /// Gives a task token.
 #[utoipa::path(post, path = "/oauth/token", operation_id = "oauth.token", tag = "oauth",
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, description = "a token bound to the key of the DPoP proof", body = TaskTokenAnswer),
+    responses((status = 200, description = "a token bound to the key of the DPoP proof, or to the certificate of the connection", body = TaskTokenAnswer),
               (status = 400, description = "{error, error_description, code, help}", body = Object)))]
 async fn token(State(app): State<Arc<App>>, request: Request) -> Response {
     let answered = issue(&app, request).await;
@@ -71,28 +83,25 @@ async fn token(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 async fn issue(app: &App, request: Request) -> Result<Response, TokenRefusal> {
-    let (headers, form) = Form::<TokenForm>::read(request).await?;
+    let (head, form) = Form::<TokenForm>::read(request).await?;
+    let by_svid = certificate(&head).is_some();
     match wanted("grant_type", form.grant_type.as_deref())? {
-        CLIENT_CREDENTIALS => credentials(app, &headers, &form).await,
-        TOKEN_EXCHANGE => exchange::exchange(app, &headers, &form).await,
-        AUTHORIZATION_CODE => code::by_code(app, &headers, &form).await,
-        REFRESH_TOKEN => code::by_refresh(app, &headers, &form).await,
+        CLIENT_CREDENTIALS => credentials(app, &head, &form).await,
+        TOKEN_EXCHANGE => exchange::exchange(app, &head, &form).await,
+        AUTHORIZATION_CODE if !by_svid => code::by_code(app, &head.headers, &form).await,
+        REFRESH_TOKEN if !by_svid => code::by_refresh(app, &head.headers, &form).await,
         _ => Err(TokenRefusal::new(
             "unsupported_grant_type",
             Code::InvalidInput,
             "that grant is not served here",
-            "agents use client_credentials with a JWT-SVID, or token exchange; clients that a user let in use authorization_code",
+            "agents use client_credentials with an SVID, or token exchange; clients that a user let in use authorization_code",
         )),
     }
 }
 
 /// A token for a task that is the client's: it names the task.
-async fn credentials(
-    app: &App,
-    headers: &HeaderMap,
-    form: &TokenForm,
-) -> Result<Response, TokenRefusal> {
-    let (client, jkt) = proven(app, headers, form).await?;
+async fn credentials(app: &App, head: &Parts, form: &TokenForm) -> Result<Response, TokenRefusal> {
+    let proven = proven(app, head, form).await?;
     let text = wanted(
         "authorization_details",
         form.authorization_details.as_deref(),
@@ -101,10 +110,11 @@ async fn credentials(
     let wish = details.wish(form.scope.as_deref())?;
     details.only_for_token()?;
     let ask = TokenAsk {
-        client,
+        client: proven.client,
         task: details.task()?,
         resource: wanted("resource", form.resource.as_deref())?.to_owned(),
-        jkt: Some(jkt),
+        cnf: Some(proven.cnf),
+        until: proven.until,
         wish,
         may_act: details.may_act.map(|next| next.sub),
         from: None,
@@ -113,20 +123,47 @@ async fn credentials(
     TaskTokenAnswer::of(&issued, None, &[])
 }
 
-/// The client and the key that it holds.
-async fn proven(
-    app: &App,
-    headers: &HeaderMap,
-    form: &TokenForm,
-) -> Result<(Client, Thumbprint), TokenRefusal> {
-    let jkt = key_of(app, headers)?;
-    let client = client(app, &form.authentication()).await?;
-    Ok((client, jkt))
+/// A client, and what it holds.
+struct ProvenClient {
+    client: Client,
+    cnf: Confirmation,
+    /// When what it holds ends, if it does.
+    until: Option<Timestamp>,
 }
 
-/// The key that a token request proves to hold.
-fn key_of(app: &App, headers: &HeaderMap) -> Result<Thumbprint, TokenRefusal> {
-    let url = format!("{}/oauth/token", app.console_url);
+/// The client of a request, and what its token is to be bound to: the key of its proof, else the certificate of its connection.
+async fn proven(app: &App, head: &Parts, form: &TokenForm) -> Result<ProvenClient, TokenRefusal> {
+    let shown = certificate(head);
+    let cnf = match &shown {
+        Some(shown) if !head.headers.contains_key(DPOP) => {
+            Confirmation::Certificate(shown.thumbprint().clone())
+        }
+        _ => Confirmation::Key(key_of(app, head)?),
+    };
+    let (client, ends) = client(app, &form.authentication(), shown.as_deref()).await?;
+    let until = ends.filter(|_| cnf.key().is_none());
+    Ok(ProvenClient { client, cnf, until })
+}
+
+/// The certificate that the connection of a request shows: an X.509-SVID, as it was when the connection was made.
+fn certificate(head: &Parts) -> Option<Arc<ClientCertificate>> {
+    match head.extensions.get::<Via>() {
+        Some(Via::Tcp(connection)) => connection.certificate.clone(),
+        _ => None,
+    }
+}
+
+/// The key that a token request proves to hold, for the endpoint as the metadata names it.
+fn key_of(app: &App, head: &Parts) -> Result<Thumbprint, TokenRefusal> {
+    let base = match (&app.mtls_url, certificate(head)) {
+        (Some(url), Some(_)) => url,
+        _ => &app.console_url,
+    };
+    key_at(app, &head.headers, base)
+}
+
+fn key_at(app: &App, headers: &HeaderMap, base: &str) -> Result<Thumbprint, TokenRefusal> {
+    let url = format!("{base}/oauth/token");
     dpop::proven(app, headers, &Method::POST, &url, None)
         .map_err(|problem| TokenRefusal::of("invalid_dpop_proof", problem))
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bailiwick_core::{Code, Fault, Secret};
+use bailiwick_crypto::tls::{BadAuthorities, client_of};
 use bytes::Bytes;
 use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::path::Path as Key;
@@ -72,6 +73,9 @@ pub enum PlaceError {
         /// The URL.
         url: String,
     },
+    /// Its certificate cannot be verified by what was named.
+    #[error(transparent)]
+    Authorities(#[from] BadAuthorities),
     /// The bucket's client cannot be made.
     #[error("{place} cannot be used")]
     Bucket {
@@ -124,6 +128,7 @@ impl Fault for PlaceError {
     fn code(&self) -> Code {
         match self {
             Self::Url { .. } => Code::InvalidInput,
+            Self::Authorities(_) => Code::ConfigInvalid,
             Self::TooLarge { .. } => Code::TooLarge,
             Self::Status { status: 401, .. } => Code::NotSignedIn,
             Self::Status { status: 403, .. } => Code::NotPermitted,
@@ -134,6 +139,7 @@ impl Fault for PlaceError {
     fn help(&self) -> String {
         match self {
             Self::Url { .. } => "Write s3://bucket/prefix, file:///directory, or for reading http(s)://host/path.".into(),
+            Self::Authorities(_) => "Name a file of PEM certificates with --ca or BAILIWICK_CA.".into(),
             Self::Bucket { .. } => "Credentials are read from AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and the other variables of the AWS tools.".into(),
             Self::Status { .. } => "A node shows its tiles to viewers: give an account's token in BAILIWICK_TOKEN, and the node's URL in BAILIWICK_NODE.".into(),
             _ => "Check the place, its credentials and the network, then try again.".into(),
@@ -196,10 +202,18 @@ impl Place {
         })
     }
 
-    /// A place to read from, for a program that has no client of its own.
-    pub fn open_to_read(url: &str, bearer: Option<Secret<String>>) -> Result<Self, PlaceError> {
+    /// A place to read from, for a program that has no client of its own. Authorities of a server are these (PEM), or those of the
+    /// system.
+    pub fn open_to_read(
+        url: &str,
+        bearer: Option<Secret<String>>,
+        authorities: Option<&[u8]>,
+    ) -> Result<Self, PlaceError> {
         bailiwick_crypto::tls::install_default_provider();
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let mut client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        if let Some(pem) = authorities {
+            client = client.tls_backend_preconfigured(client_of(pem)?);
+        }
         let client = client.build().map_err(|source| PlaceError::Http {
             place: url.to_owned(),
             file: "a client".to_owned(),

@@ -25,7 +25,7 @@ impl Shipping {
         let place = tempfile::tempdir().unwrap();
         let url = format!("file://{}", place.path().display());
         let shipper = Shipper::new(
-            Place::open_to_read(&url, None).unwrap(),
+            Place::open_to_read(&url, None, None).unwrap(),
             Duration::from_secs(1),
             Arc::clone(&bench.log),
             Arc::new(SystemClock),

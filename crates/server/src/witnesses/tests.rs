@@ -275,6 +275,7 @@ async fn saying(answer: &'static str) -> WitnessAt {
     });
     tokio::spawn(crate::http::listen::tcp(
         listener,
+        bailiwick_enforce::accept::Acceptor::new(None),
         app,
         tokio_util::task::TaskTracker::new(),
         CancellationToken::new(),

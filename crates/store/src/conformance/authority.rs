@@ -357,6 +357,7 @@ pub(crate) async fn tokens(store: &Store) {
         task: id(1),
         instance: id(2),
         jkt: Some("k".repeat(43)),
+        x5t: None,
         aud: "http://127.0.0.1:8421/mcp/github".to_owned(),
         issued_at: at(1),
         exp: at(exp),

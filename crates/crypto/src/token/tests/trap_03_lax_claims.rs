@@ -167,8 +167,16 @@ fn the_set_of_claims_is_complete_and_closed() {
         refused("cnf", json!({"jkt": "short"})),
         TokenError::Claims { .. }
     ));
-    assert!(matches!(
-        refused("cnf", json!({})),
-        TokenError::Claims { .. }
-    ));
+    let print = world.task.thumbprint();
+    for bad in [
+        json!({}),
+        json!({"x5t#S256": "short"}),
+        json!({"x5t": print}),
+        json!({"jkt": print, "x5t#S256": print}),
+    ] {
+        let found = refused("cnf", bad.clone());
+        assert!(matches!(found, TokenError::Claims { .. }), "{bad}");
+    }
+    let bound = with(&task_claims(&world.task), "cnf", json!({"x5t#S256": print}));
+    verify(&world, &header(&world, json!("at+jwt")), &bound).unwrap();
 }

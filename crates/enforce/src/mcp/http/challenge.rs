@@ -110,7 +110,8 @@ impl Gateway {
             "authorization_servers": [self.settings.issuer],
             "scopes_supported": Effect::ALL.map(|effect| words(&server, &[effect])),
             "bearer_methods_supported": ["header"],
-            "dpop_bound_access_tokens_required": self.settings.unbound_clients.is_empty(),
+            "dpop_bound_access_tokens_required": self.settings.unbound_clients.is_empty() && !self.settings.mutual,
+            "tls_client_certificate_bound_access_tokens": self.settings.mutual,
             "dpop_signing_alg_values_supported": algorithms,
             "authorization_details_types_supported": ["agent_task"],
         });

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -11,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::Acceptor;
 use crate::egress::Run;
 use crate::gateway::Gateway;
 
@@ -25,8 +28,13 @@ const RETRY: Duration = Duration::from_millis(50);
 
 impl Gateway {
     /// Serves connections until `stop`; then lets open ones finish within the bound of [`Gateway::maintain`].
-    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: CancellationToken) {
-        self.accept(listener, None, stop).await;
+    pub async fn serve(
+        self: Arc<Self>,
+        listener: TcpListener,
+        acceptor: Acceptor,
+        stop: CancellationToken,
+    ) {
+        self.accept(listener, acceptor, None, stop).await;
     }
 
     /// Serves the listener of one launch until `stop`: there its processes reach connectors with the run token, and nothing else.
@@ -36,15 +44,19 @@ impl Gateway {
         run: Run,
         stop: CancellationToken,
     ) {
-        self.accept(listener, Some(Arc::new(run)), stop).await;
+        let acceptor = Acceptor::new(None);
+        self.accept(listener, acceptor, Some(Arc::new(run)), stop)
+            .await;
     }
 
     async fn accept(
         self: Arc<Self>,
         listener: TcpListener,
+        acceptor: Acceptor,
         run: Option<Arc<Run>>,
         stop: CancellationToken,
     ) {
+        let acceptor = Arc::new(acceptor);
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             let Ok(place) = Arc::clone(&room).acquire_owned().await else {
@@ -54,7 +66,7 @@ impl Gateway {
                 () = stop.cancelled() => return,
                 accepted = listener.accept() => accepted,
             };
-            let (stream, _) = match accepted {
+            let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection was not accepted");
@@ -62,12 +74,23 @@ impl Gateway {
                     continue;
                 }
             };
-            // Small messages go out at once.
-            let _ = stream.set_nodelay(true);
             let (gateway, run, stop) = (Arc::clone(&self), run.clone(), stop.clone());
+            let acceptor = Arc::clone(&acceptor);
             self.tasks.spawn(async move {
-                let service = service_fn(|request| {
+                let accepted = tokio::select! {
+                    () = stop.cancelled() => return,
+                    accepted = acceptor.accept(stream, peer) => accepted,
+                };
+                let (stream, about) = match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::debug!(%error, %peer, "a connection did not shake hands");
+                        return;
+                    }
+                };
+                let service = service_fn(|mut request: Request<Incoming>| {
                     let (gateway, run) = (Arc::clone(&gateway), run.clone());
+                    request.extensions_mut().insert(about.clone());
                     async move {
                         Ok::<_, Infallible>(match run {
                             None => gateway.handle(request).await,

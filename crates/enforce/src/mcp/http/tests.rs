@@ -1,5 +1,6 @@
 //! The HTTP front with real tokens and proofs: who gets in, whose session is whose, and what an answer looks like.
 
+mod connection;
 mod unbound;
 
 use std::time::Duration;
@@ -116,9 +117,7 @@ fn claims(world: &World, key: &SigningKey) -> TaskClaims {
         exp: now + 300,
         jti: TokenId::new(&SystemClock, &SystemRng),
         scope: "tools:read".to_owned(),
-        cnf: Some(Confirmation {
-            jkt: key.thumbprint().clone(),
-        }),
+        cnf: Some(Confirmation::Key(key.thumbprint().clone())),
         act: Actor {
             sub: spiffe,
             iss: ISSUER.to_owned(),

@@ -1,4 +1,4 @@
-//! What a token hangs on: the key of the request, or none where that may be, and the token that it is exchanged from.
+//! What a token hangs on: the key or certificate of the request, or none where that may be, and the token that it is exchanged from.
 
 use bailiwick_core::Code;
 use bailiwick_core::instance::Instance;
@@ -21,8 +21,8 @@ impl Grant {
             Err(TokenRefusal::new("invalid_request", code, message, help))
         };
         let subject = &from.subject;
-        let Some(key) = subject.key() else {
-            let message = "a token that is bound to no key is not exchanged";
+        let Some(bound) = subject.bound() else {
+            let message = "a token that is bound to nothing is not exchanged";
             return refuse(Code::TokenUnbound, message, "use it as it is");
         };
         if subject.epoch() != epoch {
@@ -48,9 +48,10 @@ impl Grant {
             let message = "the task's scope changed since the subject token was issued";
             return refuse(Code::TokenInvalid, message, "ask for a new token");
         }
-        if Some(key) != self.ask.jkt.as_ref() {
-            let message = "the proof was made with another key than the subject token is bound to";
-            let help = format!("the token is bound to {key}");
+        if Some(bound) != self.ask.cnf.as_ref() {
+            let message =
+                "the request shows another key or certificate than the subject token is bound to";
+            let help = format!("the token is bound to {bound}");
             return refuse(Code::KeyMismatch, message, &help);
         }
         Ok(())
@@ -62,7 +63,7 @@ impl Grant {
         instance: &Instance,
         task: &Task,
     ) -> Result<(), TokenRefusal> {
-        if self.ask.jkt.is_some() {
+        if self.ask.cnf.is_some() {
             return Ok(());
         }
         let client = instance.client.as_ref();

@@ -28,7 +28,7 @@ impl Grant {
             .part_of(whole)
             .map_err(|error| TokenRefusal::of("invalid_scope", error.problem()))?
             .or(held);
-        let rest = match &self.ask.jkt {
+        let rest = match &self.ask.cnf {
             Some(_) => None,
             None => part
                 .as_ref()

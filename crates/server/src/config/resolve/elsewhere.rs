@@ -15,7 +15,7 @@ use crate::config::{LoginAt, ParquetTo, ShipTo, WebhookTo, units};
 use crate::ship::Place;
 
 /// Outer none: it is wrong, and that is told; inner none: it is not there.
-type Optional<T> = Option<Option<T>>;
+pub(super) type Optional<T> = Option<Option<T>>;
 
 pub(super) fn ship(reader: &mut Reader<'_>) -> Optional<ShipTo> {
     let key = Key::AuditShip;
@@ -207,7 +207,7 @@ fn web(reader: &mut Reader<'_>, key: Key, url: &str, what: &str) -> Option<Strin
 }
 
 /// The members of a table, if it is there and has no other than these.
-fn members(
+pub(super) fn members(
     reader: &mut Reader<'_>,
     key: Key,
     known: &[&'static str],
@@ -237,7 +237,7 @@ pub(super) fn only(
     None
 }
 
-fn needed(
+pub(super) fn needed(
     reader: &mut Reader<'_>,
     key: Key,
     members: &BTreeMap<String, String>,

@@ -213,3 +213,19 @@ async fn this_nodes_own_listeners_are_no_upstream() {
     }
     assert_eq!(came.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn this_machine_is_known_by_what_it_can_bind() {
+    for (address, here) in [
+        ("127.0.0.1", true),
+        ("127.9.9.9", true),
+        ("::1", true),
+        ("::ffff:127.0.0.1", true),
+        // Of documentation (RFC 5737, RFC 3849): nobody's.
+        ("192.0.2.1", false),
+        ("2001:db8::1", false),
+    ] {
+        let address: IpAddr = address.parse().unwrap();
+        assert_eq!(crate::egress::is_here(address), here, "{address}");
+    }
+}

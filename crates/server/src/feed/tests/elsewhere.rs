@@ -21,7 +21,7 @@ const DEADLINE: Duration = Duration::from_mins(1);
 fn point(added: &Value) -> Point {
     let text = |member: &str| added[member].as_str().unwrap().to_owned();
     let key = HeadKey::parse(added["head_keys"][0].as_str().unwrap()).unwrap();
-    let link = HttpLink::new(&text("url"), Secret::new(text("token"))).unwrap();
+    let link = HttpLink::new(&text("url"), Secret::new(text("token")), None).unwrap();
     Point::new(
         text("name").parse().unwrap(),
         vec![key],

@@ -16,7 +16,7 @@ use crate::http::dpop::NONCE;
 #[derive(Serialize, utoipa::ToSchema)]
 pub(super) struct TaskTokenAnswer {
     access_token: String,
-    /// `DPoP`; `Bearer` for a client without proofs that the operator lets have unbound tokens.
+    /// `DPoP`; `Bearer` for a token that is bound to a certificate, or of a client without proofs that the operator lets have unbound ones.
     token_type: &'static str,
     /// Seconds.
     expires_in: i64,
@@ -65,7 +65,7 @@ impl TaskTokenAnswer {
         })?;
         Ok(Self {
             access_token: issued.token.expose().clone(),
-            token_type: token_type(issued.bound),
+            token_type: token_type(issued.proven),
             expires_in: issued.expires_in,
             scope: issued.scope.clone(),
             authorization_details: vec![details],
@@ -80,9 +80,9 @@ impl TaskTokenAnswer {
     }
 }
 
-/// How a token is shown.
-pub(super) fn token_type(bound: bool) -> &'static str {
-    if bound { "DPoP" } else { "Bearer" }
+/// How a token is shown: with a proof of its key, or alone.
+pub(super) fn token_type(proven: bool) -> &'static str {
+    if proven { "DPoP" } else { "Bearer" }
 }
 
 /// An answer with the nonce for the next proof.

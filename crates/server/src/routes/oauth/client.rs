@@ -1,12 +1,13 @@
-//! Client authentication (RFC 7521 §4.2): agents by a JWT-SVID for this issuer alone (draft-ietf-oauth-spiffe-client-auth §4.1); clients
-//! that a user let in by an assertion of their own key (OpenID Connect Core §9), or by name if they are registered without keys. There are
-//! no secrets.
+//! Client authentication (RFC 7521 §4.2): agents by a JWT-SVID for this issuer alone (draft-ietf-oauth-spiffe-client-auth §4.1), or by the
+//! X.509-SVID of their connection (RFC 8705 §2.1); clients that a user let in by an assertion of their own key (OpenID Connect Core §9), or
+//! by name if they are registered without keys. There are no secrets.
 
-use bailiwick_core::Code;
 use bailiwick_core::client::ClientId;
+use bailiwick_core::{Code, Timestamp};
+use bailiwick_crypto::tls::peer::ClientCertificate;
 use bailiwick_identity::exchange::{Client, TokenRefusal};
 
-use super::form::{given, wanted};
+use super::form::{given, invalid_request, wanted};
 use crate::app::App;
 
 /// How agents prove themselves: with a JWT-SVID.
@@ -29,15 +30,43 @@ pub(super) enum Party {
     LetIn(ClientId),
 }
 
-/// The instance that a request proves to come from.
-pub(super) async fn client(app: &App, shown: &Authentication<'_>) -> Result<Client, TokenRefusal> {
+/// The instance that a request proves to come from, by an assertion or by the certificate of its connection; and when that certificate
+/// ends.
+pub(super) async fn client(
+    app: &App,
+    shown: &Authentication<'_>,
+    certificate: Option<&ClientCertificate>,
+) -> Result<(Client, Option<Timestamp>), TokenRefusal> {
+    let (client, ends) = match certificate {
+        Some(certificate) => by_certificate(app, shown, certificate).await?,
+        None => (by_assertion(app, shown).await?, None),
+    };
+    shown.names(client.id.as_str())?;
+    Ok((client, ends))
+}
+
+async fn by_certificate(
+    app: &App,
+    shown: &Authentication<'_>,
+    certificate: &ClientCertificate,
+) -> Result<(Client, Option<Timestamp>), TokenRefusal> {
+    if given(shown.kind).is_some() || given(shown.assertion).is_some() {
+        // RFC 6749 §2.3.
+        let message = "a client proves itself in one way: by its certificate here";
+        return Err(invalid_request(message));
+    }
+    // RFC 8705 §2: it says who it is besides.
+    wanted("client_id", shown.id)?;
+    let (client, ends) = app.authority.client_by_svid(certificate).await?;
+    Ok((client, Some(ends)))
+}
+
+async fn by_assertion(app: &App, shown: &Authentication<'_>) -> Result<Client, TokenRefusal> {
     if wanted("client_assertion_type", shown.kind)? != ASSERTION_TYPE {
         return Err(other_kind(ASSERTION_TYPE));
     }
     let assertion = wanted("client_assertion", shown.assertion)?;
-    let client = app.authority.client(assertion).await?;
-    shown.names(client.id.as_str())?;
-    Ok(client)
+    app.authority.client(assertion).await
 }
 
 /// The client with keys that a request proves to come from.
@@ -85,12 +114,20 @@ pub(super) async fn let_in(
 }
 
 /// Whoever a request comes from.
-pub(super) async fn party(app: &App, shown: &Authentication<'_>) -> Result<Party, TokenRefusal> {
+pub(super) async fn party(
+    app: &App,
+    shown: &Authentication<'_>,
+    certificate: Option<&ClientCertificate>,
+) -> Result<Party, TokenRefusal> {
     let named = given(shown.assertion).is_none() && given(shown.id).is_some();
-    if named || given(shown.kind) == Some(OWN_KEY_TYPE) {
+    if certificate.is_some() {
+        let (client, _) = client(app, shown, certificate).await?;
+        Ok(Party::Instance(client))
+    } else if named || given(shown.kind) == Some(OWN_KEY_TYPE) {
         let_in(app, shown).await.map(Party::LetIn)
     } else {
-        client(app, shown).await.map(Party::Instance)
+        let (client, _) = client(app, shown, None).await?;
+        Ok(Party::Instance(client))
     }
 }
 
@@ -103,8 +140,8 @@ impl Authentication<'_> {
         Err(TokenRefusal::new(
             "invalid_client",
             Code::TokenInvalid,
-            "`client_id` is another client than the assertion's",
-            "leave it out, or send the assertion's `sub`",
+            "`client_id` is another client than the one that proved itself",
+            "send the SVID's SPIFFE ID, or the assertion's `sub`",
         ))
     }
 }

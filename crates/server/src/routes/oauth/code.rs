@@ -7,13 +7,14 @@ use bailiwick_control::vouchers::{Shown, With};
 use bailiwick_core::client::ClientId;
 use bailiwick_core::scope::{Wish, from_oauth};
 use bailiwick_core::{Code, Fault, Secret};
+use bailiwick_crypto::token::task::Confirmation;
 use bailiwick_enforce::mcp::presented::DPOP;
 use bailiwick_identity::exchange::{TokenAsk, TokenRefusal};
 
 use super::answer::TaskTokenAnswer;
 use super::client;
 use super::form::{TokenForm, given, wanted};
-use super::key_of;
+use super::key_at;
 use crate::app::App;
 
 pub(super) async fn by_code(
@@ -54,12 +55,14 @@ async fn issue(
     how_much: Wish,
 ) -> Result<Response, TokenRefusal> {
     // Before the client: who lacks a nonce asks again with the same assertion, which passes once.
-    let shown = headers.contains_key(DPOP).then(|| key_of(app, headers));
+    let shown = headers
+        .contains_key(DPOP)
+        .then(|| key_at(app, headers, &app.console_url));
     let shown = shown.transpose()?;
     let client = let_in(app, form).await?;
     let jkt = match shown {
         None if app.authority.may_be_unbound(&client) => None,
-        None => Some(key_of(app, headers)?),
+        None => Some(key_at(app, headers, &app.console_url)?),
         shown => shown,
     };
     let shown = Shown {
@@ -89,7 +92,8 @@ async fn issue(
         client: app.authority.let_in(redeemed.agent, redeemed.instance),
         task: redeemed.task,
         resource: redeemed.resource,
-        jkt,
+        cnf: jkt.map(Confirmation::Key),
+        until: None,
         wish: how_much,
         may_act: None,
         from: None,

@@ -1,7 +1,7 @@
 //! Token exchange (RFC 8693): the holder of a task token gets a narrower one of the same task; whom the token names in `may_act` gets a
 //! task of its own below it; whom the operator lets act for people of an outside issuer gets a root task for one of them.
 
-use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::Response;
 use bailiwick_control::delegation::{Delegation, Delegator, ForUser};
 use bailiwick_core::Code;
@@ -12,7 +12,7 @@ use bailiwick_identity::exchange::{Client, Exchanged, SubjectToken, TokenAsk, To
 use super::answer::TaskTokenAnswer;
 use super::details::{Details, unusable};
 use super::form::{TokenForm, given, invalid_request, wanted};
-use super::proven;
+use super::{ProvenClient, proven};
 use crate::app::App;
 
 /// Token types that a task token is (RFC 8693 §3).
@@ -25,10 +25,10 @@ const NO_WORDS: &str = "(opened by token exchange, without words)";
 
 pub(super) async fn exchange(
     app: &App,
-    headers: &HeaderMap,
+    head: &Parts,
     form: &TokenForm,
 ) -> Result<Response, TokenRefusal> {
-    let (client, jkt) = proven(app, headers, form).await?;
+    let ProvenClient { client, cnf, until } = proven(app, head, form).await?;
     let planned = plan(app, form, &client).await;
     let plan = match planned {
         Ok(plan) => plan,
@@ -42,7 +42,8 @@ pub(super) async fn exchange(
         client,
         task: plan.task,
         resource: plan.resource,
-        jkt: Some(jkt),
+        cnf: Some(cnf),
+        until,
         wish: plan.wish,
         may_act: plan.details.may_act.map(|next| next.sub),
         from: plan.from,

@@ -2,8 +2,8 @@
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
-use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use bailiwick_core::Code;
 use bailiwick_identity::exchange::TokenRefusal;
 use serde::Deserialize;
@@ -93,11 +93,12 @@ impl OneToken {
 pub(super) struct Form<T>(std::marker::PhantomData<T>);
 
 impl<T: DeserializeOwned> Form<T> {
-    /// The headers of a request and its form, if it is one of at most the usual size.
-    pub(super) async fn read(request: Request) -> Result<(HeaderMap, T), TokenRefusal> {
+    /// The head of a request and its form, if it is one of at most the usual size.
+    pub(super) async fn read(request: Request) -> Result<(Parts, T), TokenRefusal> {
         let (parts, body) = request.into_parts();
-        let headers = parts.headers.clone();
-        let is_form = headers
+        let head = parts.clone();
+        let is_form = head
+            .headers
             .get(CONTENT_TYPE)
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| value.starts_with("application/x-www-form-urlencoded"));
@@ -109,7 +110,7 @@ impl<T: DeserializeOwned> Form<T> {
             .map_err(|refused| invalid_request(&refused.0.message))?;
         let whole = Request::from_parts(parts, Body::from(bytes));
         match axum::Form::<T>::from_request(whole, &()).await {
-            Ok(axum::Form(form)) => Ok((headers, form)),
+            Ok(axum::Form(form)) => Ok((head, form)),
             Err(rejection) => Err(invalid_request(&rejection.body_text())),
         }
     }

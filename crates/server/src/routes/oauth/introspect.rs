@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use bailiwick_control::Operation;
 use bailiwick_core::Code;
@@ -19,6 +19,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::{refused, token_type};
+use super::certificate;
 use super::client::{OWN_KEY_TYPE, client, keyed_client};
 use super::form::{Form, OneToken, wanted};
 use crate::app::App;
@@ -51,8 +52,8 @@ enum Reader {
 }
 
 async fn look(app: &App, request: Request) -> Result<Value, TokenRefusal> {
-    let (headers, form) = Form::<OneToken>::read(request).await?;
-    let reader = reader(app, &headers, &form).await?;
+    let (head, form) = Form::<OneToken>::read(request).await?;
+    let reader = reader(app, &head, &form).await?;
     let token = wanted("token", form.token.as_deref())?;
     match app.gateway.introspect(token).await {
         Ok(claims) if reader.may_know(&claims) => Ok(described(&claims)),
@@ -65,14 +66,15 @@ async fn look(app: &App, request: Request) -> Result<Value, TokenRefusal> {
 }
 
 /// An instance or a client with its assertion, or an account with its token (RFC 7662 §2.1).
-async fn reader(app: &App, headers: &HeaderMap, form: &OneToken) -> Result<Reader, TokenRefusal> {
+async fn reader(app: &App, head: &Parts, form: &OneToken) -> Result<Reader, TokenRefusal> {
+    let headers = &head.headers;
     if !headers.contains_key(AUTHORIZATION) {
         let shown = form.authentication();
         // A name alone proves nothing.
         if shown.kind == Some(OWN_KEY_TYPE) {
             return keyed_client(app, &shown).await.map(Reader::Client);
         }
-        let client = client(app, &shown).await?;
+        let (client, _) = client(app, &shown, certificate(head).as_deref()).await?;
         return Ok(Reader::Instance(client.instance));
     }
     let stranger = || {
@@ -107,7 +109,7 @@ impl Reader {
 fn described(claims: &TaskClaims) -> Value {
     let mut described = json!({
         "active": true,
-        "token_type": token_type(claims.cnf.is_some()),
+        "token_type": token_type(claims.key().is_some()),
         "iss": claims.iss,
         "sub": claims.sub,
         "aud": claims.aud,

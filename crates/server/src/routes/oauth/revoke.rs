@@ -12,6 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::answer::refused;
+use super::certificate;
 use super::client::{Party, party};
 use super::form::{Form, OneToken, wanted};
 use crate::app::App;
@@ -33,8 +34,9 @@ async fn revoke(State(app): State<Arc<App>>, request: Request) -> Response {
 }
 
 async fn take_back(app: &App, request: Request) -> Result<(), TokenRefusal> {
-    let (_, form) = Form::<OneToken>::read(request).await?;
-    let client = match party(app, &form.authentication()).await? {
+    let (head, form) = Form::<OneToken>::read(request).await?;
+    let shown = certificate(&head);
+    let client = match party(app, &form.authentication(), shown.as_deref()).await? {
         Party::Instance(client) => client,
         Party::LetIn(client) => {
             return give_up(app, &client, wanted("token", form.token.as_deref())?).await;
