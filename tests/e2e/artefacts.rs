@@ -40,7 +40,7 @@ impl Pipeline {
         std::fs::create_dir(&directory).unwrap();
         let pipeline = Self(directory);
         for name in ["p256", "ed25519"] {
-            pipeline.signer(&["key", &pipeline.path(""), name]);
+            Pipeline::signer(&["key", &pipeline.path(""), name]);
         }
         pipeline
     }
@@ -49,7 +49,7 @@ impl Pipeline {
         self.0.join(name).to_str().unwrap().to_owned()
     }
 
-    fn signer(&self, words: &[&str]) -> Vec<u8> {
+    fn signer(words: &[&str]) -> Vec<u8> {
         let made = Command::new(deps::artefacts("python"))
             .arg(deps::script("provenance.py"))
             .args(words)
@@ -99,7 +99,7 @@ impl Pipeline {
         } else {
             "forged.json"
         });
-        let signed = self.signer(&["sign", &self.path(""), key, &plain]);
+        let signed = Self::signer(&["sign", &self.path(""), key, &plain]);
         std::fs::write(&envelope, signed).unwrap();
         envelope
     }
@@ -121,10 +121,10 @@ fn setup(key: &str) -> Setup {
 /// The digest that the test process is attested with.
 fn attested(node: &Node) -> String {
     let events = node.events();
-    let digests = events
+    let mut digests = events
         .iter()
         .filter_map(|event| event["agent"]["code_digest"].as_str());
-    digests.last().unwrap().to_owned()
+    digests.next_back().unwrap().to_owned()
 }
 
 #[test]

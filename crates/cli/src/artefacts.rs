@@ -22,7 +22,7 @@ pub(crate) enum ArtefactCommand {
     /// Brings reports about an executable or a commit: SARIF, SLSA provenance, CycloneDX, SPDX; signed in a DSSE envelope or not. Exit 1: signatures of one do not
     /// count, and it was taken as brought by you.
     #[command(
-        after_help = "Example: bailiwick artefact add scan.sarif --subject git:4f0c3a…\nExample: bailiwick artefact add provenance.dsse.json --subject sha256:9b2e…"
+        after_help = "Example: bailiwick artefact add scan.sarif --subject git:4f0c3a1e9b7d2c6f8a5b3e1d0c9f7a6b5d4e3c21"
     )]
     Add {
         /// Files as the tools wrote them, at most 16 MiB each.
@@ -39,13 +39,17 @@ pub(crate) enum ArtefactCommand {
     #[command(after_help = "Example: bailiwick artefact list")]
     List(Page),
     /// Shows the reports about a subject and what follows for policy.
-    #[command(after_help = "Example: bailiwick artefact show sha256:9b2e…")]
+    #[command(
+        after_help = "Example: bailiwick artefact show sha256:9b2e4f0c3a1e9b7d2c6f8a5b3e1d0c9f7a6b5d4e3c219b2e4f0c3a1e9b7d2c6f"
+    )]
     Show {
         /// `sha256:…` or `git:…`.
         subject: ArtefactSubject,
     },
     /// Forgets all reports about a subject.
-    #[command(after_help = "Example: bailiwick artefact remove sha256:9b2e…")]
+    #[command(
+        after_help = "Example: bailiwick artefact remove sha256:9b2e4f0c3a1e9b7d2c6f8a5b3e1d0c9f7a6b5d4e3c219b2e4f0c3a1e9b7d2c6f"
+    )]
     Remove {
         /// `sha256:…` or `git:…`.
         subject: ArtefactSubject,

@@ -367,15 +367,15 @@ fn room(rows: &dyn Reads, subject: &ArtefactSubject, new: &[Report]) -> Result<(
 fn in_words(document: &Document) -> String {
     let by = document.signer.as_ref();
     let by = by.map_or_else(String::new, |signer| format!(", signed by {}", signer.name));
-    let says = document.says.iter().map(|says| match says.is_scan() {
-        true => format!(
-            "{} {}: {} critical, {} high",
-            says.kind.as_str(),
-            says.tool,
-            says.open.critical,
-            says.open.high
-        ),
-        false => format!("{} {}", says.kind.as_str(), says.tool),
+    let says = document.says.iter().map(|says| {
+        let named = format!("{} {}", says.kind.as_str(), says.tool);
+        if !says.is_scan() {
+            return named;
+        }
+        format!(
+            "{named}: {} critical, {} high",
+            says.open.critical, says.open.high
+        )
     });
     let says: Vec<String> = says.collect();
     format!("{}: {}{by}", document.digest, says.join("; "))

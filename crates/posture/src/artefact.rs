@@ -155,19 +155,16 @@ pub fn read(
         let envelope: Envelope = parsed(document)?;
         let opened = envelope.open(IN_TOTO)?;
         read.says = statement::read(opened.payload(), subject)?;
-        match signers
+        let signer = signers
             .iter()
-            .find(|signer| opened.is_signed_by(&signer.key))
-        {
-            Some(signer) => match foreign_builder(signer, &read.says) {
-                Some(why) => read.unsigned = Some(why),
-                None => read.signer = Some(signer.signed()),
-            },
-            None => {
-                let why = "none of its signatures is by a key of [[posture.signers]]";
-                read.unsigned = Some(why.to_owned());
-            }
-        }
+            .find(|signer| opened.is_signed_by(&signer.key));
+        read.unsigned = match signer {
+            Some(signer) => foreign_builder(signer, &read.says),
+            None => Some("none of its signatures is by a key of [[posture.signers]]".to_owned()),
+        };
+        read.signer = signer
+            .filter(|_| read.unsigned.is_none())
+            .map(Signer::signed);
     } else if form.statement.is_some() {
         read.says = statement::read(document, subject)?;
     } else {

@@ -1,3 +1,5 @@
+//! What follows from reports about code.
+
 use super::*;
 
 const CODE: Digest = Digest([7; 32]);

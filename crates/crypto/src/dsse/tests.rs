@@ -1,3 +1,5 @@
+//! Envelopes and keys of DSSE v1 (secure-systems-lab, `protocol.md` and `envelope.md`).
+
 use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;

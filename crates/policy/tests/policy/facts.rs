@@ -74,7 +74,7 @@ forbid (principal, action, resource) unless {
 
 #[test]
 fn what_is_known_of_code_can_only_forbid() {
-    let bundle = compile(&format!("{READ}{CLEAN}")).unwrap();
+    let careful = compile(&format!("{READ}{CLEAN}")).unwrap();
     let outcome = |evidence: Option<Evidence>| {
         let given = Given {
             facts: Facts {
@@ -83,7 +83,7 @@ fn what_is_known_of_code_can_only_forbid() {
             },
             ..Given::call("s/r", "{}")
         };
-        given.decide(&bundle).outcome
+        given.decide(&careful).outcome
     };
     let known = |provenance: &str, scan_age_s: Option<u64>, open_high: u64| {
         Some(Evidence {

@@ -60,7 +60,10 @@ fn a_good_bundle_has_no_warnings() {
 fn permits_that_rest_on_what_is_known_of_code() {
     check(
         &permit("context.bw has evidence && context.bw.evidence.open_high == 0"),
-        &expect![[""]],
+        &expect![[r#"
+            error EvidenceInPermit p.cedar:3:35: permit `x` rests on `context.bw.evidence`: what is known of an agent's code never gives it anything
+              help: write it as a forbid: forbid (…) unless { context.bw has evidence && … }
+        "#]],
     );
 }
 

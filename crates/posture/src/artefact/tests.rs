@@ -1,3 +1,5 @@
+//! Reports of others as they come: SARIF 2.1.0, in-toto statements, bills of materials, and what only looks like one.
+
 use bailiwick_crypto::dsse::pae;
 use bailiwick_crypto::keys::Ed25519Key;
 use base64::Engine as _;
