@@ -37,9 +37,11 @@ impl Server {
                 .arg("-r")
                 .args([template.join(part).as_path(), dir.path()]));
         }
+        // Its own: a server that starts removes the temporary tables of all others from a directory that they share.
+        std::fs::create_dir(dir.path().join("tmp")).unwrap();
         if is_root() {
-            let data = dir.path().join("data");
-            run(Command::new("chown").args(["-R", "65534:65534"]).arg(data));
+            let own = ["data", "tmp"].map(|name| dir.path().join(name));
+            run(Command::new("chown").args(["-R", "65534:65534"]).args(own));
         }
         let mut server = Self { process: None, dir };
         server.run();
@@ -84,6 +86,7 @@ impl Server {
         command
             .arg(format!("--defaults-file={}", at("my.cnf")))
             .arg(format!("--datadir={}", at("data")))
+            .arg(format!("--tmpdir={}", at("tmp")))
             .arg(format!("--socket={}", at("s")))
             .arg(format!("--pid-file={}", at("pid")))
             .args(more)

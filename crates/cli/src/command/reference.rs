@@ -44,7 +44,16 @@ fn reference() -> String {
                 verb.get_name(),
                 about(verb)
             );
-            text.push_str(&body(verb));
+            let below = verb.get_subcommands();
+            let below: Vec<_> = below.filter(|one| !one.is_hide_set()).collect();
+            if below.is_empty() {
+                text.push_str(&body(verb));
+            }
+            for one in below {
+                let words = [noun, verb, one].map(Command::get_name).join(" ");
+                let _ = write!(text, "\n#### `bailiwick {words}`\n\n{}\n", about(one));
+                text.push_str(&body(one));
+            }
         }
     }
     text
@@ -125,9 +134,9 @@ bidirectional and zero-width characters as `⟦U+202E⟧`.
 | 125, 126 | `mcp` alone: the node ended the session; it could not begin |
 | 130 | interrupted |
 
-The node is found in this order: `--node` or `BAILIWICK_NODE` (a socket's path, or `http://127.0.0.1:8420` with `BAILIWICK_TOKEN`), else
+The node is found in this order: `--node` or `BAILIWICK_NODE` (a socket's path, or `https://HOST` or `http://127.0.0.1:8420` with `BAILIWICK_TOKEN`), else
 the admin socket of the configuration that `BAILIWICK_CONFIG`, `~/.config/bailiwick/bailiwick.toml` or
-`/etc/bailiwick/bailiwick.toml` names. On the admin socket you are your unix user; a token is sent only to this machine.
+`/etc/bailiwick/bailiwick.toml` names. On the admin socket you are your unix user; without TLS a token is sent only to this machine.
 
 ## Everywhere
 ";
