@@ -362,7 +362,7 @@ fn a_newer_schema_is_refused_untouched() {
             newer,
             OpenError::Newer {
                 found: 99,
-                known: 9
+                known: 10
             }
         ),
         "{newer}"
