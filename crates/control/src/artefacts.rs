@@ -86,6 +86,7 @@ impl Control {
             .parts
             .store
             .write(move |tx| {
+                newer(&*tx, &subject, &reports)?;
                 room(&*tx, &subject, &reports)?;
                 for report in &reports {
                     tx.put_report(report)?;
@@ -324,6 +325,24 @@ fn reports(
         ));
     }
     Ok(reports)
+}
+
+/// That no scan takes the place of a later one: an old report that is brought again would make what was found since then go away.
+fn newer(rows: &dyn Reads, subject: &ArtefactSubject, new: &[Report]) -> Result<(), Refusal> {
+    let known = rows.reports(subject)?;
+    for report in new {
+        let same = known.iter().find(|old| old.place() == report.place());
+        if let Some(later) = same.filter(|old| old.scanned_at > report.scanned_at) {
+            let ended = later.scanned_at.unwrap_or_default();
+            let message = format!(
+                "a later scan of {subject} by {} is known, which ended at {ended}",
+                later.tool
+            );
+            let help = "scan the code again, and bring that";
+            return Err(Problem::new(Code::Conflict, message, help).into());
+        }
+    }
+    Ok(())
 }
 
 /// That what is kept stays within its bounds.

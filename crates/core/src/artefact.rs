@@ -204,7 +204,7 @@ pub struct ArtefactEvidence {
     pub code: Digest,
     /// Where it comes from.
     pub provenance: Origin,
-    /// When its newest scan ended.
+    /// When its newest scan ended; where some are signed, the newest of those.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scanned_at: Option<Timestamp>,
     /// What the newest scan of each scanner found, together.
@@ -230,10 +230,14 @@ impl ArtefactEvidence {
             let found = scans.values().map(|scan| of(&scan.open));
             found.fold(0, u64::saturating_add)
         };
+        // What somebody merely brought does not make signed scans look younger.
+        let signed = scans.values().filter(|scan| scan.signer.is_some());
+        let signed_end = signed.filter_map(|scan| scan.scanned_at).max();
+        let any_end = scans.values().filter_map(|scan| scan.scanned_at).max();
         Self {
             code,
             provenance,
-            scanned_at: scans.values().filter_map(|scan| scan.scanned_at).max(),
+            scanned_at: signed_end.or(any_end),
             open: Open {
                 critical: sum(|open| open.critical),
                 high: sum(|open| open.high),

@@ -91,6 +91,27 @@ async fn what_reports_say_reaches_enforcement_points_once_it_changes_something()
     );
 }
 
+/// Who may bring reports cannot make findings go away by bringing an old report again.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_scan_does_not_take_the_place_of_a_later_one() {
+    let (bench, admin) = (Bench::new().await, admin());
+    let now = bench.control.now();
+    let add = |errors: usize, ended| {
+        let document = scan("a", errors);
+        bench
+            .control
+            .add_artefact(&admin, CODE, document, Some(ended))
+    };
+    add(2, now).await.unwrap();
+    let older = add(0, now.minus(Duration::from_secs(1))).await.unwrap_err();
+    assert_eq!(older.code, Code::Conflict, "{older:?}");
+    let shown = bench.control.artefact(&admin, CODE).await.unwrap();
+    assert_eq!(shown.evidence.unwrap().open.high, 2);
+    // The same moment is no older one.
+    let again = add(1, now).await.unwrap();
+    assert_eq!(again.artefact.evidence.unwrap().open.high, 1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn reports_need_the_right_and_have_bounds() {
     let (bench, admin) = (Bench::new().await, admin());

@@ -94,6 +94,18 @@ fn a_scan_that_nobody_signed_does_not_replace_a_signed_one() {
     assert_eq!(ArtefactEvidence::of(CODE, &newer, &[]).open.high, 0);
 }
 
+/// Nor can they make it look younger by a scan of another tool.
+#[test]
+fn signed_scans_are_as_old_as_the_newest_of_them() {
+    let reports = [
+        signed(scan("a", 10, 0)),
+        signed(scan("b", 15, 0)),
+        scan("c", 20, 1),
+    ];
+    let evidence = ArtefactEvidence::of(CODE, &reports, &[]);
+    assert_eq!((evidence.open.high, evidence.scanned_at), (1, Some(at(15))));
+}
+
 #[test]
 fn only_a_signed_provenance_leads_to_a_commit() {
     let built = |report: Report| Report {
